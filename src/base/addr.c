@@ -49,10 +49,11 @@ static bool clear_host_bits(struct ip_addr *a, uint8_t prefix_len)
 
 	for (size_t i = 0; i < addr_len_bytes(a); i++) {
 		size_t bit = i * 8;
-		uint8_t keep = bit >= prefix_len ? 0
-			       : prefix_len - bit >= 8
-				       ? 0xff
-				       : (uint8_t)(0xff00U >> (prefix_len - bit));
+		uint8_t keep =
+			bit >= prefix_len ? 0
+			: prefix_len - bit >= 8
+				? 0xff
+				: (uint8_t)(0xff00U >> (prefix_len - bit));
 		had |= (a->bytes[i] & (uint8_t)~keep) != 0;
 		a->bytes[i] &= keep;
 	}
@@ -82,7 +83,9 @@ static int parse_short_v4(const char *text, struct ip_addr *ret_addr)
 	if (dots > 2)
 		return -EINVAL;
 	(void)snprintf(full, sizeof(full), "%s%s", text,
-		       dots == 0 ? ".0.0.0" : dots == 1 ? ".0.0" : ".0");
+		       dots == 0   ? ".0.0.0"
+		       : dots == 1 ? ".0.0"
+				   : ".0");
 	return addr_parse(full, ret_addr);
 }
 

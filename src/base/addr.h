@@ -37,8 +37,8 @@ struct subnet {
 };
 
 enum {
-	ADDR_TEXT_MAX = 46,     /* longest address, with its NUL */
-	SUBNET_TEXT_MAX = 50,   /* with "/128" */
+	ADDR_TEXT_MAX = 46,	/* longest address, with its NUL */
+	SUBNET_TEXT_MAX = 50,	/* with "/128" */
 	ENDPOINT_TEXT_MAX = 54, /* with "[]:65535" */
 };
 
@@ -82,18 +82,18 @@ bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 struct subnet subnet_of_addr(const struct ip_addr *a);
 
 /*
- * Take `hole` out of the n subnets in *nets (malloc'd, owned by the caller; may be
- * moved), replacing a subnet that covers the hole by the largest subnets that
- * do not.  Returns the new count, or -ENOMEM, -E2BIG beyond max_nets.
+ * Take `hole` out of the n subnets in *nets (malloc'd, owned by the caller; may
+ * be moved), replacing a subnet that covers the hole by the largest subnets
+ * that do not.  Returns the new count, or -ENOMEM, -E2BIG beyond max_nets.
  */
 int subnet_subtract(struct subnet **nets, size_t n, size_t max_nets,
 		    const struct subnet *hole);
 
 /* True for addresses that mean something on one link or host only, or many
  * hosts at once. */
-bool addr_is_loopback(const struct ip_addr *a);    /* also 0/8, :: */
-bool addr_is_link_local(const struct ip_addr *a);  /* also 169.254/16 */
-bool addr_is_multicast(const struct ip_addr *a);   /* also 255.255.255.255 */
+bool addr_is_loopback(const struct ip_addr *a);	  /* also 0/8, :: */
+bool addr_is_link_local(const struct ip_addr *a); /* also 169.254/16 */
+bool addr_is_multicast(const struct ip_addr *a);  /* also 255.255.255.255 */
 
 /* Write as text (RFC 5952 for IPv6).  Returns out. */
 const char *addr_format(const struct ip_addr *a, char out[ADDR_TEXT_MAX]);

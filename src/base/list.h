@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A link, or the head of a list.  A link that is in no list points to itself. */
+/* A link, or the head of a list.  A link that is in no list points to itself.
+ */
 struct list {
 	struct list *prev, *next;
 };
@@ -56,8 +57,8 @@ static inline struct list *list_pop(struct list *head)
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
 /* The member at pos may be taken out meanwhile. */
-#define list_for_each_safe(pos, head)                                     \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next;    \
+#define list_for_each_safe(pos, head)                                  \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; \
 	     pos != (head); pos = pos##_next, pos##_next = pos->next)
 
 #endif

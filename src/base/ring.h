@@ -14,10 +14,10 @@
 #include <sys/uio.h>
 
 struct ring {
-	uint8_t *data;  /* owned, cap bytes, or NULL while cap is 0 */
-	size_t cap;     /* 0 or a power of two */
+	uint8_t *data;	/* owned, cap bytes, or NULL while cap is 0 */
+	size_t cap;	/* 0 or a power of two */
 	uint64_t start; /* offset of the first byte held */
-	uint64_t end;   /* offset behind the last byte held */
+	uint64_t end;	/* offset behind the last byte held */
 };
 
 static inline size_t ring_len(const struct ring *r)
