@@ -4,9 +4,9 @@
  *
  * Theory of operation
  *   A turn is: wait, read the clock once, handle the ready descriptors, fire
- *   the timers that are due, run the posted tasks.  Work that is better done once for many
- *   events (acknowledging, writing frames, freeing what died) is posted, so
- *   it happens once a turn.
+ *   the timers that are due, run the posted tasks.  Work that is better done
+ * once for many events (acknowledging, writing frames, freeing what died) is
+ * posted, so it happens once a turn.
  *
  *   epoll hands out pointers to struct loop_io.  A handler may remove another
  *   descriptor whose event is already in the batch; loop_io_del therefore

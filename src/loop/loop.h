@@ -13,8 +13,8 @@
 struct loop;
 
 /*
- * A descriptor being watched.  Storage is the caller's, who also owns the fd; it
- * must stay in place from loop_io_add to loop_io_del.
+ * A descriptor being watched.  Storage is the caller's, who also owns the fd;
+ * it must stay in place from loop_io_add to loop_io_del.
  */
 struct loop_io {
 	int fd;
@@ -27,7 +27,7 @@ struct loop_io {
 struct timer {
 	mono_us_t due_us;
 	void (*on_fire)(void *ctx);
-	void *ctx;      /* borrowed */
+	void *ctx;	/* borrowed */
 	uint32_t index; /* 1 + place in the heap, 0: not armed */
 };
 
@@ -35,7 +35,7 @@ struct timer {
  * it waits again.  Storage is the caller's; in place while posted. */
 struct loop_task {
 	void (*on_run)(void *ctx);
-	void *ctx;        /* borrowed */
+	void *ctx;	  /* borrowed */
 	struct list link; /* private to the loop */
 };
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* child: a process of ours, started and watched. */
+#ifndef ECSSH_CHILD_H
+#define ECSSH_CHILD_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "loop.h"
+
+/* How to start a process. */
+struct child_spec {
+	const char *const *argv; /* argv[0] is looked up in PATH */
+	int fds[3];		 /* become 0, 1, 2; borrowed, blocking */
+	/* Signals the process ignores from the start; all others have their
+	 * default action and none is blocked. */
+	const int *ignored_signals;
+	int n_ignored_signals;
+};
+
+/*
+ * Start a process that gets SIGTERM when the calling thread ends.  It stays in
+ * our session and process group and has no other descriptor of ours, as long as
+ * all of them are close-on-exec.  Blocks until the program runs.  Returns 0, or
+ * -errno, also of execvp(3).
+ */
+int child_spawn(const struct child_spec *spec, pid_t *ret_pid);
+
+/* Zeroed, with pid 0: no process. */
+struct child {
+	pid_t pid; /* 0 once reaped */
+	/* Called once, with the status of waitpid(2); the child is reaped and
+	 * unwatched by then. */
+	void (*on_exit)(void *ctx, int wait_status);
+	void *ctx;	   /* borrowed */
+	struct loop *loop; /* borrowed; NULL while not watched */
+	struct loop_io io; /* private; the pidfd is owned */
+};
+
+/* Have on_exit called from the loop.  pid, on_exit and ctx are set by the
+ * caller.  Returns 0 or -errno. */
+int child_watch(struct loop *loop, struct child *c);
+
+/* Send a signal, if the process is still there. */
+void child_signal(const struct child *c, int sig);
+
+/*
+ * Unwatch; if the process is still there send SIGTERM, wait up to grace_ms for
+ * its end, then send SIGKILL; reap it.  on_exit is not called.
+ */
+void child_end(struct child *c, uint32_t grace_ms);
+
+#endif
