@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * brokermsg: what the engine and the broker say to each other.
+ *
+ * One message is one datagram of an AF_UNIX SOCK_SEQPACKET socket, exactly one
+ * of these structs, in host byte order: both ends run on one machine.
+ *
+ * Spec: doc/PROTOCOL.broker
+ */
+#ifndef ECSSH_BROKERMSG_H
+#define ECSSH_BROKERMSG_H
+
+#include <assert.h>
+#include <stdint.h>
+
+enum {
+	BROKERMSG_VERSION = 1,
+	BROKERMSG_NAME_MAX = 16,
+	BROKERMSG_TEXT_MAX = 512,
+	BROKERMSG_ROUTES_MAX = 4096,
+	BROKERMSG_ADDRS_MAX = 8,
+	BROKERMSG_MTU_MIN = 576, /* RFC 791; IPv6 addresses need MTU_MIN_V6 */
+	BROKERMSG_MTU_MIN_V6 = 1280,
+	BROKERMSG_MTU_MAX = 65535,
+};
+
+enum brokermsg_type {
+	BROKERMSG_HELLO = 1,
+	BROKERMSG_TUN_CREATE = 2,
+	BROKERMSG_ADDR_ADD = 3,
+	BROKERMSG_LINK_UP = 4,
+	BROKERMSG_ROUTE_ADD = 5,
+	BROKERMSG_ROUTE_DEL = 6,
+	BROKERMSG_BYE = 7,
+	BROKERMSG__N,
+};
+
+/* Equal to enum tun_offload. */
+enum brokermsg_offload {
+	BROKERMSG_OFFLOAD_CSUM = 1 << 0,
+	BROKERMSG_OFFLOAD_TSO = 1 << 1,
+	BROKERMSG_OFFLOAD_USO = 1 << 2,
+	BROKERMSG_OFFLOAD_ALL = (1 << 3) - 1,
+};
+
+/* LINK_UP and BYE, and the head of all others. */
+struct brokermsg_head {
+	uint32_t type; /* 0: enum brokermsg_type */
+};
+
+struct brokermsg_hello {
+	uint32_t type;	  /* 0: BROKERMSG_HELLO */
+	uint32_t version; /* 4: BROKERMSG_VERSION */
+};
+
+struct brokermsg_tun_create {
+	uint32_t type;		       /* 0: BROKERMSG_TUN_CREATE */
+	uint32_t mtu_bytes;	       /* 4 */
+	uint32_t offloads;	       /* 8: enum brokermsg_offload, wanted */
+	char name[BROKERMSG_NAME_MAX]; /* 12: NUL-padded; empty: any */
+};
+
+struct brokermsg_addr {
+	uint32_t type;	   /* 0: BROKERMSG_ADDR_ADD */
+	uint32_t version;  /* 4: 4 or 6 */
+	uint8_t bytes[16]; /* 8: network order; zeros behind the first 4 for
+			      IPv4 */
+};
+
+struct brokermsg_route {
+	uint32_t type;	     /* 0: BROKERMSG_ROUTE_ADD, BROKERMSG_ROUTE_DEL */
+	uint32_t version;    /* 4: 4 or 6 */
+	uint32_t prefix_len; /* 8 */
+	uint8_t bytes[16];   /* 12: as above; zero beyond the prefix */
+};
+
+/* The answer to each request.  With a good answer to TUN_CREATE comes the
+ * device's descriptor (SCM_RIGHTS); never with any other. */
+struct brokermsg_reply {
+	uint32_t type;	   /* 0: of the request */
+	int32_t result;	   /* 4: 0 or negative errno */
+	uint32_t version;  /* 8: HELLO: BROKERMSG_VERSION of the broker */
+	uint32_t ifindex;  /* 12: TUN_CREATE */
+	uint32_t offloads; /* 16: TUN_CREATE: those switched on */
+	char name[BROKERMSG_NAME_MAX]; /* 20: TUN_CREATE: NUL-terminated */
+	char text[BROKERMSG_TEXT_MAX]; /* 36: sentence, if result is not 0;
+					  NUL-terminated */
+};
+
+static_assert(sizeof(struct brokermsg_head) == 4, "");
+static_assert(sizeof(struct brokermsg_hello) == 8, "");
+static_assert(sizeof(struct brokermsg_tun_create) == 28, "");
+static_assert(sizeof(struct brokermsg_addr) == 24, "");
+static_assert(sizeof(struct brokermsg_route) == 28, "");
+static_assert(sizeof(struct brokermsg_reply) == 548, "");
+
+#endif
