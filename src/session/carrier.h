@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * carrier: what moves frames between the two engines.
+ *
+ * The session sees only this; src/carrier has the ways to do it.
+ */
+#ifndef ECSSH_CARRIER_H
+#define ECSSH_CARRIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+#include "err.h"
+#include "frame.h"
+
+struct carrier;
+
+/* What a carrier tells its user.  None of these may free the carrier. */
+struct carrier_user {
+	/* A whole frame; body is borrowed for the call. */
+	void (*on_frame)(void *ctx, const struct frame_header *header,
+			 const uint8_t *body);
+	/* After send returned with the carrier full, there is room again. */
+	void (*on_writable)(void *ctx);
+	/* The carrier is broken or ended, once; no call follows.  why is one
+	 * sentence without a full stop. */
+	void (*on_closed)(void *ctx, const struct err *why);
+};
+
+struct carrier_ops {
+	/*
+	 * Send whole frames, described by n parts.  Takes all of it: what the
+	 * kernel does not accept now is copied and sent later.  Call only while
+	 * !is_full.  Failures come by on_closed in a later turn.
+	 */
+	void (*send)(struct carrier *c, const struct iovec *iov, int n);
+	/* True while bytes of an earlier send still wait. */
+	bool (*is_full)(const struct carrier *c);
+	struct carrier *(*free)(struct carrier *c);
+};
+
+struct carrier {
+	const struct carrier_ops *ops;
+	const struct carrier_user *user; /* set by carrier_bind */
+	void *user_ctx;			 /* borrowed */
+};
+
+static inline void carrier_bind(struct carrier *c,
+				const struct carrier_user *user, void *ctx)
+{
+	c->user = user;
+	c->user_ctx = ctx;
+}
+
+static inline void carrier_send(struct carrier *c, const struct iovec *iov,
+				int n)
+{
+	c->ops->send(c, iov, n);
+}
+
+static inline bool carrier_is_full(const struct carrier *c)
+{
+	return c->ops->is_full(c);
+}
+
+/* Accepts NULL; returns NULL. */
+static inline struct carrier *carrier_free(struct carrier *c)
+{
+	return c ? c->ops->free(c) : NULL;
+}
+
+#endif

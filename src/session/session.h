@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session: streams and datagrams between the two engines, over a carrier.
+ *
+ * Spec: doc/PROTOCOL.session
+ */
+#ifndef ECSSH_SESSION_H
+#define ECSSH_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carrier.h"
+#include "drop.h"
+#include "frame.h"
+#include "loop.h"
+#include "stream.h"
+
+enum {
+	/* Bytes of all streams' windows together, in each direction, that an
+	 * engine is ready to hold. */
+	SESSION_BUDGET_BYTES = 128 << 20,
+	SESSION_WINDOW_MIN_BYTES = 16 << 10,
+	SESSION_WINDOW_MAX_BYTES = 1 << 20,
+	SESSION_STREAMS_MAX = 32768,
+	/* Datagrams of one association that may wait for the carrier. */
+	SESSION_DGRAM_QUEUE_BYTES = 256 << 10,
+	SESSION_DGRAM_QUEUE_MAX = 512,
+	/* Other frames that may wait for the carrier. */
+	SESSION_CONTROL_BYTES = 4 << 20,
+	SESSION_ACK_DELAY_US = 25000,
+	SESSION_PING_US = 15000000,
+	SESSION_SILENCE_US = 45000000,
+};
+
+enum session_role {
+	SESSION_NEAR,
+	SESSION_FAR,
+};
+
+/*
+ * What a session tells its engine.  A stream's owner may be changed by any of
+ * them; frames for a stream whose owner is NULL are still handled.
+ */
+struct session_ops {
+	/* The peer's greeting is accepted: the session can be used. */
+	void (*on_up)(void *ctx, const struct frame_hello *peer);
+	/* far: answer with session_accept or session_refuse, now or later. */
+	void (*on_open)(void *ctx, struct stream *s,
+			const struct frame_open *open);
+	/* near: the far connection is established. */
+	void (*on_opened)(struct stream *s);
+	/* near: it is not; the stream is dead. */
+	void (*on_refused)(struct stream *s, const struct frame_refused *why);
+	/*
+	 * Bytes arrived and nothing older waits: take some of them directly.
+	 * Returns how many; the rest is kept in rx and on_readable follows. May
+	 * be NULL.
+	 */
+	size_t (*on_data)(struct stream *s, const uint8_t *bytes, size_t len);
+	/* rx or rx_fin has grown. */
+	void (*on_readable)(struct stream *s);
+	/* tx room has grown, or tx_fin_acked was set. */
+	void (*on_writable)(struct stream *s);
+	/* The peer aborted; the stream is dead. */
+	void (*on_reset)(struct stream *s, enum frame_reason reason);
+	/* Both directions are finished and acknowledged; the stream is dead. */
+	void (*on_closed)(struct stream *s);
+	void (*on_dgram)(void *ctx, uint32_t id, const struct frame_dgram *d);
+	void (*on_icmp_error)(void *ctx, uint32_t id,
+			      const struct frame_icmp_error *e);
+	void (*on_assoc_close)(void *ctx, uint32_t id,
+			       enum frame_reason reason);
+	void (*on_resolve)(void *ctx, uint32_t id, const uint8_t *query,
+			   size_t len);
+	void (*on_resolved)(void *ctx, uint32_t id, enum frame_reason status,
+			    const uint8_t *answer, size_t len);
+	/* The session is over, once; everything in it is to be let go. */
+	void (*on_down)(void *ctx, const struct err *why);
+};
+
+/* The datagrams of one association that wait for the carrier. */
+struct dgram_queue {
+	struct sched_flow flow;
+	struct list dgrams;
+	size_t bytes;
+	unsigned n;
+	uint32_t id;
+};
+
+struct session_stats {
+	uint64_t tx_bytes, rx_bytes; /* payload of streams and datagrams */
+	uint64_t tx_frames, rx_frames;
+	uint64_t drops[DROP__N];
+	uint32_t streams;	/* now */
+	uint32_t round_trip_us; /* of the last PING; 0: none yet */
+};
+
+struct session;
+
+/*
+ * Begin a session over a carrier, which it owns from now on.  ops and hello are
+ * copied where needed; the versions in hello are filled in here.  Sends
+ * HELLO (far: at once, near: after the helper's).  Returns NULL if memory runs
+ * out (the carrier is freed).
+ */
+struct session *session_new(struct loop *loop, enum session_role role,
+			    struct carrier *carrier,
+			    const struct session_ops *ops, void *ctx,
+			    const struct frame_hello *hello);
+
+/* Accepts NULL; returns NULL.  Streams and queues must have been let go by
+ * their owners (their owner pointers are not touched). */
+struct session *session_free(struct session *s);
+
+/* Tell the peer that this is the end, try to send what is queued, stop. */
+void session_bye(struct session *s, enum frame_bye reason, const char *text);
+
+bool session_is_up(const struct session *s);
+const struct session_stats *session_stats(const struct session *s);
+
+/* Send a PING now, for a fresh round trip in the statistics. */
+void session_ping(struct session *s);
+
+/* Count a frame or datagram refused by the engine. */
+void session_count_drop(struct session *s, enum drop_reason reason);
+
+/* near: ask for a connection.  Returns the stream (state opening), or NULL:
+ * limit reached or no memory.  open->window_bytes is filled in here. */
+struct stream *session_open(struct session *s, void *owner,
+			    const struct frame_open *open);
+
+/* far: answer on_open. */
+void session_accept(struct stream *s);
+void session_refuse(struct stream *s, const struct frame_refused *why);
+
+/* Abort both directions; the stream is dead and no callback follows. */
+void stream_reset(struct stream *s, enum frame_reason reason);
+
+/* The owner is gone and wants no more callbacks, the stream goes on to its end.
+ */
+static inline void stream_disown(struct stream *s)
+{
+	s->owner = NULL;
+}
+
+void dgram_queue_init(struct dgram_queue *q, uint32_t id);
+void dgram_queue_fini(struct dgram_queue *q);
+
+/* Queue a copy of a datagram.  Returns DROP_NONE, DROP_QUEUE_FULL,
+ * DROP_NO_MEMORY or DROP_NO_SESSION. */
+enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
+				    const struct frame_dgram *d);
+
+/* Send one of the small frames.  Dropped silently once SESSION_CONTROL_BYTES
+ * wait. */
+void session_send_icmp_error(struct session *s, uint32_t id,
+			     const struct frame_icmp_error *e);
+void session_send_assoc_close(struct session *s, uint32_t id,
+			      enum frame_reason reason);
+void session_send_resolve(struct session *s, uint32_t id, const uint8_t *query,
+			  size_t len);
+void session_send_resolved(struct session *s, uint32_t id,
+			   enum frame_reason status, const uint8_t *answer,
+			   size_t len);
+
+#endif

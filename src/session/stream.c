@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* stream: the local side's calls on one connection's bytes. */
+#include "stream.h"
+
+#include <errno.h>
+
+#include "session_internal.h"
+
+size_t stream_tx_room(const struct stream *s)
+{
+	size_t share = session_window_bytes(s->session);
+
+	if (s->state != STREAM_OPEN || s->tx_fin)
+		return 0;
+	return ring_len(&s->tx) < share ? share - ring_len(&s->tx) : 0;
+}
+
+int stream_tx_reserve(struct stream *s, size_t n, struct iovec ret_iov[2])
+{
+	session_want_trim(s->session);
+	return ring_reserve(&s->tx, n, ret_iov);
+}
+
+void stream_tx_commit(struct stream *s, size_t n)
+{
+	ring_commit(&s->tx, n);
+	session_want_send(s);
+}
+
+int stream_write(struct stream *s, const void *bytes, size_t n)
+{
+	session_want_trim(s->session);
+	int r = ring_push(&s->tx, bytes, n);
+
+	if (r == 0)
+		session_want_send(s);
+	return r;
+}
+
+void stream_write_fin(struct stream *s)
+{
+	if (s->tx_fin)
+		return;
+	s->tx_fin = true;
+	session_want_send(s);
+}
+
+int stream_rx_peek(const struct stream *s, uint64_t from, size_t n,
+		   struct iovec ret_iov[2])
+{
+	return ring_peek(&s->rx, from, n, ret_iov);
+}
+
+void stream_consume(struct stream *s, uint64_t upto)
+{
+	if (upto == s->rx.start)
+		return;
+	ring_drop(&s->rx, upto);
+	session_owe_ack(s);
+}
+
+void stream_consume_fin(struct stream *s)
+{
+	if (s->rx_fin_consumed)
+		return;
+	s->rx_fin_consumed = true;
+	session_owe_ack(s);
+	session_maybe_close(s);
+}
