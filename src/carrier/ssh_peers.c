@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ssh_peers: where the tunnel's own connection goes.
+ *
+ * Theory of operation
+ *   ssh may hold the connection itself, or its child does: the inner ssh of a
+ *   ProxyJump, the nc of a ProxyCommand.  So: all descendants, by the parents
+ *   in /proc/PID/stat; their sockets, by the links in /proc/PID/fd; and what
+ *   /proc/PID/net/tcp and tcp6 say about those.  The tables are ssh's own, for
+ *   it may be in another network namespace than we.
+ */
+#include "ssh_peers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	TREE_MAX = 64,	   /* processes, ssh included */
+	SOCKETS_MAX = 256, /* of all of them */
+	PATH_TEXT_MAX = 64,
+};
+
+/* /proc/net/tcp: states in which a connection is or will be. */
+enum tcp_state {
+	TCP_STATE_ESTABLISHED = 1,
+	TCP_STATE_SYN_SENT = 2,
+};
+
+struct tree {
+	pid_t pids[TREE_MAX];
+	size_t n_pids;
+};
+
+struct sockets {
+	uint64_t inodes[SOCKETS_MAX];
+	size_t n_inodes;
+};
+
+static bool has_pid(const struct tree *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->n_pids; i++)
+		if (t->pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* The parent of a process, or 0. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[PATH_TEXT_MAX], line[512];
+	int ppid = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return 0;
+	size_t n = fread(line, 1, sizeof(line) - 1, f);
+	(void)fclose(f);
+	line[n] = '\0';
+	/* "PID (NAME) STATE PPID": the name may hold anything. */
+	const char *end = strrchr(line, ')');
+	if (!end || sscanf(end + 1, " %*c %d", &ppid) != 1)
+		return 0;
+	return ppid;
+}
+
+/* Add to the tree those processes whose parent is in it.  Returns how many, or
+ * -errno. */
+static int add_children(struct tree *t)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *e;
+	int n_added = 0;
+
+	if (!dir)
+		return -errno;
+	while ((e = readdir(dir)) != NULL && t->n_pids < TREE_MAX) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		if (pid <= 0 || has_pid(t, pid) || !has_pid(t, parent_of(pid)))
+			continue;
+		t->pids[t->n_pids++] = pid;
+		n_added++;
+	}
+	(void)closedir(dir);
+	return n_added;
+}
+
+static void add_sockets(pid_t pid, struct sockets *s)
+{
+	char path[PATH_TEXT_MAX + 256], target[64];
+	const struct dirent *e;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return; /* gone, or somebody else's */
+	while ((e = readdir(dir)) != NULL && s->n_inodes < SOCKETS_MAX) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid,
+			       e->d_name);
+		ssize_t n = readlink(path, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		uint64_t inode;
+		if (sscanf(target, "socket:[%" SCNu64 "]", &inode) == 1)
+			s->inodes[s->n_inodes++] = inode;
+	}
+	(void)closedir(dir);
+}
+
+static bool has_inode(const struct sockets *s, uint64_t inode)
+{
+	for (size_t i = 0; i < s->n_inodes; i++)
+		if (s->inodes[i] == inode)
+			return true;
+	return false;
+}
+
+/*
+ * Parse the hexadecimal form of an address: 32-bit words, each printed as a
+ * number in the byte order of the machine, so that its bytes in memory are in
+ * network order.
+ */
+static bool parse_hex_addr(const char *hex, struct ip_addr *ret_addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	size_t n_words = strlen(hex) / 8;
+	uint32_t words[4];
+
+	if ((n_words != 1 && n_words != 4) || strlen(hex) % 8 != 0)
+		return false;
+	for (size_t i = 0; i < n_words; i++)
+		if (sscanf(hex + 8 * i, "%8" SCNx32, &words[i]) != 1)
+			return false;
+	const uint8_t *bytes = (const uint8_t *)words;
+	if (n_words == 1)
+		*ret_addr = addr_make(IPV4, bytes);
+	else if (memcmp(bytes, mapped, sizeof(mapped)) == 0)
+		*ret_addr = addr_make(IPV4, bytes + sizeof(mapped));
+	else
+		*ret_addr = addr_make(IPV6, bytes);
+	return true;
+}
+
+/* The list of addresses being made. */
+struct found {
+	struct ip_addr *addrs;
+	size_t n, max;
+};
+
+static void add_addr(struct found *found, const struct ip_addr *a)
+{
+	if (addr_is_loopback(a) || found->n == found->max)
+		return;
+	for (size_t i = 0; i < found->n; i++)
+		if (addr_equal(&found->addrs[i], a))
+			return;
+	found->addrs[found->n++] = *a;
+}
+
+static void take_table_line(const char *line, const struct sockets *s,
+			    struct found *found)
+{
+	char remote[33];
+	unsigned state;
+	uint64_t inode;
+	struct ip_addr addr;
+
+	/* sl local:port remote:port st tx:rx tr:when retr uid timeout inode */
+	if (sscanf(line,
+		   " %*d: %*[0-9A-F]:%*x %32[0-9A-F]:%*x %x %*x:%*x %*x:%*x "
+		   "%*x %*d %*d %" SCNu64,
+		   remote, &state, &inode) != 3)
+		return;
+	if (state != TCP_STATE_ESTABLISHED && state != TCP_STATE_SYN_SENT)
+		return;
+	if (has_inode(s, inode) && parse_hex_addr(remote, &addr))
+		add_addr(found, &addr);
+}
+
+static void scan_table(pid_t pid, const char *table, const struct sockets *s,
+		       struct found *found)
+{
+	char path[PATH_TEXT_MAX], line[512];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)pid, table);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return; /* gone, or no IPv6 */
+	while (fgets(line, sizeof(line), f))
+		take_table_line(line, s, found);
+	(void)fclose(f);
+}
+
+int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
+{
+	struct tree tree = {.pids = {pid}, .n_pids = 1};
+	struct sockets sockets = {.n_inodes = 0};
+	struct found found = {.addrs = ret_addrs, .max = max};
+	int r;
+
+	/* One generation a time; /proc lists children mostly after parents. */
+	while ((r = add_children(&tree)) > 0)
+		;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < tree.n_pids; i++)
+		add_sockets(tree.pids[i], &sockets);
+	if (sockets.n_inodes == 0)
+		return 0;
+	scan_table(pid, "tcp", &sockets, &found);
+	scan_table(pid, "tcp6", &sockets, &found);
+	return (int)found.n;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* ssh_words: what ssh and the helper write to stderr, for people to read. */
+#include "ssh_words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "escape.h"
+
+/* Parts of messages; the first that fits counts. */
+static const struct {
+	const char *part;
+	enum ssh_words_rank rank;
+	bool is_at_start;
+} known[] = {
+	{"debug1: ", SSH_WORDS_CHATTER, true},
+	{"debug2: ", SSH_WORDS_CHATTER, true},
+	{"debug3: ", SSH_WORDS_CHATTER, true},
+	{"OpenSSH_", SSH_WORDS_CHATTER, true},
+	{"Authenticated to ", SSH_WORDS_CHATTER, true},
+	{"Transferred: ", SSH_WORDS_CHATTER, true},
+	{"Bytes per second: ", SSH_WORDS_CHATTER, true},
+	{"Warning: ", SSH_WORDS_CHATTER, true},
+	{"exec request failed on channel", SSH_WORDS_NO_EXEC, true},
+	/* MaxSessions 0: the channel of a jump host has another reason. */
+	{"open failed: connect failed: open failed", SSH_WORDS_NO_EXEC, false},
+	{"Host key verification failed", SSH_WORDS_KNOWN, false},
+	{"Permission denied (", SSH_WORDS_KNOWN, false},
+	{"Too many authentication failures", SSH_WORDS_KNOWN, false},
+	{"Could not resolve hostname", SSH_WORDS_KNOWN, false},
+	{"Connection refused", SSH_WORDS_KNOWN, false},
+	{"Connection timed out", SSH_WORDS_KNOWN, false},
+	{"Operation timed out", SSH_WORDS_KNOWN, false},
+	{"No route to host", SSH_WORDS_KNOWN, false},
+	{"Network is unreachable", SSH_WORDS_KNOWN, false},
+	{"Connection reset by ", SSH_WORDS_KNOWN, false},
+	{"Timeout, server ", SSH_WORDS_KNOWN, true},
+	{"Bad owner or permissions", SSH_WORDS_KNOWN, true},
+	{"Unable to negotiate with", SSH_WORDS_KNOWN, true},
+	{"Not allowed at this time", SSH_WORDS_KNOWN, false},
+	{"Received disconnect from", SSH_WORDS_KNOWN, true},
+	{"channel 0: open failed: ", SSH_WORDS_KNOWN, true},
+	{"ssh: ", SSH_WORDS_LAST, true},
+	{"kex_exchange_identification: ", SSH_WORDS_LAST, true},
+	{"ssh_exchange_identification: ", SSH_WORDS_LAST, true},
+	{"banner exchange: ", SSH_WORDS_LAST, true},
+	{"ssh_dispatch_run_fatal: ", SSH_WORDS_LAST, true},
+	{"client_loop: ", SSH_WORDS_LAST, true},
+	{"packet_write_wait: ", SSH_WORDS_LAST, true},
+	{"stdio forwarding failed", SSH_WORDS_LAST, true},
+	{"Connection closed by ", SSH_WORDS_LAST, true},
+	{"Connection to ", SSH_WORDS_LAST, true},
+	{"Disconnected from ", SSH_WORDS_LAST, true},
+};
+
+static enum ssh_words_rank rank_of(const char *line)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		const char *at = strstr(line, known[i].part);
+
+		if (at && (at == line || !known[i].is_at_start))
+			return known[i].rank;
+	}
+	return SSH_WORDS_LINE;
+}
+
+void ssh_words_init(struct ssh_words *w,
+		    void (*on_line)(void *ctx, const char *line), void *ctx)
+{
+	*w = (struct ssh_words){.on_line = on_line, .ctx = ctx};
+}
+
+static void show_held(struct ssh_words *w)
+{
+	for (size_t i = 0; i < w->n_held; i++)
+		w->on_line(w->ctx, w->held[i]);
+	w->n_held = 0;
+}
+
+static void take_line(struct ssh_words *w, const char *text, size_t len)
+{
+	char *line = w->held[w->n_held];
+
+	(void)escape_text(text, len, line, SSH_WORDS_LINE_MAX);
+	enum ssh_words_rank rank = rank_of(line);
+	/* A later line beats an earlier one that tells no more. */
+	if (rank > SSH_WORDS_CHATTER && rank >= w->cause_rank) {
+		memcpy(w->cause, line, SSH_WORDS_LINE_MAX);
+		w->cause_rank = rank;
+	}
+	w->n_held++;
+	if (w->n_held == SSH_WORDS_HELD_MAX ||
+	    (w->n_held == 1 && rank < SSH_WORDS_LAST))
+		show_held(w);
+}
+
+/* The partial line is complete, or as good as. */
+static void end_line(struct ssh_words *w)
+{
+	const char *text = w->partial;
+	size_t len = w->partial_len;
+
+	w->partial_len = 0;
+	while (len > 0 && (*text == '\r' || *text == ' ')) {
+		text++;
+		len--;
+	}
+	while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == ' '))
+		len--;
+	if (len > 0)
+		take_line(w, text, len);
+}
+
+void ssh_words_feed(struct ssh_words *w, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] == '\n') {
+			end_line(w);
+			continue;
+		}
+		/* What is longer than a line is shown in pieces. */
+		if (w->partial_len == sizeof(w->partial))
+			end_line(w);
+		w->partial[w->partial_len++] = p[i];
+	}
+}
+
+bool ssh_words_has_held(const struct ssh_words *w)
+{
+	return w->n_held > 0 || w->partial_len > 0;
+}
+
+void ssh_words_show(struct ssh_words *w)
+{
+	if (w->partial_len > 0)
+		end_line(w);
+	show_held(w);
+}
+
+/* Take the newest held line that is the cause out of those to be shown. */
+static void unhold_cause(struct ssh_words *w)
+{
+	for (size_t i = w->n_held; i-- > 0;) {
+		if (strcmp(w->held[i], w->cause) != 0)
+			continue;
+		memmove(w->held + i, w->held + i + 1,
+			(w->n_held - i - 1) * sizeof(w->held[0]));
+		w->n_held--;
+		return;
+	}
+}
+
+enum ssh_words_rank ssh_words_take_cause(struct ssh_words *w, char *out,
+					 size_t cap)
+{
+	const char *text = w->cause;
+
+	if (w->partial_len > 0)
+		end_line(w);
+	unhold_cause(w);
+	if (strncmp(text, "ssh: ", 5) == 0)
+		text += 5;
+	size_t len = strlen(text);
+	if (len > 0 && text[len - 1] == '.')
+		len--;
+	(void)snprintf(out, cap, "%.*s", (int)len, text);
+	return w->cause_rank;
+}
+
+void ssh_words_forget(struct ssh_words *w)
+{
+	w->cause[0] = '\0';
+	w->cause_rank = SSH_WORDS_NONE;
+}
