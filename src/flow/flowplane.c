@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flowplane: packets of the TUN <-> streams and datagrams of the session.
+ *
+ * Theory of operation
+ *   Each packet is parsed (wire/), put together from fragments if it came in
+ *   several, checked for a legal destination and a TTL that reaches beyond the
+ * gateway, and handed to the code of its protocol.  What cannot be carried is
+ * answered as a router would: with the ICMP error that says why.
+ *
+ *   Seen from the application's host the tunnel is one hop, the gateway.
+ *
+ *   TCP endpoints do not answer segment by segment: they are put on `due` and
+ * the flush at the end of the turn sends what has come together, large segments
+ * and one ACK.
+ *
+ * Ownership: the plane owns flows and session.  Flows die in handlers and are
+ * freed by the flush.
+ */
+#include "flowplane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow_internal.h"
+
+enum {
+	ICMP_BURST = 200,
+	ICMP_PER_SEC = 1000,
+	CHALLENGE_BURST = 100,
+	CHALLENGE_PER_SEC = 100, /* RFC 5961 section 7 suggests a limit */
+	ICMP_OUT_MAX = PKT_VNET_LEN + 1280,
+	ICMP_TTL = 64,
+};
+
+/* ---- the table ---- */
+
+static uint64_t hash_key(const struct flowplane *p, const struct flow_key *key)
+{
+	uint64_t hash;
+
+	static_assert(sizeof(hash) == crypto_shorthash_BYTES, "SipHash-2-4");
+	(void)crypto_shorthash((uint8_t *)&hash, (const uint8_t *)key,
+			       sizeof(*key), p->hash_key);
+	return hash;
+}
+
+struct flow *flow_find(struct flowplane *p, const struct flow_key *key)
+{
+	struct htab_node *node = htab_find(&p->flows, hash_key(p, key));
+
+	for (; node; node = htab_next(node)) {
+		struct flow *f = container_of(node, struct flow, node);
+
+		if (memcmp(&f->key, key, sizeof(*key)) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static uint32_t *count_of(struct flowplane *p, uint8_t proto)
+{
+	return proto == PKT_PROTO_TCP	? &p->stats.tcp_flows
+	       : proto == PKT_PROTO_UDP ? &p->stats.udp_flows
+					: &p->stats.echo_flows;
+}
+
+int flow_add(struct flowplane *p, struct flow *f)
+{
+	if (p->flows.n >= FLOWPLANE_FLOWS_MAX)
+		return -ENOSPC;
+	f->plane = p;
+	f->node.hash = hash_key(p, &f->key);
+	list_init(&f->link);
+	if (htab_add(&p->flows, &f->node) < 0)
+		return -ENOMEM;
+	(*count_of(p, f->key.proto))++;
+	return 0;
+}
+
+void flow_kill(struct flow *f)
+{
+	struct flowplane *p = f->plane;
+
+	if (f->is_dead)
+		return;
+	f->is_dead = true;
+	htab_del(&p->flows, &f->node);
+	(*count_of(p, f->key.proto))--;
+	list_del(&f->link);
+	list_push(&p->dead, &f->link);
+	flow_want_flush(p);
+}
+
+enum drop_reason flow_drop(struct flowplane *p, enum drop_reason reason)
+{
+	p->stats.drops[reason]++;
+	return reason;
+}
+
+void flow_tun_write(struct flowplane *p, const struct iovec *iov, int n)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	if (p->ops->tun_write(p->ctx, iov, n) < 0) {
+		(void)flow_drop(p, DROP_TUN_WRITE);
+		return;
+	}
+	p->stats.tun_tx_packets++;
+	p->stats.tun_tx_bytes += len - PKT_VNET_LEN;
+}
+
+void flow_want_flush(struct flowplane *p)
+{
+	loop_post(p->loop, &p->flush);
+}
+
+static void flow_free(struct flow *f)
+{
+	if (f->key.proto == PKT_PROTO_TCP)
+		tcp_endpoint_free(f);
+	else
+		assoc_free(f);
+}
+
+static void on_flush(void *ctx)
+{
+	struct flowplane *p = ctx;
+	struct list *link;
+
+	while ((link = list_pop(&p->due)))
+		tcp_endpoint_flush(container_of(link, struct flow, link));
+	while ((link = list_pop(&p->dead)))
+		flow_free(container_of(link, struct flow, link));
+}
+
+/* ---- limits on what is sent unasked ---- */
+
+static bool take_token(mono_us_t now_us, mono_us_t *refilled_us,
+		       uint32_t *tokens, uint32_t burst, uint32_t per_sec)
+{
+	uint64_t earned = (now_us - *refilled_us) * per_sec / US_PER_SEC;
+
+	if (earned > 0) {
+		*tokens = earned + *tokens > burst
+				  ? burst
+				  : (uint32_t)(earned + *tokens);
+		*refilled_us = now_us;
+	}
+	if (*tokens == 0)
+		return false;
+	(*tokens)--;
+	return true;
+}
+
+bool flow_may_send_challenge(struct flowplane *p)
+{
+	return take_token(loop_now_us(p->loop), &p->challenge_refilled_us,
+			  &p->challenge_tokens, CHALLENGE_BURST,
+			  CHALLENGE_PER_SEC);
+}
+
+/* ---- ICMP errors ---- */
+
+void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
+		     const struct ip_addr *src, const struct ip_addr *near,
+		     const struct ip_addr *far, const uint8_t *quoted,
+		     size_t quoted_len)
+{
+	uint8_t out[ICMP_OUT_MAX];
+	struct pkt_ip_params ip = {.dst = *near, .ttl = ICMP_TTL};
+
+	if (!take_token(loop_now_us(p->loop), &p->icmp_refilled_us,
+			&p->icmp_tokens, ICMP_BURST, ICMP_PER_SEC)) {
+		(void)flow_drop(p, DROP_ICMP_RATE);
+		return;
+	}
+	ip.src = near->version == IPV4 ? p->gateway4 : p->gateway6;
+	if (src && src->version == near->version)
+		ip.src = *src;
+	if (!ip.src.version)
+		ip.src = *far; /* a gateway without address in this family */
+	struct iovec iov = {
+		out, pkt_build_icmp_error(out, &ip, error, quoted, quoted_len)};
+	flow_tun_write(p, &iov, 1);
+}
+
+/* Answer a packet with an ICMP error from the gateway and count it. */
+static enum drop_reason reject(struct flowplane *p, const struct pkt *pkt,
+			       enum icmp_meaning meaning, uint32_t info,
+			       enum drop_reason reason)
+{
+	struct icmp_error error =
+		icmp_error_make(pkt->src.version, meaning, info);
+
+	flow_icmp_error(p, &error, NULL, &pkt->src, &pkt->dst, pkt->ip,
+			pkt->ip_len);
+	return flow_drop(p, reason);
+}
+
+/* ---- packets from the TUN ---- */
+
+static bool is_destination_legal(const struct ip_addr *a)
+{
+	return !addr_is_multicast(a) && !addr_is_loopback(a) &&
+	       !addr_is_link_local(a);
+}
+
+static bool is_icmp_echo(const struct pkt *pkt)
+{
+	return pkt->proto == PKT_PROTO_ICMP
+		       ? pkt->icmp.type == 8 && pkt->icmp.code == 0
+		       : pkt->icmp.type == 128 && pkt->icmp.code == 0;
+}
+
+/* The far host has no address of this family to send from. */
+static bool lacks_family(const struct flowplane *p, const struct pkt *pkt)
+{
+	uint32_t cap =
+		pkt->dst.version == IPV4 ? FRAME_CAP_IPV4 : FRAME_CAP_IPV6;
+
+	return !(p->capabilities & cap);
+}
+
+/* hop up 3/10: which protocol carries it, or why none does */
+static enum drop_reason flowplane_dispatch(struct flowplane *p,
+					   const struct pkt *pkt)
+{
+	bool is_icmp =
+		pkt->proto ==
+		(pkt->dst.version == IPV4 ? PKT_PROTO_ICMP : PKT_PROTO_ICMP6);
+
+	if (!is_destination_legal(&pkt->dst))
+		return flow_drop(p, DROP_BAD_DESTINATION);
+	if (is_icmp && !is_icmp_echo(pkt))
+		return flow_drop(p, DROP_ICMP_OTHER);
+	if (!p->session || !session_is_up(p->session))
+		return reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
+			      DROP_NO_SESSION);
+	if (pkt->ttl <= 1)
+		return reject(p, pkt, ICMP_MEANS_TTL_EXCEEDED, 0,
+			      DROP_TTL_EXCEEDED);
+	if (lacks_family(p, pkt))
+		return reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0, DROP_POLICY);
+	if (pkt->proto == PKT_PROTO_TCP)
+		return tcp_endpoint_on_segment(p, pkt);
+	if (pkt->proto == PKT_PROTO_UDP || is_icmp)
+		return assoc_on_datagram(p, pkt);
+	return reject(p, pkt, ICMP_MEANS_PROTO_UNREACH,
+		      (uint32_t)pkt->proto_offset, DROP_PROTOCOL);
+}
+
+static enum drop_reason on_fragment(struct flowplane *p,
+				    const struct pkt *fragment)
+{
+	const uint8_t *ip;
+	size_t len;
+	unsigned timed_out = 0;
+	struct pkt whole;
+	enum drop_reason reason =
+		reassembly_push(p->reassembly, fragment, loop_now_us(p->loop),
+				&ip, &len, &timed_out);
+
+	p->stats.drops[DROP_FRAGMENT_TIMEOUT] += timed_out;
+	if (reason != DROP_NONE)
+		return flow_drop(p, reason);
+	if (!ip)
+		return DROP_NONE;
+	reason = pkt_parse_ip(ip, len, &whole);
+	if (reason != DROP_NONE)
+		return flow_drop(p, reason);
+	if (whole.is_fragment)
+		return flow_drop(p, DROP_FRAGMENT_OVERLAP);
+	return flowplane_dispatch(p, &whole);
+}
+
+/* hop up 2/10: a packet of the TUN, validated or refused */
+enum drop_reason flowplane_on_packet(struct flowplane *p, const uint8_t *buf,
+				     size_t len)
+{
+	struct pkt pkt;
+	enum drop_reason reason = pkt_parse(buf, len, &pkt);
+
+	p->stats.tun_rx_packets++;
+	if (reason != DROP_NONE)
+		return flow_drop(p, reason);
+	p->stats.tun_rx_bytes += pkt.ip_len;
+	if (pkt.is_fragment)
+		return on_fragment(p, &pkt);
+	return flowplane_dispatch(p, &pkt);
+}
+
+/* ---- the session ---- */
+
+static void on_up(void *ctx, const struct frame_hello *peer)
+{
+	struct flowplane *p = ctx;
+
+	p->gateway4 = peer->gateway4;
+	p->gateway6 = peer->gateway6;
+	p->capabilities = peer->capabilities;
+	p->ops->on_up(p->ctx, peer);
+}
+
+/* Flows of a kind all at once; killing takes them out of the table. */
+static void abort_flow(struct htab_node *node, void *ctx)
+{
+	struct flow *f = container_of(node, struct flow, node);
+
+	(void)ctx;
+	if (f->key.proto == PKT_PROTO_TCP)
+		tcp_endpoint_abort(f);
+	else
+		assoc_abort(f);
+}
+
+static void on_down(void *ctx, const struct err *why)
+{
+	struct flowplane *p = ctx;
+
+	htab_each(&p->flows, abort_flow, NULL);
+	p->ops->on_down(p->ctx, why);
+}
+
+/* Only the far end is asked for these. */
+static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
+{
+	(void)ctx;
+	(void)s;
+	(void)open;
+}
+
+static const struct session_ops session_ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.on_opened = tcp_endpoint_on_opened,
+	.on_refused = tcp_endpoint_on_refused,
+	.on_readable = tcp_endpoint_on_readable,
+	.on_writable = tcp_endpoint_on_writable,
+	.on_reset = tcp_endpoint_on_reset,
+	.on_closed = tcp_endpoint_on_closed,
+	.on_dgram = assoc_on_dgram,
+	.on_icmp_error = assoc_on_icmp_error,
+	.on_assoc_close = assoc_on_close,
+	.on_down = on_down,
+};
+
+int flowplane_attach(struct flowplane *p, struct carrier *carrier)
+{
+	struct frame_hello hello = {.software = ECSSH_VERSION};
+
+	p->session = session_new(p->loop, SESSION_NEAR, carrier, &session_ops,
+				 p, &hello);
+	return p->session ? 0 : -ENOMEM;
+}
+
+struct session *flowplane_session(struct flowplane *p)
+{
+	return p->session;
+}
+
+const struct flowplane_stats *flowplane_stats(const struct flowplane *p)
+{
+	return &p->stats;
+}
+
+/* ---- life ---- */
+
+struct flowplane *flowplane_new(struct loop *loop, uint32_t mtu_bytes,
+				const struct flowplane_ops *ops, void *ctx)
+{
+	struct flowplane *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->loop = loop;
+	p->mtu_bytes = mtu_bytes;
+	p->ops = ops;
+	p->ctx = ctx;
+	p->next_assoc_id = 1;
+	p->icmp_tokens = ICMP_BURST;
+	p->challenge_tokens = CHALLENGE_BURST;
+	p->icmp_refilled_us = p->challenge_refilled_us = loop_now_us(loop);
+	list_init(&p->due);
+	list_init(&p->dead);
+	p->flush = (struct loop_task){.on_run = on_flush, .ctx = p};
+	list_init(&p->flush.link);
+	randombytes_buf(p->hash_key, sizeof(p->hash_key));
+	p->reassembly = reassembly_new();
+	if (!p->reassembly)
+		return flowplane_free(p);
+	return p;
+}
+
+struct flowplane *flowplane_free(struct flowplane *p)
+{
+	if (!p)
+		return NULL;
+	htab_each(&p->flows, abort_flow, NULL);
+	on_flush(p);
+	loop_unpost(&p->flush);
+	p->session = session_free(p->session);
+	p->reassembly = reassembly_free(p->reassembly);
+	htab_fini(&p->flows);
+	htab_fini(&p->assocs);
+	free(p);
+	return NULL;
+}
