@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * far: the engine on the far side.
+ *
+ * Theory of operation
+ *   Puts a session and the three things that serve it together: tcp_out for
+ *   streams, far_assoc for datagrams, resolver for names.  Finds out what this
+ *   host permits and says so in the greeting; afterwards it only hands on.
+ *
+ *   When the session is over all sockets are closed at once.
+ */
+#include "far.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "far_assoc.h"
+#include "pkt.h"
+#include "resolver.h"
+#include "session.h"
+#include "tcp_out.h"
+
+enum { DNS_PORT = 53 };
+
+struct far {
+	struct session *session; /* owned */
+	struct tcp_out_table tcp;
+	struct far_assoc_table assocs;
+	struct resolver resolver;
+	void (*on_down)(void *ctx, const struct err *why);
+	void *ctx; /* borrowed */
+};
+
+/* ---- what this host has ---- */
+
+/* An address that others can know this host by. */
+static bool is_global(const struct ip_addr *a)
+{
+	return a->version && !addr_is_loopback(a) && !addr_is_link_local(a) &&
+	       !addr_is_multicast(a);
+}
+
+/* Remember the first global address of each family. */
+static void offer_gateway(struct frame_hello *hello, const struct ip_addr *a)
+{
+	struct ip_addr *gateway =
+		a->version == IPV4 ? &hello->gateway4 : &hello->gateway6;
+
+	if (!gateway->version && is_global(a))
+		*gateway = *a;
+}
+
+/* "client-address client-port server-address server-port" */
+static void offer_ssh_connection(struct frame_hello *hello, const char *value)
+{
+	char address[ADDR_TEXT_MAX];
+	struct ip_addr a;
+
+	if (value && sscanf(value, "%*s %*s %45s", address) == 1 &&
+	    addr_parse(address, &a) == 0)
+		offer_gateway(hello, &a);
+}
+
+/* The addresses of interfaces.  What cannot be listed is not offered. */
+static void offer_interfaces(struct frame_hello *hello)
+{
+	struct ifaddrs *list;
+	struct endpoint e;
+
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+		if (i->ifa_addr && (i->ifa_flags & IFF_UP) &&
+		    endpoint_from_sockaddr(i->ifa_addr, &e) == 0)
+			offer_gateway(hello, &e.addr);
+	freeifaddrs(list);
+}
+
+static bool may_ping(enum ip_version version, uint8_t proto)
+{
+	struct dgram_sock sock;
+
+	if (dgram_sock_open(version, proto, &sock) < 0)
+		return false;
+	dgram_sock_close(&sock);
+	return true;
+}
+
+static uint32_t capabilities(const struct far *far,
+			     const struct frame_hello *hello)
+{
+	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
+	uint32_t caps = 0;
+
+	if (may_ping(IPV4, PKT_PROTO_ICMP))
+		caps |= FRAME_CAP_ECHO;
+	if (may_ping(IPV6, PKT_PROTO_ICMP6))
+		caps |= FRAME_CAP_ECHO6;
+	if (hello->gateway4.version)
+		caps |= FRAME_CAP_IPV4;
+	if (hello->gateway6.version)
+		caps |= FRAME_CAP_IPV6;
+	if (resolver_servers(&far->resolver, servers) > 0)
+		caps |= FRAME_CAP_RESOLVE;
+	return caps;
+}
+
+static int fill_hello(const struct far *far, const struct far_options *options,
+		      struct frame_hello *ret_hello)
+{
+	struct frame_hello hello = {.software = "ecssh-helper " ECSSH_VERSION};
+
+	if (getrandom(hello.session_id, sizeof(hello.session_id), 0) < 0 ||
+	    getrandom(hello.resume_token, sizeof(hello.resume_token), 0) < 0)
+		return -errno;
+	offer_ssh_connection(&hello, options->ssh_connection);
+	offer_interfaces(&hello);
+	hello.capabilities = capabilities(far, &hello);
+	if (options->user)
+		(void)snprintf(hello.user, sizeof(hello.user), "%s",
+			       options->user);
+	*ret_hello = hello;
+	return 0;
+}
+
+/* ---- callbacks of the session ---- */
+
+static void on_up(void *ctx, const struct frame_hello *peer)
+{
+	(void)ctx;
+	(void)peer; /* nothing here depends on who it is */
+}
+
+static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
+{
+	struct far *far = ctx;
+
+	tcp_out_on_open(&far->tcp, s, open);
+}
+
+static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
+{
+	struct far *far = ctx;
+
+	far_assoc_on_dgram(&far->assocs, id, d);
+}
+
+static void on_assoc_close(void *ctx, uint32_t id, enum frame_reason reason)
+{
+	struct far *far = ctx;
+
+	(void)reason;
+	far_assoc_on_close(&far->assocs, id);
+}
+
+static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
+{
+	struct far *far = ctx;
+
+	resolver_on_resolve(&far->resolver, id, query, len);
+}
+
+static void close_all(struct far *far)
+{
+	tcp_out_table_fini(&far->tcp);
+	far_assoc_table_fini(&far->assocs);
+	resolver_fini(&far->resolver);
+}
+
+static void on_down(void *ctx, const struct err *why)
+{
+	struct far *far = ctx;
+
+	close_all(far);
+	if (far->on_down)
+		far->on_down(far->ctx, why);
+}
+
+static const struct session_ops session_ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.on_data = tcp_out_on_data,
+	.on_readable = tcp_out_on_readable,
+	.on_writable = tcp_out_on_writable,
+	.on_reset = tcp_out_on_reset,
+	.on_closed = tcp_out_on_closed,
+	.on_dgram = on_dgram,
+	.on_assoc_close = on_assoc_close,
+	.on_resolve = on_resolve,
+	.on_down = on_down,
+};
+
+/* ---- life ---- */
+
+struct far *far_new(struct loop *loop, struct carrier *carrier,
+		    const struct far_options *options)
+{
+	struct far *far = calloc(1, sizeof(*far));
+	struct frame_hello hello;
+	int r = far ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		far->on_down = options->on_down;
+		far->ctx = options->ctx;
+		tcp_out_table_init(&far->tcp, loop, options->policy);
+		resolver_init(&far->resolver, loop,
+			      options->resolv_conf ? options->resolv_conf
+						   : "/etc/resolv.conf",
+			      options->dns_port ? options->dns_port : DNS_PORT);
+		r = far_assoc_table_init(&far->assocs, loop, options->policy);
+	}
+	if (r == 0)
+		r = fill_hello(far, options, &hello);
+	if (r < 0) {
+		(void)carrier_free(carrier);
+		(void)far_free(far);
+		errno = -r;
+		return NULL;
+	}
+	far->session = session_new(loop, SESSION_FAR, carrier, &session_ops,
+				   far, &hello);
+	if (!far->session) {
+		(void)far_free(far);
+		errno = ENOMEM;
+		return NULL;
+	}
+	far->assocs.session = far->session;
+	far->resolver.session = far->session;
+	return far;
+}
+
+struct far *far_free(struct far *far)
+{
+	if (!far)
+		return NULL;
+	close_all(far);
+	far->session = session_free(far->session);
+	free(far);
+	return NULL;
+}
+
+struct session *far_session(struct far *far)
+{
+	return far->session;
+}
+
+struct far_counts far_count(const struct far *far)
+{
+	return (struct far_counts){
+		.tcp = far->tcp.n,
+		.assocs = (uint32_t)far->assocs.by_id.n,
+		.queries = far->resolver.n,
+	};
+}

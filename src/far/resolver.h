@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* resolver: queries of the session for the resolvers of this host. */
+#ifndef ECSSH_RESOLVER_H
+#define ECSSH_RESOLVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "list.h"
+#include "loop.h"
+#include "session.h"
+
+enum {
+	RESOLVER_SERVERS_MAX = 3, /* as many as the C library looks at */
+	RESOLVER_QUERIES_MAX = 256,
+	RESOLVER_TRIES = 3,
+	RESOLVER_TRY_US = 2000000,
+	RESOLVER_TCP_US = 5000000,
+};
+
+/* Storage is the caller's. */
+struct resolver {
+	struct loop *loop;	 /* borrowed */
+	struct session *session; /* borrowed; set by the owner */
+	const char *conf_path;	 /* borrowed */
+	uint16_t port;
+	struct list queries; /* struct query */
+	uint32_t n;
+};
+
+/* conf_path: /etc/resolv.conf or the like, read at each query.  port: where the
+ * servers named there listen, 53. */
+void resolver_init(struct resolver *r, struct loop *loop, const char *conf_path,
+		   uint16_t port);
+
+/* Forget all queries. */
+void resolver_fini(struct resolver *r);
+
+/* Fill in the addresses of the servers that conf_path names.  Returns how many
+ * there are, at most RESOLVER_SERVERS_MAX. */
+int resolver_servers(const struct resolver *r,
+		     struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX]);
+
+/* Callback of the session: ask for query (copied) and send RESOLVED with id. */
+void resolver_on_resolve(struct resolver *r, uint32_t id, const uint8_t *query,
+			 size_t len);
+
+#endif

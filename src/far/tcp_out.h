@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp_out: streams of the session as TCP connections of this host. */
+#ifndef ECSSH_TCP_OUT_H
+#define ECSSH_TCP_OUT_H
+
+#include <stdint.h>
+
+#include "list.h"
+#include "loop.h"
+#include "session.h"
+
+/* All connections of an engine.  Storage is the caller's. */
+struct tcp_out_table {
+	struct loop *loop;     /* borrowed */
+	unsigned policy;       /* enum policy_flag */
+	struct list live;      /* struct tcp_out */
+	struct list dead;      /* to be freed at the end of the turn */
+	struct loop_task bury; /* posted while dead has members */
+	uint32_t n;	       /* sockets open */
+};
+
+void tcp_out_table_init(struct tcp_out_table *t, struct loop *loop,
+			unsigned policy);
+
+/* Close all connections; those that were not finished are reset, so that nobody
+ * takes half of the bytes for all of them.  Streams are not touched. */
+void tcp_out_table_fini(struct tcp_out_table *t);
+
+/* The rest are callbacks of the session, for role SESSION_FAR. */
+
+/* Connect as asked for, and answer when the outcome is known. */
+void tcp_out_on_open(struct tcp_out_table *t, struct stream *s,
+		     const struct frame_open *open);
+size_t tcp_out_on_data(struct stream *s, const uint8_t *bytes, size_t len);
+void tcp_out_on_readable(struct stream *s);
+void tcp_out_on_writable(struct stream *s);
+void tcp_out_on_reset(struct stream *s, enum frame_reason reason);
+void tcp_out_on_closed(struct stream *s);
+
+#endif
