@@ -1,0 +1,37 @@
+PROTOCOL.ctl: asking a running tunnel
+=====================================
+
+Each tunnel listens on a Unix stream socket NAME.sock, mode 0600, in
+    $XDG_RUNTIME_DIR/ecssh          of the user it runs as,
+    /tmp/ecssh-ctl-UID              where there is no such directory,
+    /run/ecssh                      if it runs as root.
+Only the same user and root are answered (SO_PEERCRED).
+
+The client sends one line, the server answers and closes the connection.
+
+    status json     one JSON object (below), without a newline at its end
+    status text     the same for people
+    status drops    refused packets by reason, for people
+    down            nothing; the connection closes when the tunnel is gone and
+                    the machine is as it was
+    anything else   the connection is closed
+
+The JSON object.  Fields are only ever added; "ecssh status --json" wraps the objects
+as {"version": 1, "tunnels": [...]}.
+
+    name, destination, gateway      text
+    user                            the account on the gateway
+    state                           connecting, connected, reconnecting, down
+    rung                            helper
+    interface                       text, "" until connected
+    addresses, routes, excluded     lists of text
+    mtu                             bytes
+    since                           seconds since 1970 of the current state
+    bytes_up, bytes_down            IP bytes from and to applications
+    packets_up, packets_down        a super-segment counts as one
+    flows                           {"tcp", "udp", "echo", "up", "down"} at this moment
+    connections                     {"opened", "refused"} since the start
+    rtt_us                          round trip to the helper; 0: not measured yet
+    helper                          {"version", "origin", "user"}
+    missing                         list of sentences: what this gateway cannot carry
+    drops                           {"near": {reason: count}, "frames": {...}}

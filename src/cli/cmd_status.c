@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* cmd_status: ecssh status [NAME] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "cmd.h"
+#include "ctl_client.h"
+#include "escape.h"
+#include "log.h"
+
+enum { TUNNELS_MAX = 256 };
+
+struct status_options {
+	bool is_json, is_drops;
+};
+
+static int apply(void *target, const struct option_entry *entry,
+		 const char *value, struct err *err)
+{
+	struct status_options *o = target;
+
+	(void)value;
+	(void)err;
+	if (strcmp(entry->long_name, "json") == 0)
+		o->is_json = true;
+	else
+		o->is_drops = true;
+	return 0;
+}
+
+static const struct option_entry options[] = {
+	{0, "json", NULL, "for programs; see ecssh(1) for the fields", apply},
+	{0, "drops", NULL, "packets that were refused, by reason", apply},
+	{0, NULL, NULL, NULL, NULL},
+};
+
+/* A tunnel may be somebody else's, if we are root: print no control bytes. */
+static void print_lines(const char *answer)
+{
+	char line[4096];
+
+	while (*answer) {
+		size_t len = strcspn(answer, "\n");
+
+		(void)escape_text(answer, len, line, sizeof(line));
+		(void)puts(line);
+		answer += len + (answer[len] == '\n');
+	}
+}
+
+/* Ask all that match.  Returns how many answered. */
+static int ask_all(const struct ctl_tunnel *tunnels, size_t n, const char *name,
+		   const struct status_options *o)
+{
+	const char *request = o->is_json    ? "status json"
+			      : o->is_drops ? "status drops"
+					    : "status text";
+	int answered = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char *answer;
+		struct err err;
+
+		if (name && strcmp(tunnels[i].name, name) != 0)
+			continue;
+		if (ctl_client_ask(&tunnels[i], request, &answer, &err) < 0) {
+			log_warn("%s, ignoring it", err.text);
+			continue;
+		}
+		if (o->is_json)
+			(void)printf("%s%s", answered ? ", " : "", answer);
+		else
+			print_lines(answer);
+		free(answer);
+		answered++;
+	}
+	return answered;
+}
+
+static int run(const struct cmd *cmd, int argc, char **argv)
+{
+	struct status_options o = {0};
+	static struct ctl_tunnel tunnels[TUNNELS_MAX];
+	enum cmd_parse parse = cmd_parse_options(cmd, &o, argc, argv, &argc);
+
+	if (parse != CMD_PARSE_RUN)
+		return parse == CMD_PARSE_HELP ? CLIENT_EXIT_OK
+					       : CLIENT_EXIT_USAGE;
+	if (argc > 1) {
+		log_err("one name at most; see: ecssh status --help");
+		return CLIENT_EXIT_USAGE;
+	}
+	const char *name = argc > 0 ? argv[0] : NULL;
+	size_t n = ctl_client_list(tunnels, TUNNELS_MAX);
+
+	if (o.is_json)
+		(void)fputs("{\"version\": 1, \"tunnels\": [", stdout);
+	int answered = ask_all(tunnels, n, name, &o);
+	if (o.is_json)
+		(void)puts("]}");
+	if (answered > 0)
+		return CLIENT_EXIT_OK;
+	char shown[128];
+	escape_text(name ? name : "", name ? strlen(name) : 0, shown,
+		    sizeof(shown));
+	if (name)
+		log_err("no tunnel named \"%s\" is up", shown);
+	else
+		log_err("no tunnel is up");
+	return CLIENT_EXIT_NOT_RUNNING;
+}
+
+const struct cmd cmd_status = {
+	.name = "status",
+	.args = "[OPTION...] [NAME]",
+	.summary = "show what is up",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* client: the near engine, from a command line to a tunnel and back. */
+#ifndef ECSSH_CLIENT_H
+#define ECSSH_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "ctl_path.h"
+#include "ssh_cmd.h"
+#include "ssh_dest.h"
+
+enum {
+	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
+	CLIENT_ROUTES_MAX = 4000,  /* after exclusions are cut out */
+	CLIENT_MTU_DEFAULT = 1500,
+};
+
+enum client_exit {
+	CLIENT_EXIT_OK = 0,
+	CLIENT_EXIT_RUNTIME = 1,
+	CLIENT_EXIT_USAGE = 2,
+	CLIENT_EXIT_NOT_RUNNING = 3,
+	CLIENT_EXIT_PRIVILEGE = 4,
+	CLIENT_EXIT_LACKING = 5, /* the gateway lacks what we need */
+	CLIENT_EXIT_SSH = 255,
+};
+
+struct client_config {
+	const char *dest_text; /* as typed; borrowed, like all pointers here */
+	struct ssh_dest dest;
+	struct ssh_options ssh_options;
+	char name[CTL_NAME_MAX + 1];
+	struct subnet *subnets; /* owned by whoever filled it in */
+	size_t n_subnets;
+	struct subnet *excludes;
+	size_t n_excludes;
+	struct ip_addr address4, address6; /* version 0: choose */
+	uint32_t mtu_bytes;
+	bool allow_loopback, allow_link_local; /* of the gateway */
+	bool is_background;
+	/* Written one byte, the exit code, when background work has begun or
+	 * failed; -1 in the foreground. */
+	int ready_fd;
+};
+
+/* Bring the tunnel up, run it until its end, take it down.  Returns the exit
+ * code; what went wrong has been logged. */
+int client_run(const struct client_config *config);
+
+#endif

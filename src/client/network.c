@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * network: what of this machine's network leads into the tunnel.
+ *
+ * Routes are those the user asked for, less what must not go there: what was
+ * excluded, and the addresses that ssh itself talks to.  Exclusion is by
+ * subtraction: 10/8 less one address becomes 24 routes.  So nothing but routes
+ * of our own device is ever added, and when the device goes everything goes
+ * with it, whatever became of us.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr_pick.h"
+#include "client_internal.h"
+#include "log.h"
+#include "rtnl.h"
+#include "ssh_peers.h"
+#include "tun.h"
+
+enum { PEERS_MAX = 32 };
+
+static int subtract(struct client *c, const struct subnet *hole,
+		    struct err *err)
+{
+	int n = subnet_subtract(&c->routes, c->n_routes, CLIENT_ROUTES_MAX,
+				hole);
+
+	if (n < 0)
+		return err_set(err, n,
+			       "excluding so much would take more than %d "
+			       "routes; exclude larger subnets",
+			       CLIENT_ROUTES_MAX);
+	c->n_routes = (size_t)n;
+	return 0;
+}
+
+/* Fill c->routes. */
+static int plan_routes(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+	struct ip_addr peers[PEERS_MAX];
+	int r = 0;
+
+	c->routes = calloc(config->n_subnets, sizeof(*c->routes));
+	if (!c->routes)
+		return err_set(err, -ENOMEM, "out of memory");
+	memcpy(c->routes, config->subnets,
+	       config->n_subnets * sizeof(*c->routes));
+	c->n_routes = config->n_subnets;
+	for (size_t i = 0; i < config->n_excludes && r == 0; i++)
+		r = subtract(c, &config->excludes[i], err);
+	int n = ssh_peers_find(ssh_stdio_pid(c->ssh), peers, PEERS_MAX);
+	for (int i = 0; i < n && r == 0; i++) {
+		struct subnet peer = subnet_of_addr(&peers[i]);
+
+		r = subtract(c, &peer, err);
+	}
+	return r;
+}
+
+static bool has_version(const struct client *c, enum ip_version version)
+{
+	for (size_t i = 0; i < c->n_routes; i++)
+		if (c->routes[i].addr.version == version)
+			return true;
+	return false;
+}
+
+static int choose_addresses(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+	struct rtnl *rtnl = NULL;
+	int r = rtnl_open(&rtnl, err);
+
+	if (r < 0)
+		return r;
+	r = addr_pick(rtnl, config->name, config->subnets, config->n_subnets,
+		      &c->address4, &c->address6, err);
+	(void)rtnl_close(rtnl);
+	if (r < 0)
+		return r;
+	if (config->address4.version)
+		c->address4 = config->address4;
+	if (config->address6.version)
+		c->address6 = config->address6;
+	/* No address of a family that nothing is routed for. */
+	if (!has_version(c, IPV4))
+		c->address4.version = 0;
+	if (!has_version(c, IPV6))
+		c->address6.version = 0;
+	return 0;
+}
+
+int network_up(struct client *c, struct err *err)
+{
+	int r = plan_routes(c, err);
+
+	if (r == 0)
+		r = choose_addresses(c, err);
+	if (r == 0)
+		r = broker_client_tun_create(c->broker, "",
+					     c->config->mtu_bytes,
+					     TUN_OFFLOAD_ALL, &c->device, err);
+	if (r < 0)
+		return r;
+	c->tun = tun_port_new(c->loop, c->device.fd, c->plane);
+	if (!c->tun)
+		return err_set(err, -errno, "cannot watch the TUN device: %m");
+	if (c->address4.version)
+		r = broker_client_addr_add(c->broker, &c->address4, err);
+	if (r == 0 && c->address6.version)
+		r = broker_client_addr_add(c->broker, &c->address6, err);
+	if (r == 0)
+		r = broker_client_link_up(c->broker, err);
+	for (size_t i = 0; i < c->n_routes && r == 0; i++)
+		r = broker_client_route_add(c->broker, &c->routes[i], err);
+	return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* tun_port: the TUN's descriptor between the kernel and the flow plane. */
+#ifndef ECSSH_TUN_PORT_H
+#define ECSSH_TUN_PORT_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "flowplane.h"
+#include "loop.h"
+
+struct tun_port;
+
+/* Read packets from fd (owned from now on, non-blocking) into the plane.
+ * Returns NULL with errno set. */
+struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p);
+
+/* Accepts NULL; returns NULL. */
+struct tun_port *tun_port_free(struct tun_port *t);
+
+/* Write one packet behind its virtio header.  Returns 0 or -errno. */
+int tun_port_write(struct tun_port *t, const struct iovec *iov, int n);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* ctl_client: asking a running tunnel, from another process. */
+#include "ctl_client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fd.h"
+
+enum {
+	ANSWER_MAX = 4 << 20,
+	TIMEOUT_S = 10,
+};
+
+/* Returns a descriptor or -errno. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+			 sizeof(timeout));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
+			 sizeof(timeout));
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+struct listing {
+	struct ctl_tunnel *tunnels;
+	size_t n, max;
+};
+
+/* Take NAME.sock if somebody listens there. */
+static void consider(struct listing *l, const char *dir, const char *file)
+{
+	size_t len = strlen(file);
+
+	if (l->n == l->max || len <= 5 || len - 5 > CTL_NAME_MAX ||
+	    strcmp(file + len - 5, ".sock") != 0)
+		return;
+	struct ctl_tunnel *t = &l->tunnels[l->n];
+
+	(void)snprintf(t->name, sizeof(t->name), "%.*s", (int)(len - 5), file);
+	(void)snprintf(t->path, sizeof(t->path), "%s/%s.sock", dir, t->name);
+	int fd = connect_to(t->path);
+	if (fd < 0)
+		return;
+	fd_close(&fd);
+	l->n++;
+}
+
+static void list_dir(const char *dir, void *ctx)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	if (!d)
+		return;
+	while ((e = readdir(d)))
+		consider(ctx, dir, e->d_name);
+	(void)closedir(d);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct ctl_tunnel *)a)->name,
+		      ((const struct ctl_tunnel *)b)->name);
+}
+
+size_t ctl_client_list(struct ctl_tunnel *ret_tunnels, size_t max)
+{
+	struct listing l = {ret_tunnels, 0, max};
+
+	ctl_dir_each(list_dir, &l);
+	qsort(l.tunnels, l.n, sizeof(*l.tunnels), by_name);
+	return l.n;
+}
+
+static int read_all(int fd, char **ret)
+{
+	size_t len = 0, cap = 4096;
+	char *answer = malloc(cap);
+
+	while (answer) {
+		ssize_t n = read(fd, answer + len, cap - len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != ECONNRESET) {
+			int r = errno == EAGAIN ? -ETIMEDOUT : -errno;
+			free(answer);
+			return r;
+		}
+		if (n <= 0) {
+			answer[len] = '\0';
+			*ret = answer;
+			return 0;
+		}
+		len += (size_t)n;
+		if (cap - len > 1)
+			continue;
+		cap *= 2;
+		char *bigger = cap <= ANSWER_MAX ? realloc(answer, cap) : NULL;
+		if (!bigger)
+			break;
+		answer = bigger;
+	}
+	free(answer);
+	return -ENOMEM;
+}
+
+int ctl_client_ask(const struct ctl_tunnel *tunnel, const char *request,
+		   char **ret_answer, struct err *err)
+{
+	char line[64];
+	CLEANUP_FD int fd = connect_to(tunnel->path);
+	int r = fd;
+
+	if (fd >= 0) {
+		int n = snprintf(line, sizeof(line), "%s\n", request);
+
+		r = fd_write_all(fd, line, (size_t)n);
+		if (r == 0)
+			r = read_all(fd, ret_answer);
+	}
+	if (r < 0)
+		return err_set(err, r, "tunnel \"%s\" does not answer: %s",
+			       tunnel->name, strerror(-r));
+	return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctl_server: the control socket of a running tunnel.
+ *
+ * Connections are few and short: a fixed number of slots, one line in, one
+ * answer out.  Spec: doc/PROTOCOL.ctl
+ */
+#include "ctl_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fd.h"
+
+enum {
+	CONNECTIONS_MAX = 16,
+	REQUEST_MAX = 64,
+};
+
+struct connection {
+	struct ctl_server *server;
+	struct loop_io io; /* fd -1: free slot */
+	char request[REQUEST_MAX];
+	size_t len;
+};
+
+struct ctl_server {
+	struct loop *loop; /* borrowed */
+	const struct ctl_server_ops *ops;
+	void *ctx;
+	struct loop_io io;
+	char path[CTL_PATH_MAX];
+	struct connection connections[CONNECTIONS_MAX];
+};
+
+static void connection_close(struct connection *c)
+{
+	if (c->io.fd < 0)
+		return;
+	loop_io_del(c->server->loop, &c->io);
+	fd_close(&c->io.fd);
+}
+
+static void answer_status(struct connection *c, enum ctl_status kind)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out) {
+		c->server->ops->on_status(c->server->ctx, kind, out);
+		/* A status is a few KiB: it fits the socket's buffer. */
+		if (fclose(out) == 0)
+			(void)send(c->io.fd, text, len,
+				   MSG_NOSIGNAL | MSG_DONTWAIT);
+		free(text);
+	}
+	connection_close(c);
+}
+
+static void answer(struct connection *c)
+{
+	if (strcmp(c->request, "status json") == 0)
+		answer_status(c, CTL_STATUS_JSON);
+	else if (strcmp(c->request, "status text") == 0)
+		answer_status(c, CTL_STATUS_TEXT);
+	else if (strcmp(c->request, "status drops") == 0)
+		answer_status(c, CTL_STATUS_DROPS);
+	else if (strcmp(c->request, "down") == 0)
+		c->server->ops->on_down(c->server->ctx);
+	else
+		connection_close(c);
+}
+
+static void on_request(void *ctx, uint32_t events)
+{
+	struct connection *c = ctx;
+	ssize_t n = read(c->io.fd, c->request + c->len, REQUEST_MAX - c->len);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		connection_close(c);
+		return;
+	}
+	c->len += (size_t)n;
+	char *newline = memchr(c->request, '\n', c->len);
+	if (newline) {
+		*newline = '\0';
+		answer(c);
+	} else if (c->len == REQUEST_MAX) {
+		connection_close(c);
+	}
+}
+
+static bool is_peer_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static void on_connection(void *ctx, uint32_t events)
+{
+	struct ctl_server *s = ctx;
+	CLEANUP_FD int fd =
+		accept4(s->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0 || !is_peer_allowed(fd))
+		return;
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *c = &s->connections[i];
+
+		if (c->io.fd >= 0)
+			continue;
+		c->len = 0;
+		c->io = (struct loop_io){
+			.fd = fd, .on_event = on_request, .ctx = c};
+		if (loop_io_add(s->loop, &c->io, EPOLLIN) == 0)
+			(void)fd_take(&fd);
+		else
+			c->io.fd = -1;
+		return;
+	}
+}
+
+/* True if somebody listens at this address. */
+static bool is_in_use(const struct sockaddr_un *un)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 &&
+	       connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0;
+}
+
+static int bind_socket(int fd, const struct sockaddr_un *un, const char *name,
+		       struct err *err)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)un;
+	mode_t old = umask(0177);
+	int r = bind(fd, sa, sizeof(*un)) < 0 ? -errno : 0;
+
+	if (r == -EADDRINUSE && is_in_use(un)) {
+		r = err_set(err, -EEXIST,
+			    "a tunnel named \"%s\" is up already; give this "
+			    "one another --name, or end the other with: "
+			    "ecssh down %s",
+			    name, name);
+	} else if (r == -EADDRINUSE) {
+		(void)unlink(un->sun_path);
+		r = bind(fd, sa, sizeof(*un)) < 0 ? -errno : 0;
+	}
+	(void)umask(old);
+	if (r < 0 && r != -EEXIST)
+		return err_set(err, r, "cannot bind %s: %s", un->sun_path,
+			       strerror(-r));
+	return r;
+}
+
+int ctl_server_new(struct loop *loop, const char *name,
+		   const struct ctl_server_ops *ops, void *ctx,
+		   struct ctl_server **ret_server, struct err *err)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	char dir[CTL_DIR_MAX];
+	int r = ctl_dir_make(dir, err);
+
+	if (r < 0)
+		return r;
+	CLEANUP_FD int fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ctl_server *s = calloc(1, sizeof(*s));
+	if (fd < 0 || !s) {
+		free(s);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	(void)snprintf(s->path, sizeof(s->path), "%s/%s.sock", dir, name);
+	memcpy(un.sun_path, s->path, strlen(s->path) + 1);
+	r = bind_socket(fd, &un, name, err);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	s->loop = loop;
+	s->ops = ops;
+	s->ctx = ctx;
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
+		s->connections[i].server = s;
+		s->connections[i].io.fd = -1;
+	}
+	s->io = (struct loop_io){
+		.fd = fd_take(&fd), .on_event = on_connection, .ctx = s};
+	if (listen(s->io.fd, CONNECTIONS_MAX) < 0 ||
+	    loop_io_add(loop, &s->io, EPOLLIN) < 0) {
+		(void)ctl_server_free(s);
+		return err_set(err, -EIO, "cannot listen on %s", un.sun_path);
+	}
+	*ret_server = s;
+	return 0;
+}
+
+struct ctl_server *ctl_server_free(struct ctl_server *s)
+{
+	if (!s)
+		return NULL;
+	loop_io_del(s->loop, &s->io);
+	/* First the name, so that who waits for the end may use it again. */
+	(void)unlink(s->path);
+	fd_close(&s->io.fd);
+	for (int i = 0; i < CONNECTIONS_MAX; i++)
+		connection_close(&s->connections[i]);
+	free(s);
+	return NULL;
+}
