@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker: the process that may configure the network, and its rules.
+ *
+ * Theory of operation: the table `requests` is the whole attack surface.  A
+ * request that has the right size and comes in the right phase reaches its
+ * handler, which checks the values against policy, records the inverse in the
+ * journal, asks the kernel, and strikes the record out again if the kernel
+ * refused.  There is one exception: the device is recorded after it was made,
+ * because only then it has an index; until then its descriptor is ours alone,
+ * and it disappears with that.
+ *
+ * Not here: what reaches the kernel (broker_kernel_linux.c), giving up
+ * privileges (privdrop.h).
+ *
+ * Spec: doc/PROTOCOL.broker
+ */
+#include "broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "escape.h"
+#include "fd.h"
+#include "log.h"
+
+static_assert(sizeof(((struct err *)0)->text) == BROKERMSG_TEXT_MAX, "");
+
+enum phase {
+	PHASE_START = 1 << 0, /* no HELLO yet */
+	PHASE_IDLE = 1 << 1,  /* no device */
+	PHASE_DOWN = 1 << 2,  /* the device is there, and down */
+	PHASE_UP = 1 << 3,
+	PHASE_END = 1 << 4, /* nothing is allowed any more */
+};
+
+enum undo_kind {
+	UNDO_LINK,
+	UNDO_ADDR,
+	UNDO_ROUTE,
+	UNDO__N,
+};
+
+/* How to undo one request. */
+struct undo {
+	enum undo_kind kind;
+	struct subnet net; /* ADDR: its addr only; ROUTE */
+};
+
+struct broker {
+	const struct broker_ops *ops; /* borrowed, like ctx */
+	void *ctx;
+	int ready; /* 0, or why nothing can be done, with: */
+	struct err why_not;
+	enum phase phase;
+	struct broker_link link; /* valid in PHASE_DOWN and PHASE_UP */
+	uint32_t mtu_bytes;	 /* likewise */
+	size_t n_undo;
+	size_t n_of[UNDO__N]; /* of each kind, in the journal */
+	struct undo journal[1 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX];
+};
+
+struct broker *broker_new(const struct broker_ops *ops, void *ctx, int ready,
+			  const struct err *why_not)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->ops = ops;
+	b->ctx = ctx;
+	b->ready = ready;
+	if (ready < 0)
+		b->why_not = *why_not;
+	b->phase = PHASE_START;
+	return b;
+}
+
+struct broker *broker_free(struct broker *b)
+{
+	free(b);
+	return NULL;
+}
+
+/*
+ * The journal
+ */
+
+static void journal_push(struct broker *b, enum undo_kind kind,
+			 const struct subnet *net)
+{
+	assert_always(b->n_undo < sizeof(b->journal) / sizeof(b->journal[0]));
+	b->journal[b->n_undo++] = (struct undo){.kind = kind, .net = *net};
+	b->n_of[kind]++;
+}
+
+static void journal_strike(struct broker *b, size_t i)
+{
+	b->n_of[b->journal[i].kind]--;
+	b->n_undo--;
+	memmove(&b->journal[i], &b->journal[i + 1],
+		(b->n_undo - i) * sizeof(b->journal[0]));
+}
+
+static int undo_one(struct broker *b, const struct undo *undo, struct err *err)
+{
+	/* The device took its addresses and routes with it, or it is no longer
+	 * what we made. */
+	if (!b->ops->link_is_ours(b->ctx, &b->link))
+		return 0;
+	switch (undo->kind) {
+	case UNDO_LINK:
+		return b->ops->link_del(b->ctx, b->link.ifindex, err);
+	case UNDO_ADDR:
+		return b->ops->addr_del(b->ctx, b->link.ifindex,
+					&undo->net.addr, err);
+	case UNDO_ROUTE:
+		return b->ops->route_del(b->ctx, b->link.ifindex, &undo->net,
+					 err);
+	case UNDO__N:
+		break;
+	}
+	return 0;
+}
+
+/* True if the errno says that there is nothing left to undo. */
+static bool is_gone(int r)
+{
+	return r == -ESRCH || r == -ENODEV || r == -EADDRNOTAVAIL ||
+	       r == -ENOENT;
+}
+
+int broker_undo(struct broker *b, struct err *err)
+{
+	int result = 0;
+
+	while (b->n_undo > 0) {
+		struct err why;
+		int r = undo_one(b, &b->journal[b->n_undo - 1], &why);
+
+		journal_strike(b, b->n_undo - 1);
+		if (r < 0 && !is_gone(r) && result == 0)
+			result = err_set(err, r, "%s", why.text);
+	}
+	return result;
+}
+
+/*
+ * Policy
+ */
+
+static bool is_zero(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		if (p[i] != 0)
+			return false;
+	return true;
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9');
+}
+
+/*
+ * Check the name of a device to be made.  The kernel has per-device directories
+ * beside the directories "all" and "default": no device must have these names.
+ */
+static int check_name(const char name[BROKERMSG_NAME_MAX], struct err *err)
+{
+	char shown[4 * BROKERMSG_NAME_MAX + 1];
+	size_t len = strnlen(name, BROKERMSG_NAME_MAX);
+	bool good = len > 0 && len < BROKERMSG_NAME_MAX && is_alnum(name[0]) &&
+		    is_zero(name + len, BROKERMSG_NAME_MAX - len);
+
+	for (size_t i = 0; i < len; i++)
+		good = good && (is_alnum(name[i]) || name[i] == '_' ||
+				name[i] == '.' || name[i] == '-');
+	if (good && strcmp(name, "all") != 0 && strcmp(name, "default") != 0)
+		return 0;
+	escape_text(name, len, shown, sizeof(shown));
+	return err_set(err, -EINVAL,
+		       "\"%s\" cannot be the name of a device: take up to 15 "
+		       "letters, digits, '_', '.' and '-'",
+		       shown);
+}
+
+static int read_addr(uint32_t version, const uint8_t bytes[16],
+		     struct ip_addr *ret_addr, struct err *err)
+{
+	if (version != IPV4 && version != IPV6)
+		return err_set(err, -EINVAL, "there is no IP version %u",
+			       version);
+	if (version == IPV4 && !is_zero(bytes + 4, 12))
+		return err_set(err, -EINVAL,
+			       "an IPv4 address has no more than 4 bytes");
+	*ret_addr = addr_make((enum ip_version)version, bytes);
+	return 0;
+}
+
+/* True if all of the subnet means something on one link or host only, or many
+ * hosts at once, or IPv4 in IPv6's clothes. */
+static bool is_special(const struct subnet *net)
+{
+	static const struct subnet nets[] = {
+		{{IPV4, {0}}, 8},
+		{{IPV4, {127}}, 8},
+		{{IPV4, {169, 254}}, 16},
+		{{IPV4, {224}}, 4},
+		{{IPV4, {255, 255, 255, 255}}, 32},
+		{{IPV6, {0}}, 127},
+		{{IPV6, {[10] = 0xff, 0xff}}, 96},
+		{{IPV6, {0xfe, 0x80}}, 10},
+		{{IPV6, {0xff}}, 8},
+	};
+
+	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+		if (subnet_covers(&nets[i], net))
+			return true;
+	return false;
+}
+
+static int check_addr(const struct broker *b, const struct ip_addr *addr,
+		      struct err *err)
+{
+	char text[ADDR_TEXT_MAX];
+
+	struct subnet net = subnet_of_addr(addr);
+
+	if (is_special(&net))
+		return err_set(err, -EPERM,
+			       "%s cannot be the address of a tunnel",
+			       addr_format(addr, text));
+	if (addr->version == IPV6 && b->mtu_bytes < BROKERMSG_MTU_MIN_V6)
+		return err_set(err, -EINVAL,
+			       "IPv6 needs an MTU of at least %d, not %u",
+			       BROKERMSG_MTU_MIN_V6, b->mtu_bytes);
+	if (b->n_of[UNDO_ADDR] >= BROKERMSG_ADDRS_MAX)
+		return err_set(err, -E2BIG, "more than %d addresses",
+			       BROKERMSG_ADDRS_MAX);
+	return 0;
+}
+
+static int read_route(const struct brokermsg_route *m, struct subnet *ret_dst,
+		      struct err *err)
+{
+	struct subnet dst = {0};
+	char text[SUBNET_TEXT_MAX];
+	int r = read_addr(m->version, m->bytes, &dst.addr, err);
+
+	if (r < 0)
+		return r;
+	if (m->prefix_len > addr_len_bits(&dst.addr))
+		return err_set(err, -EINVAL,
+			       "an IPv%u prefix has at most %u bits, not %u",
+			       m->version, addr_len_bits(&dst.addr),
+			       m->prefix_len);
+	dst.prefix_len = (uint8_t)m->prefix_len;
+	subnet_format(&dst, text);
+	if (!subnet_contains(&dst, &dst.addr))
+		return err_set(err, -EINVAL, "%s has bits behind its prefix",
+			       text);
+	if (is_special(&dst))
+		return err_set(err, -EPERM, "%s cannot be routed", text);
+	*ret_dst = dst;
+	return 0;
+}
+
+/*
+ * Requests
+ */
+
+/* What a handler is given and gives. */
+struct call {
+	const void *request;
+	struct brokermsg_reply *reply;
+	int fd; /* to be sent along, or -1 */
+	struct err err;
+};
+
+static int on_hello(struct broker *b, struct call *call)
+{
+	const struct brokermsg_hello *m = call->request;
+
+	call->reply->version = BROKERMSG_VERSION;
+	if (m->version != BROKERMSG_VERSION)
+		return err_set(&call->err, -EPROTONOSUPPORT,
+			       "ecssh speaks version %u of the broker "
+			       "protocol, ecssh-broker version %d: they are "
+			       "not of one installation",
+			       m->version, BROKERMSG_VERSION);
+	if (b->ready < 0)
+		return err_set(&call->err, b->ready, "%s", b->why_not.text);
+	return 0;
+}
+
+static int on_tun_create(struct broker *b, struct call *call)
+{
+	const struct brokermsg_tun_create *m = call->request;
+	const char *name = m->name;
+	struct subnet none = {0};
+
+	if (is_zero(m->name, sizeof(m->name)) ||
+	    memcmp(m->name, "ecssh%d\0\0\0\0\0\0\0\0", sizeof(m->name)) == 0) {
+		name = "ecssh%d";
+	} else {
+		int r = check_name(m->name, &call->err);
+		if (r < 0)
+			return r;
+	}
+	if (m->mtu_bytes < BROKERMSG_MTU_MIN ||
+	    m->mtu_bytes > BROKERMSG_MTU_MAX)
+		return err_set(&call->err, -EINVAL,
+			       "the MTU must be from %d to %d, not %u",
+			       BROKERMSG_MTU_MIN, BROKERMSG_MTU_MAX,
+			       m->mtu_bytes);
+	if (m->offloads & ~(uint32_t)BROKERMSG_OFFLOAD_ALL)
+		return err_set(&call->err, -EINVAL, "unknown offloads %#x",
+			       m->offloads);
+	int r = b->ops->tun_create(b->ctx, name, m->mtu_bytes, m->offloads,
+				   &b->link, &call->reply->offloads, &call->fd,
+				   &call->err);
+	if (r < 0)
+		return r;
+	journal_push(b, UNDO_LINK, &none);
+	b->mtu_bytes = m->mtu_bytes;
+	call->reply->ifindex = b->link.ifindex;
+	memcpy(call->reply->name, b->link.name, sizeof(b->link.name));
+	return 0;
+}
+
+static int on_addr_add(struct broker *b, struct call *call)
+{
+	const struct brokermsg_addr *m = call->request;
+	struct ip_addr addr;
+	int r = read_addr(m->version, m->bytes, &addr, &call->err);
+
+	if (r < 0)
+		return r;
+	r = check_addr(b, &addr, &call->err);
+	if (r < 0)
+		return r;
+	struct subnet net = subnet_of_addr(&addr);
+	journal_push(b, UNDO_ADDR, &net);
+	r = b->ops->addr_add(b->ctx, b->link.ifindex, &addr, &call->err);
+	if (r < 0)
+		journal_strike(b, b->n_undo - 1);
+	return r;
+}
+
+static int on_link_up(struct broker *b, struct call *call)
+{
+	return b->ops->link_up(b->ctx, b->link.ifindex, &call->err);
+}
+
+static int on_route_add(struct broker *b, struct call *call)
+{
+	struct subnet dst;
+	int r = read_route(call->request, &dst, &call->err);
+
+	if (r < 0)
+		return r;
+	if (b->n_of[UNDO_ROUTE] >= BROKERMSG_ROUTES_MAX)
+		return err_set(&call->err, -E2BIG, "more than %d routes",
+			       BROKERMSG_ROUTES_MAX);
+	journal_push(b, UNDO_ROUTE, &dst);
+	r = b->ops->route_add(b->ctx, b->link.ifindex, &dst, &call->err);
+	if (r < 0)
+		journal_strike(b, b->n_undo - 1);
+	return r;
+}
+
+static int on_route_del(struct broker *b, struct call *call)
+{
+	char text[SUBNET_TEXT_MAX];
+	struct subnet dst;
+	int r = read_route(call->request, &dst, &call->err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < b->n_undo; i++) {
+		struct undo undo = b->journal[i];
+
+		if (undo.kind != UNDO_ROUTE ||
+		    undo.net.prefix_len != dst.prefix_len ||
+		    !addr_equal(&undo.net.addr, &dst.addr))
+			continue;
+		r = undo_one(b, &undo, &call->err);
+		if (r < 0 && !is_gone(r))
+			return r;
+		journal_strike(b, i);
+		return 0;
+	}
+	return err_set(&call->err, -ENOENT, "%s is not routed by this broker",
+		       subnet_format(&dst, text));
+}
+
+static int on_bye(struct broker *b, struct call *call)
+{
+	return broker_undo(b, &call->err);
+}
+
+static const struct request {
+	size_t size_bytes; /* of the whole message */
+	unsigned phases;   /* in which it is allowed */
+	enum phase next;   /* after success; 0: the same */
+	int (*handle)(struct broker *b, struct call *call);
+} requests[BROKERMSG__N] = {
+	[BROKERMSG_HELLO] = {sizeof(struct brokermsg_hello), PHASE_START,
+			     PHASE_IDLE, on_hello},
+	[BROKERMSG_TUN_CREATE] = {sizeof(struct brokermsg_tun_create),
+				  PHASE_IDLE, PHASE_DOWN, on_tun_create},
+	[BROKERMSG_ADDR_ADD] = {sizeof(struct brokermsg_addr),
+				PHASE_DOWN | PHASE_UP, 0, on_addr_add},
+	[BROKERMSG_LINK_UP] = {sizeof(struct brokermsg_head), PHASE_DOWN,
+			       PHASE_UP, on_link_up},
+	[BROKERMSG_ROUTE_ADD] = {sizeof(struct brokermsg_route), PHASE_UP, 0,
+				 on_route_add},
+	[BROKERMSG_ROUTE_DEL] = {sizeof(struct brokermsg_route), PHASE_UP, 0,
+				 on_route_del},
+	[BROKERMSG_BYE] = {sizeof(struct brokermsg_head),
+			   PHASE_IDLE | PHASE_DOWN | PHASE_UP, PHASE_END,
+			   on_bye},
+};
+
+/* Find what a well-formed request is to be answered by, or NULL with err. */
+static const struct request *find_request(const struct broker *b, uint32_t type,
+					  size_t len, bool has_ancillary_data,
+					  struct err *err)
+{
+	const struct request *q =
+		type < BROKERMSG__N ? &requests[type] : &requests[0];
+	const char *crime = NULL;
+
+	if (has_ancillary_data)
+		crime = "with a descriptor";
+	else if (!q->handle)
+		crime = "of unknown type";
+	else if (len != q->size_bytes)
+		crime = "of wrong size";
+	else if (!(q->phases & b->phase))
+		crime = "out of order";
+	if (!crime)
+		return q;
+	(void)err_set(err, -EPROTO, "request %u %s (%zu bytes)", type, crime,
+		      len);
+	return NULL;
+}
+
+enum broker_verdict broker_handle(struct broker *b, const void *request,
+				  size_t len, bool has_ancillary_data,
+				  struct brokermsg_reply *ret_reply,
+				  int *ret_fd)
+{
+	struct call call = {.request = request, .reply = ret_reply, .fd = -1};
+	struct brokermsg_head head = {0};
+	int r = -EPROTO;
+
+	memset(ret_reply, 0, sizeof(*ret_reply));
+	if (len >= sizeof(head))
+		memcpy(&head, request, sizeof(head));
+	ret_reply->type = head.type;
+	const struct request *q =
+		find_request(b, head.type, len, has_ancillary_data, &call.err);
+	if (q)
+		r = q->handle(b, &call);
+	if (r < 0)
+		memcpy(ret_reply->text, call.err.text, sizeof(ret_reply->text));
+	else if (q->next != 0)
+		b->phase = q->next;
+	ret_reply->result = r;
+	*ret_fd = call.fd;
+	/* A broker that said no to HELLO, and one that said goodbye, has
+	 * nothing more to say, whatever came of it. */
+	if (!q || b->phase == PHASE_START || head.type == BROKERMSG_BYE)
+		b->phase = PHASE_END;
+	return b->phase == PHASE_END ? BROKER_END : BROKER_GO_ON;
+}
+
+/*
+ * The socket
+ */
+
+static int send_reply(int sock, const struct brokermsg_reply *reply, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)reply,
+			    .iov_len = sizeof(*reply)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	}
+	for (;;) {
+		if (sendmsg(sock, &msg, MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+/* Receive one request.  Returns its length, 0 at the end, or -errno. */
+static ssize_t receive(int sock, void *buf, size_t cap, bool *ret_has_anc)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = cap};
+	/* Without room for them the kernel closes descriptors that come along,
+	 * and says that it did. */
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	do {
+		n = recvmsg(sock, &msg, 0);
+	} while (n < 0 && errno == EINTR);
+	*ret_has_anc = n >= 0 && (msg.msg_flags & MSG_CTRUNC);
+	return n < 0 ? -errno : n;
+}
+
+void broker_serve(struct broker *b, int sock)
+{
+	enum broker_verdict verdict = BROKER_GO_ON;
+	struct err err;
+
+	while (verdict == BROKER_GO_ON) {
+		/* Larger than any request: what is too long stays so. */
+		_Alignas(uint64_t) uint8_t request[64];
+		struct brokermsg_reply reply;
+		bool has_ancillary_data;
+		int fd CLEANUP_FD = -1;
+		ssize_t n = receive(sock, request, sizeof(request),
+				    &has_ancillary_data);
+
+		if (n <= 0)
+			break;
+		verdict = broker_handle(b, request, (size_t)n,
+					has_ancillary_data, &reply, &fd);
+		if (send_reply(sock, &reply, fd) < 0)
+			break;
+	}
+	if (broker_undo(b, &err) < 0)
+		log_warn("%s, ignoring", err.text);
+}

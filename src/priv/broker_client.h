@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker_client: the engine's side of doc/PROTOCOL.broker.
+ *
+ * Starts the broker and asks it, one blocking call at a time.  For set-up,
+ * before the loop runs: a call takes milliseconds, except the start, which may
+ * wait for a person to type a password.
+ */
+#ifndef ECSSH_BROKER_CLIENT_H
+#define ECSSH_BROKER_CLIENT_H
+
+#include <stdint.h>
+
+#include "addr.h"
+#include "err.h"
+
+struct broker_client;
+
+enum {
+	BROKER_CLIENT_NAME_MAX = 16, /* with its NUL */
+	BROKER_CLIENT_CALL_TIMEOUT_MS = 10000,
+	BROKER_CLIENT_STOP_TIMEOUT_MS = 2000,
+};
+
+/* Who gives the broker its privilege. */
+enum broker_via {
+	BROKER_VIA_AUTO,       /* the first of the others that fits and works */
+	BROKER_VIA_DIRECT,     /* we are root, or the file has a capability */
+	BROKER_VIA_SUDO,       /* may ask for a password on the terminal */
+	BROKER_VIA_SUDO_QUIET, /* must not ask */
+	BROKER_VIA_PKEXEC,
+	BROKER_VIA__N,
+};
+
+struct broker_start {
+	const char *path; /* absolute path of ecssh-broker */
+	enum broker_via via;
+};
+
+/* The device as it was made. */
+struct broker_tun {
+	int fd; /* non-blocking, close-on-exec; the caller's to close */
+	uint32_t ifindex;
+	uint32_t offloads; /* enum tun_offload, those switched on */
+	char name[BROKER_CLIENT_NAME_MAX];
+};
+
+/*
+ * Start the broker and exchange versions.  Waits until it answers or gives up:
+ * sudo's prompt has no time limit of ours.  Returns 0 with a client for
+ * broker_client_stop, or -errno with err: -EPERM: nobody gives us the
+ * privilege, the sentence says what to do; -ENOENT: no broker at that path;
+ * -EPROTO: a broker of another version; -ENODEV, -EACCES: no TUN device here.
+ */
+int broker_client_start(struct broker_client **ret_client,
+			const struct broker_start *how, struct err *err);
+
+/*
+ * Undo everything and end the broker: waits up to BROKER_CLIENT_STOP_TIMEOUT_MS
+ * for that.  Returns 0; -ETIMEDOUT if it had not ended by then (it will go on
+ * undoing), or -errno if something could not be undone, with err.  Accepts
+ * NULL; frees client in all cases.
+ */
+int broker_client_stop(struct broker_client *client, struct err *err);
+
+/*
+ * The socket, to be watched for EPOLLIN and EPOLLHUP between calls: either of
+ * them means that the broker has died and taken the configuration with it.
+ */
+int broker_client_fd(const struct broker_client *client);
+
+/*
+ * Make the device, down, with its MTU in bytes.  name is what the user wants,
+ * or "" for the first free ecssh0, ecssh1 ...; want_offloads is of enum
+ * tun_offload.  Once.  Returns 0 or -errno with err, as all below:
+ * -EEXIST: there is such a device; -EINVAL: name or MTU; -EPIPE: the broker
+ * has died.
+ */
+int broker_client_tun_create(struct broker_client *client, const char *name,
+			     uint32_t mtu_bytes, uint32_t want_offloads,
+			     struct broker_tun *ret_tun, struct err *err);
+
+/* Give the device an address; -EADDRNOTAVAIL, -EOPNOTSUPP or -EACCES for IPv6
+ * where the host has IPv6 switched off. */
+int broker_client_addr_add(struct broker_client *client,
+			   const struct ip_addr *addr, struct err *err);
+
+/* Set the device up.  Once, after the addresses and before the routes. */
+int broker_client_link_up(struct broker_client *client, struct err *err);
+
+/* Route a subnet into the device; -EEXIST: something else has that very route,
+ * which err names. */
+int broker_client_route_add(struct broker_client *client,
+			    const struct subnet *dst, struct err *err);
+
+/* Take back a route added before. */
+int broker_client_route_del(struct broker_client *client,
+			    const struct subnet *dst, struct err *err);
+
+#endif

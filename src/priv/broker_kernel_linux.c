@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* broker_kernel: a broker that really does what it is asked for. */
+#include "broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "log.h"
+#include "privdrop.h"
+#include "rtnl.h"
+#include "tun.h"
+
+enum {
+	/* Packets, of up to 64 KiB: what a burst of small ones needs. */
+	TXQUEUELEN = 2048,
+};
+
+static_assert((int)TUN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
+static_assert((int)TUN_OFFLOAD_CSUM == (int)BROKERMSG_OFFLOAD_CSUM, "");
+static_assert((int)TUN_OFFLOAD_TSO == (int)BROKERMSG_OFFLOAD_TSO, "");
+static_assert((int)TUN_OFFLOAD_USO == (int)BROKERMSG_OFFLOAD_USO, "");
+static_assert((int)TUN_OFFLOAD_ALL == (int)BROKERMSG_OFFLOAD_ALL, "");
+
+struct kernel {
+	int control_fd;	   /* owned; -1: used up */
+	struct rtnl *rtnl; /* owned */
+};
+
+/* One value of a device's directory under /proc/sys; these vanish with the
+ * device.  "all" is the directory of what holds for every device. */
+static int open_sysctl(const char *family, const char *name, const char *key,
+		       int flags)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s",
+		       family, name, key);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* Failing is not fatal: not everywhere is /proc/sys writable. */
+static void set_sysctl(const char *family, const char *name, const char *key,
+		       char digit)
+{
+	int fd CLEANUP_FD = open_sysctl(family, name, key, O_WRONLY);
+
+	if (fd >= 0)
+		(void)fd_write_all(fd, &digit, 1);
+}
+
+/* A value of one digit; '0' if it cannot be read. */
+static char get_sysctl(const char *family, const char *name, const char *key)
+{
+	int fd CLEANUP_FD = open_sysctl(family, name, key, O_RDONLY);
+	char digit;
+
+	return fd >= 0 && read(fd, &digit, 1) == 1 ? digit : '0';
+}
+
+static void set_sysctls(const char *name)
+{
+	char all = get_sysctl("ipv4", "all", "rp_filter");
+	char ours = get_sysctl("ipv4", name, "rp_filter");
+
+	/* ICMP errors come from routers on the way, which need not be inside
+	 * the subnets routed here: a strict filter (1) would drop them.  The
+	 * higher of the two values counts, and loose is 2. */
+	if ((all > ours ? all : ours) == '1')
+		set_sysctl("ipv4", name, "rp_filter", '2');
+	/* Nobody in the tunnel may announce routers. */
+	set_sysctl("ipv6", name, "accept_ra", '0');
+}
+
+static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
+			     uint32_t want_offloads,
+			     struct broker_link *ret_link,
+			     uint32_t *ret_offloads, int *ret_fd,
+			     struct err *err)
+{
+	struct kernel *k = ctx;
+	struct broker_link link = {0};
+	uint32_t offloads;
+	int fd CLEANUP_FD = -1;
+	int r = tun_create(k->control_fd, name, want_offloads, link.name,
+			   &offloads, err);
+
+	if (r < 0)
+		return r;
+	/* From here on a failure closes the descriptor, and that deletes the
+	 * device. */
+	fd = fd_take(&k->control_fd);
+	link.ifindex = if_nametoindex(link.name);
+	if (link.ifindex == 0)
+		return err_set(err, -errno, "%s has disappeared", link.name);
+	set_sysctls(link.name);
+	r = rtnl_link_configure(k->rtnl, link.ifindex, mtu_bytes, TXQUEUELEN,
+				err);
+	if (r < 0)
+		return r;
+	*ret_link = link;
+	*ret_offloads = offloads;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+static int kernel_link_up(void *ctx, uint32_t ifindex, struct err *err)
+{
+	return rtnl_link_up(((struct kernel *)ctx)->rtnl, ifindex, err);
+}
+
+static int kernel_link_del(void *ctx, uint32_t ifindex, struct err *err)
+{
+	return rtnl_link_del(((struct kernel *)ctx)->rtnl, ifindex, err);
+}
+
+static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
+{
+	char name[IF_NAMESIZE];
+
+	(void)ctx;
+	return if_indextoname(link->ifindex, name) &&
+	       strcmp(name, link->name) == 0;
+}
+
+static int kernel_addr_add(void *ctx, uint32_t ifindex,
+			   const struct ip_addr *addr, struct err *err)
+{
+	return rtnl_addr_add(((struct kernel *)ctx)->rtnl, ifindex, addr, err);
+}
+
+static int kernel_addr_del(void *ctx, uint32_t ifindex,
+			   const struct ip_addr *addr, struct err *err)
+{
+	return rtnl_addr_del(((struct kernel *)ctx)->rtnl, ifindex, addr, err);
+}
+
+static int kernel_route_add(void *ctx, uint32_t ifindex,
+			    const struct subnet *dst, struct err *err)
+{
+	return rtnl_route_add(((struct kernel *)ctx)->rtnl, ifindex, dst, err);
+}
+
+static int kernel_route_del(void *ctx, uint32_t ifindex,
+			    const struct subnet *dst, struct err *err)
+{
+	return rtnl_route_del(((struct kernel *)ctx)->rtnl, ifindex, dst, err);
+}
+
+static const struct broker_ops kernel_ops = {
+	.tun_create = kernel_tun_create,
+	.link_up = kernel_link_up,
+	.link_del = kernel_link_del,
+	.link_is_ours = kernel_link_is_ours,
+	.addr_add = kernel_addr_add,
+	.addr_del = kernel_addr_del,
+	.route_add = kernel_route_add,
+	.route_del = kernel_route_del,
+};
+
+/* The signals that a terminal or a service manager sends to a whole group: the
+ * engine ends in order then, and closes our socket. */
+static void ignore_signals(void)
+{
+	static const int signals[] = {SIGINT,  SIGTERM, SIGHUP, SIGQUIT,
+				      SIGPIPE, SIGTSTP, SIGTTOU};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)signal(signals[i], SIG_IGN);
+}
+
+void broker_run(int sock)
+{
+	struct kernel k = {.control_fd = -1};
+	struct err err = {{0}};
+
+	ignore_signals();
+	int r = tun_open_control(&k.control_fd, &err);
+	if (r >= 0)
+		r = privdrop_keep_net_admin(&err);
+	if (r >= 0)
+		r = rtnl_open(&k.rtnl, &err);
+	/* Not ready: the engine is told so when it says hello. */
+	struct broker *b = broker_new(&kernel_ops, &k, r, &err);
+	if (b)
+		broker_serve(b, sock);
+	else
+		log_err("out of memory");
+	(void)broker_free(b);
+	(void)rtnl_close(k.rtnl);
+	fd_close(&k.control_fd);
+}

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: MIT
+"""A small network of machines for tests, made of Linux namespaces.
+
+    near ── 10.9.0.0/24 ── gw ── 10.77.0.0/24 ── far ── 10.78.0.0/24, MTU 1280 ── deep
+       .2   fd09::/64    .1  .1   fd77::/64    .2  .1    fd78::/64             .2
+
+gw runs a real sshd as Debian ships it and does not forward packets, so whatever near reaches beyond gw
+went through ssh. far forwards (it is the hop that `traceroute` shows). far and deep run services.py.
+
+Each host is one process tree with its own network, mount, process, hostname and IPC namespaces; its
+/run, /tmp, /home, /root and its view of /etc live in memory. The first process of a host reads a pipe
+held by whoever built the lab: when that process ends, for whatever reason, the pipe closes and the
+kernel removes the host with everything in it. Nothing is left to sweep, and labs run side by side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional, Sequence
+
+PROJECT = Path(__file__).resolve().parents[2]
+BUILD = PROJECT / os.environ.get("ECSSH_BUILD", "build")
+PYTHON = "/usr/bin/python3"     # the caller's own may live in a home folder that hosts do not see
+PATH = f"{BUILD}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PASSWORD = "wonderland"         # of alice, where a test allows passwords
+USERS = {"alice": 20001, "bob": 20002}
+SUBNETS = ("10.77.0.0/24", "fd77::/64", "10.78.0.0/24", "fd78::/64")
+
+CLONE_NEWNET = 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+
+# Runs as the first process of a host. $1: name, $2: project folder.
+INIT = r"""
+set -e
+read -r pid _ </proc/self/stat      # our number outside: /proc is still the one outside
+hostname "$1"
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 lab /run
+stage=/run/.lab
+mkdir -m 755 $stage $stage/project /run/sshd /run/lock
+mount --bind "$2" $stage/project
+for dir in etc usr/local; do
+    mkdir -p $stage/$dir $stage/work/$dir
+    mount -t overlay -o lowerdir=/$dir,upperdir=$stage/$dir,workdir=$stage/work/$dir lab /$dir
+done
+for dir in /home /root /var/log; do mount -t tmpfs -o mode=755 lab $dir; done
+for dir in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=1777 lab $dir; done
+[ -e "$2/dev" ] || { mkdir -p "$2"; mount --bind $stage/project "$2"; }
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+ip link set lo up
+echo "$pid"
+exec env --ignore-signal=CHLD cat >/dev/null
+"""
+
+
+class LabError(Exception):
+    pass
+
+
+class Process(NamedTuple):
+    pid: int            # seen from outside: can be used with kill(2)
+    comm: str
+    user: int
+    args: str
+
+
+def wait_for(condition: Callable[[], object], timeout: float = 5.0, what: str = ""):
+    """Poll until the condition is true and return its value; fail loudly otherwise."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {timeout:g} s: {what or condition}")
+        time.sleep(0.01)
+
+
+class Host:
+    """One machine of the lab."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.keeper = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
+             "/bin/sh", "-c", INIT, "init", name, str(PROJECT)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+
+    def ready(self) -> None:
+        line = self.keeper.stdout.readline()
+        if not line:
+            raise LabError(f"cannot make host {self.name}; is this root with all capabilities?")
+        self.pid = int(line)
+        self.pid_ns = os.readlink(f"/proc/{self.pid}/ns/pid")
+
+    def close(self) -> None:
+        self.keeper.stdin.close()
+        self.keeper.wait()
+        self.keeper.stdout.close()
+
+    # -- running things ------------------------------------------------------------------------
+
+    def command(self, argv: Sequence[object], user: str = "root", env: Optional[dict] = None,
+                cwd: Optional[str] = None) -> list[str]:
+        """The argument list that runs argv inside this host, with a clean environment.
+
+        Only argv feels SIGINT: nsenter waits and hands its exit status on.
+        """
+        home = "/root" if user == "root" else f"/home/{user}"
+        variables = {"PATH": PATH, "HOME": home, "USER": user, "LOGNAME": user, "SHELL": "/bin/bash",
+                     "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "dumb"), **(env or {})}
+        become = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        return ["env", "--ignore-signal=INT",
+                "nsenter", f"--target={self.pid}", "--net", "--mount", "--uts", "--ipc", "--pid", "--",
+                *become, "env", "--default-signal=INT", "-i", "-C", cwd or home,
+                *(f"{key}={value}" for key, value in variables.items()), *map(str, argv)]
+
+    def popen(self, argv: Sequence[object], user: str = "root", env: Optional[dict] = None,
+              cwd: Optional[str] = None, **options) -> subprocess.Popen:
+        """Start argv here, in a process group of its own (killpg reaches all of it)."""
+        options.setdefault("start_new_session", True)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(self.command(argv, user, env, cwd), **options)
+
+    def run(self, argv: Sequence[object], user: str = "root", env: Optional[dict] = None,
+            cwd: Optional[str] = None, stdin: Optional[str] = None, timeout: float = 30.0,
+            check: bool = True) -> subprocess.CompletedProcess:
+        """Run argv here to its end and return its output as text."""
+        with self.popen(argv, user, env, cwd, text=True, errors="replace",
+                        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(stdin, timeout)
+            except BaseException:
+                os.killpg(process.pid, 9)
+                raise
+        result = subprocess.CompletedProcess(list(map(str, argv)), process.returncode, out, err)
+        if check and result.returncode != 0:
+            raise LabError(f"{self.name}: {' '.join(result.args)}: exit {result.returncode}\n{out}{err}")
+        return result
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0,
+               timeout: float = 20.0) -> socket.socket:
+        """A socket of the caller's own process that lives in this host's network."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        try:
+            set_net(there)
+            try:
+                sock = socket.socket(family, kind, proto)
+            finally:
+                set_net(home)
+        finally:
+            os.close(there)
+            os.close(home)
+        sock.settimeout(timeout)
+        return sock
+
+    def connect(self, address: str, port: int, timeout: float = 20.0) -> socket.socket:
+        """A TCP connection from this host; errors as the kernel reports them."""
+        sock = self.socket(family_of(address), socket.SOCK_STREAM, timeout=timeout)
+        try:
+            sock.connect((address, port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def listen(self, address: str, port: int = 0, backlog: int = 128) -> socket.socket:
+        sock = self.socket(family_of(address), socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen(backlog)
+        return sock
+
+    # -- files and settings --------------------------------------------------------------------
+
+    def path(self, inside: str) -> Path:
+        """A path of this host as seen from outside (symbolic links in it are not confined)."""
+        return Path(f"/proc/{self.pid}/root") / inside.lstrip("/")
+
+    def write(self, inside: str, text: str, user: str = "root", mode: int = 0o644) -> None:
+        path = self.path(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        if user != "root":
+            os.chown(path, USERS[user], USERS[user])
+
+    def sysctl(self, **values: object) -> None:
+        """Set network settings, dots written as double underscores: ipv4__ip_forward=1."""
+        lines = [f"net.{name.replace('__', '.')}={value}" for name, value in values.items()]
+        self.run(["sysctl", "-q", "-w", *lines])
+
+    def ip(self, *lines: str) -> None:
+        """Run lines of `ip -batch` in this host's network."""
+        subprocess.run(["nsenter", f"--target={self.pid}", "--net", "ip", "-batch", "-"], check=True, text=True,
+                       input="\n".join(lines))
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def processes(self, name: str = "") -> list[Process]:
+        """What runs here now, without the first process and zombies; `name` is a pattern for comm."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == self.pid:
+                continue
+            try:
+                if os.readlink(entry / "ns/pid") != self.pid_ns:
+                    continue
+                comm = (entry / "comm").read_text().strip()
+                args = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                owner = entry.stat().st_uid
+            except OSError:
+                continue        # ended while we looked
+            if args and re.search(name, comm):
+                found.append(Process(int(entry.name), comm, owner, args))
+        return sorted(found)
+
+    def snapshot(self) -> dict:
+        """The state that a tunnel must leave as it was, as JSON-like data without volatile fields."""
+        def query(*argv: str):
+            text = self.run(argv).stdout
+            return stable(json.loads(text or "[]"))
+        state = {"nft": query("nft", "-j", "list", "ruleset"), "link": query("ip", "-j", "link")}
+        for family in ("-4", "-6"):
+            state["addr" + family] = query("ip", "-j", family, "addr")
+            state["route" + family] = query("ip", "-j", family, "route", "show", "table", "all")
+            state["rule" + family] = query("ip", "-j", family, "rule")
+        settings = self.run(["sysctl", "-a", "--pattern", r"^net\.(core|ipv[46])\."], check=False).stdout
+        state["sysctl"] = [line for line in settings.splitlines() if not VOLATILE_SYSCTL.search(line)]
+        state["resolv.conf"] = self.path("/etc/resolv.conf").read_text()
+        files = self.run(["find", "/run", "/tmp", "/var/tmp", "/home", "/root", "-path", "/run/.lab", "-prune", "-o",
+                          "-printf", "%p %M %u\n"]).stdout
+        state["files"] = sorted(line for line in files.splitlines() if "/run/sudo" not in line)
+        state["processes"] = sorted(f"{p.user} {p.args}" for p in self.processes())
+        return state
+
+
+def set_net(namespace: int) -> None:
+    if libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+VOLATILE_KEYS = {"valid_life_time", "preferred_life_time", "expires", "age", "packets", "bytes", "metainfo"}
+VOLATILE_SYSCTL = re.compile(r"\.(route\.flush|.*stable_secret|tcp_fastopen_key|fib_sync_mem)\b")
+
+
+def stable(value):
+    """JSON data without lifetimes and counters."""
+    if isinstance(value, dict):
+        return {key: stable(item) for key, item in value.items() if key not in VOLATILE_KEYS}
+    if isinstance(value, list):
+        return [stable(item) for item in value]
+    return value
+
+
+def diff(before: dict, after: dict) -> list[str]:
+    """What two snapshots disagree about, one readable line per entry; empty when equal."""
+    lines = []
+    for part in before:
+        if before[part] == after[part]:
+            continue
+        old, new = (item if isinstance(item, list) else [item] for item in (before[part], after[part]))
+        lines += [f"{part}: gone: {json.dumps(item)}" for item in old if item not in new]
+        lines += [f"{part}: new: {json.dumps(item)}" for item in new if item not in old]
+        if sorted(map(str, old)) == sorted(map(str, new)):
+            lines.append(f"{part}: order or number of entries differs")
+    return lines
+
+
+class Lab:
+    """The whole network; use it as a context manager."""
+
+    def __init__(self, services: bool = True):
+        for tool in ("unshare", "nsenter", "setpriv", "ip", "nft", "/usr/sbin/sshd", "ssh-keygen"):
+            if not shutil.which(tool):
+                raise LabError(f"{tool} is missing: run ./dev deps test")
+        allow_cubic()
+        self.near, self.gw, self.far, self.deep = self.hosts = [
+            Host(name) for name in ("near", "gw", "far", "deep")]
+        try:
+            for host in self.hosts:
+                host.ready()
+            self._wire()
+            self._accounts()
+            self._keys()
+            self.sshd()
+            self._filter()
+            if services:
+                self._serve(self.far)
+                self._serve(self.deep)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for host in self.hosts:
+            host.close()
+
+    def _wire(self) -> None:
+        near, gw, far, deep = self.hosts
+        for host in self.hosts:
+            host.sysctl(ipv4__tcp_congestion_control="cubic", ipv4__ip_forward=0,
+                        ipv4__ping_group_range="0 2147483647",      # as systemd sets it on Debian
+                        ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0,
+                        ipv6__conf__default__accept_dad=0, ipv6__conf__default__router_solicitations=0)
+        for left, one, right, two in ((near, "up0", gw, "lan0"), (gw, "far0", far, "gw0"), (far, "deep0", deep, "up0")):
+            left.ip(f"link add {one} type veth peer name {two} netns {right.pid}")
+        near.ip(*up("up0", "10.9.0.2/24", "fd09::2/64"))
+        gw.ip(*up("lan0", "10.9.0.1/24", "fd09::1/64"), *up("far0", "10.77.0.1/24", "fd77::1/64"),
+              "route add 10.78.0.0/24 via 10.77.0.2", "route add fd78::/64 via fd77::2")
+        far.ip(*up("gw0", "10.77.0.2/24", "fd77::2/64"), *up("deep0", "10.78.0.1/24", "fd78::1/64", 1280))
+        deep.ip(*up("up0", "10.78.0.2/24", "fd78::2/64", 1280), "route add default via 10.78.0.1",
+                "route add default via fd78::1")
+        far.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+
+    def _accounts(self) -> None:
+        for host in self.hosts:
+            hosts_file = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + host.name
+            host.write("/etc/hosts", hosts_file + "\n10.9.0.1 gw\nfd09::1 gw6\n")
+            host.write("/etc/resolv.conf", "# no resolver in this lab\n")
+            for file, line in (("passwd", "{name}:x:{id}:{id}::/home/{name}:/bin/bash"), ("group", "{name}:x:{id}:"),
+                               ("shadow", "{name}:!:19000:0:99999:7:::"), ("gshadow", "{name}:!::")):
+                path = host.path(f"/etc/{file}")
+                kept = [old for old in path.read_text().splitlines() if old.split(":")[0] not in USERS]
+                path.write_text("\n".join(kept + [line.format(name=name, id=uid) for name, uid in USERS.items()]) + "\n")
+            for name, uid in USERS.items():
+                host.path(f"/home/{name}").mkdir(mode=0o700)
+                os.chown(host.path(f"/home/{name}"), uid, uid)
+        self.near.write("/etc/sudoers.d/lab", "bob ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+
+    def _keys(self) -> None:
+        for host in (self.gw, self.far):
+            for old in host.path("/etc/ssh").glob("ssh_host_*"):
+                old.unlink()
+            keygen(host, "/etc/ssh/ssh_host_ed25519_key")
+        keygen(self.near, "/root/.ssh/id_ed25519")
+        public = self.near.path("/root/.ssh/id_ed25519.pub").read_text()
+        for host in (self.gw, self.far):
+            host.write("/home/alice/.ssh/authorized_keys", public, "alice")
+            host.write("/root/.ssh/authorized_keys", public)
+        self.near.write("/root/.ssh/config", SSH_CONFIG)
+        self.near.write("/root/.ssh/known_hosts", "".join(
+            f"{host.name} {host.path('/etc/ssh/ssh_host_ed25519_key.pub').read_text()}" for host in (self.gw, self.far)))
+        for file in ("config", "known_hosts", "id_ed25519"):
+            text = self.near.path(f"/root/.ssh/{file}").read_text()
+            self.near.write(f"/home/bob/.ssh/{file}", text, "bob", 0o600)
+        os.chown(self.near.path("/home/bob/.ssh"), USERS["bob"], USERS["bob"])
+
+    def sshd(self, port: int = 22, host: Optional[Host] = None, **options: object) -> None:
+        """Start an sshd with the stock configuration and these options before it, e.g. MaxSessions=0."""
+        host = host or self.gw
+        pid_file, log = f"/run/sshd-{port}.pid", f"/var/log/sshd-{port}.log"
+        overrides = [f"-o{name}={value}" for name, value in {"Port": port, "PidFile": pid_file, **options}.items()]
+        host.run(["/usr/sbin/sshd", "-E", log, *overrides])
+        wait_for(host.path(pid_file).exists, what=f"sshd on port {port}")
+
+    def _filter(self) -> None:
+        from services import FILTERED, PROHIBITED
+        for host in (self.far, self.deep):
+            host.run(["nft", "-f", "-"], stdin=f"""table inet lab {{ chain input {{
+                type filter hook input priority 0;
+                meta l4proto {{ tcp, udp }} th dport {FILTERED} drop
+                meta l4proto {{ tcp, udp }} th dport {PROHIBITED} reject with icmpx type admin-prohibited
+            }}
+            }}""")
+
+    def _serve(self, host: Host) -> None:
+        process = host.popen([PYTHON, "-u", PROJECT / "test/lab/services.py"], stdout=subprocess.PIPE)
+        if process.stdout.readline() != b"ready\n":
+            raise LabError(f"services on {host.name} did not start")
+
+    def set_shell(self, user: str, shell: str) -> None:
+        """Change the login shell of an account on gw."""
+        path = self.gw.path("/etc/passwd")
+        path.write_text(re.sub(rf"(?m)^({user}:.*:)[^:]*$", rf"\g<1>{shell}", path.read_text()))
+
+
+SSH_CONFIG = """Host gw
+    HostName 10.9.0.1
+Host gw6
+    HostName fd09::1
+Host gw gw6 10.9.0.1
+    HostKeyAlias gw
+Host far
+    HostName 10.77.0.2
+Host *
+    User alice
+    IdentityFile ~/.ssh/id_ed25519
+"""
+
+
+def up(link: str, v4: str, v6: str, mtu: int = 1500) -> list[str]:
+    return [f"link set {link} up mtu {mtu}", f"addr add {v4} dev {link}", f"addr add {v6} dev {link} nodad"]
+
+
+def keygen(host: Host, path: str) -> None:
+    host.path(path).parent.mkdir(mode=0o700, exist_ok=True)
+    host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
+
+
+def allow_cubic() -> None:
+    """Let namespaces choose cubic, the default of a stock kernel; the list belongs to the whole machine."""
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+    if "cubic" not in allowed.read_text().split():
+        allowed.write_text(allowed.read_text().strip() + " cubic")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of this folder share."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from typing import Optional
+
+from lab import SUBNETS, Host, Lab, diff, wait_for
+
+# Exit codes of ecssh
+OK, RUNTIME, USAGE, NOT_RUNNING, PRIVILEGE, GATEWAY, SSH = 0, 1, 2, 3, 4, 5, 255
+
+
+class Skip(Exception):
+    """The test cannot run here, and why."""
+
+
+def slow(function):
+    """Leave the test out of --quick."""
+    function.is_slow = True
+    return function
+
+
+def timeout(seconds: float):
+    def mark(function):
+        function.timeout_s = seconds
+        return function
+    return mark
+
+
+def expect(value, wanted, what: str = "") -> None:
+    assert value == wanted, f"{what}: got {value!r}, wanted {wanted!r}"
+
+
+def expect_in(part: str, text: str) -> None:
+    assert part.lower() in text.lower(), f"{part!r} is not in:\n{text}"
+
+
+class Ecssh:
+    """A foreground `ecssh` process on near, its messages in a file."""
+
+    def __init__(self, host: Host, *arguments: object, user: str = "root", env: Optional[dict] = None,
+                 prefix: tuple = (), program: str = "ecssh", **options):
+        self.host, self.user, self.env = host, user, env
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = host.popen([*prefix, program, *arguments], user, env, stdout=self.output,
+                                  stderr=self.output, **options)
+
+    def stderr(self) -> str:
+        return os.pread(self.output.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def wait(self, seconds: float = 15.0) -> int:
+        """The exit status; a hang is a failure."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"ecssh still runs after {seconds:g} s; it said:\n{self.stderr()}") from None
+
+    def connected(self, seconds: float = 20.0) -> Ecssh:
+        """Wait for the line that says so."""
+        wait_for(lambda: "ecssh: connected to" in self.stderr() or self.process.poll() is not None, seconds,
+                 "connected; ecssh said: " + self.stderr())
+        assert self.process.poll() is None, f"ecssh ended with {self.process.returncode}:\n{self.stderr()}"
+        return self
+
+    def fails(self, code: int, *mentions: str, seconds: float = 20.0) -> str:
+        """Expect an end with this status after one readable message."""
+        expect(self.wait(seconds), code, "exit status; it said:\n" + self.stderr())
+        said = self.stderr()
+        for mention in mentions:
+            expect_in(mention, said)
+        lines = [line for line in said.splitlines() if line.startswith("ecssh:")]
+        assert lines, f"no message of ecssh's own in:\n{said}"
+        return said
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: the signal goes to the whole foreground process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+
+class Tunnel(Ecssh):
+    """`ecssh up`, waited for."""
+
+    def __init__(self, lab: Lab, *arguments: object, to: str = "gw", subnets: tuple = SUBNETS, **options):
+        self.lab = lab
+        self.before = lab.near.snapshot()
+        self.gw_before = lab.gw.snapshot()
+        super().__init__(options.pop("host", lab.near), "up", *arguments, to, *subnets, **options)
+        self.connected()
+
+    def status(self, *arguments: str) -> dict:
+        """This host's only tunnel as `status --json` shows it."""
+        out = self.host.run(["ecssh", "status", "--json", *arguments], self.user, self.env).stdout
+        report = json.loads(out)
+        expect(report["version"], 1, "version of status --json")
+        expect(len(report["tunnels"]), 1, "number of tunnels")
+        return report["tunnels"][0]
+
+    def drops(self) -> str:
+        return self.host.run(["ecssh", "status", "--drops"], self.user, self.env).stdout
+
+    def down(self, *name: str) -> None:
+        self.host.run(["ecssh", "down", *name], self.user, self.env)
+        expect(self.wait(5), OK, "exit status of up after down:\n" + self.stderr())
+
+    def helper(self):
+        """The helper's process on gw."""
+        return wait_for(lambda: self.lab.gw.processes("^ecssh-helper"), what="helper runs")[0]
+
+    def engine(self):
+        """The near engine's process: the oldest ecssh of this host."""
+        return self.host.processes("^ecssh$")[0]
+
+    def expect_restored(self, seconds: float = 5.0) -> None:
+        """Near is exactly as before; on gw no process is left."""
+        def changed() -> list[str]:
+            gone = diff(self.before, self.lab.near.snapshot())
+            gw = diff({"processes": self.gw_before["processes"]}, {"processes": self.lab.gw.snapshot()["processes"]})
+            return gone + [f"gw: {line}" for line in gw]
+        try:
+            wait_for(lambda: not changed(), seconds)
+        except TimeoutError:
+            raise AssertionError("not restored:\n" + "\n".join(changed())) from None
+
+
+def connect_error(host: Host, address: str, port: int, seconds: float = 10.0) -> str:
+    """How a connection attempt ends: "connected", "timeout" or the name of the errno."""
+    try:
+        host.connect(address, port, seconds).close()
+        return "connected"
+    except TimeoutError:
+        return "timeout"
+    except OSError as error:
+        return errno.errorcode[error.errno]

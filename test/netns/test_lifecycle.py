@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: MIT
+"""Up, status, down, and every way to die: near must be as it was before, gw without our processes.
+
+    near ──ssh── gw ── far (10.77.0.2, fd77::2) ── deep (10.78.0.2, fd78::2)
+"""
+
+import json
+import os
+import re
+import signal
+import time
+
+from common import (NOT_RUNNING, OK, RUNTIME, SSH, Ecssh, Tunnel, connect_error, expect, expect_in, timeout)
+from lab import BUILD, SUBNETS, USERS, Lab, diff, wait_for
+from services import ECHO
+
+FAR = "10.77.0.2"
+BOB_ENV = {"XDG_RUNTIME_DIR": "/run/user/20002"}
+
+
+def carries(host, address: str = FAR) -> bool:
+    """One byte there and back."""
+    with host.connect(address, ECHO, 5) as sock:
+        sock.sendall(b"?")
+        return sock.recv(1) == b"?"
+
+
+def use_everything(lab: Lab) -> list:
+    """Open flows of every kind and leave them open, so that the end meets real state."""
+    socks = [lab.near.connect(address, ECHO) for address in (FAR, "fd77::2") for _ in range(5)]
+    for sock in socks:
+        sock.sendall(bytes(100_000))
+    lab.near.run(["ping", "-c1", FAR])
+    lab.near.run(["dig", "+time=2", "@" + FAR, "far.lab.test"])
+    return socks
+
+
+def make_runtime_dir(lab: Lab) -> None:
+    path = lab.near.path(BOB_ENV["XDG_RUNTIME_DIR"])
+    path.mkdir(parents=True)
+    path.chmod(0o700)
+    os.chown(path, USERS["bob"], USERS["bob"])
+
+
+def test_down_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    start = time.monotonic()
+    tunnel.down()
+    assert time.monotonic() - start < 2, "down took longer than two seconds"
+    tunnel.expect_restored()
+
+
+def test_ctrl_c_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    tunnel.interrupt()
+    expect(tunnel.wait(5), OK, "exit status after Ctrl-C")
+    tunnel.expect_restored()
+
+
+def test_sigterm_restores(lab: Lab, tunnel):
+    os.kill(tunnel.engine().pid, signal.SIGTERM)
+    expect(tunnel.wait(5), OK, "exit status after SIGTERM")
+    tunnel.expect_restored()
+
+
+def test_hangup_of_the_terminal_restores(lab: Lab, tunnel):
+    """A closed terminal window without -f: clean end, whatever the status."""
+    for process in lab.near.processes("^(ecssh|ssh)$"):
+        os.kill(process.pid, signal.SIGHUP)
+    tunnel.wait(5)
+    tunnel.expect_restored()
+
+
+def test_kill_9_of_engine_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    os.kill(tunnel.engine().pid, signal.SIGKILL)
+    tunnel.expect_restored()
+
+
+def test_kill_9_of_broker_ends_the_tunnel(lab: Lab, tunnel):
+    """The broker's own death cannot undo everything, but the device goes and the engine says so."""
+    broker = lab.near.processes("^ecssh-broker$")[0]
+    os.kill(broker.pid, signal.SIGKILL)
+    expect(tunnel.wait(5), RUNTIME, "exit status")
+    expect_in("broker", tunnel.stderr())
+    assert "ecssh0" not in lab.near.run(["ip", "link"]).stdout
+
+
+def test_kill_9_of_ssh_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    expect(tunnel.wait(5), SSH, "exit status")
+    expect_in("ssh", tunnel.stderr())
+    tunnel.expect_restored()
+
+
+def test_kill_9_of_helper_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    os.kill(tunnel.helper().pid, signal.SIGKILL)
+    expect(tunnel.wait(5), RUNTIME, "exit status")
+    expect_in("helper", tunnel.stderr())
+    tunnel.expect_restored()
+
+
+def test_death_of_the_servers_sshd_restores(lab: Lab, tunnel):
+    """The session's sshd is killed as by a reboot of gw."""
+    for process in lab.gw.processes("^sshd$"):
+        if "[listener]" not in process.args:
+            os.kill(process.pid, signal.SIGKILL)
+    expect(tunnel.wait(5), SSH, "exit status")
+    tunnel.expect_restored()
+
+
+@timeout(120)
+def test_kill_9_of_each_process_at_random_moments(lab: Lab):
+    """While it connects, too."""
+    before = lab.near.snapshot()
+    for round_number in range(12):
+        up = Ecssh(lab.near, "up", "gw", *SUBNETS)
+        time.sleep(round_number * 0.04)         # the moment is the point here, not an event
+        for process in lab.near.processes("^(ecssh|ssh)$")[round_number % 2:][:1]:
+            os.kill(process.pid, signal.SIGKILL)
+        up.wait(10)
+        try:
+            wait_for(lambda: lab.near.snapshot() == before, 5)
+        except TimeoutError:
+            raise AssertionError(f"round {round_number}: " + "\n".join(diff(before, lab.near.snapshot()))) from None
+        wait_for(lambda: len(lab.gw.processes()) == 1, 5, f"gw clean, has {lab.gw.processes()}")
+
+
+def test_up_down_ten_times(lab: Lab):
+    for _ in range(10):
+        tunnel = Tunnel(lab)
+        assert carries(lab.near)
+        tunnel.down()
+        tunnel.expect_restored()
+
+
+def test_background(lab: Lab):
+    """-f returns 0 once traffic flows, and holds on to no descriptor of the caller's."""
+    before = lab.near.snapshot()
+    result = lab.near.run(["ecssh", "up", "-f", "gw", *SUBNETS], timeout=15)
+    expect_in("connected to gw as alice", result.stderr)
+    assert carries(lab.near)
+    expect(lab.near.run(["ecssh", "down"]).returncode, OK)
+    wait_for(lambda: lab.near.snapshot() == before, what="restored")
+
+
+def test_background_failure_is_reported(lab: Lab):
+    result = lab.near.run(["ecssh", "up", "-f", "-l", "nobody-here", "-o", "BatchMode=yes", "gw", FAR], check=False)
+    expect(result.returncode, SSH)
+    expect_in("ecssh:", result.stderr)
+
+
+def test_status_text(lab: Lab, tunnel):
+    out = lab.near.run(["ecssh", "status"]).stdout
+    for part in ("gw", "connected", "10.77.0.0/24", "ecssh0"):
+        expect_in(part, out)
+
+
+def test_status_json(lab: Lab, tunnel):
+    before = tunnel.status()
+    expect(before["name"], "gw")
+    expect(before["state"], "connected")
+    expect(before["interface"], "ecssh0")
+    expect(before["routes"], list(SUBNETS))
+    assert before["rung"] and before["since"], before
+    with lab.near.connect(FAR, ECHO) as sock:
+        sock.sendall(bytes(50_000))
+        received = 0
+        while received < 50_000:
+            received += len(sock.recv(1 << 16))
+        now = tunnel.status()
+        expect(now["flows"]["tcp"], before["flows"]["tcp"] + 1, "TCP flows")
+    for direction in ("bytes_up", "bytes_down"):
+        grown = now[direction] - before[direction]
+        assert 50_000 <= grown < 100_000, f"{direction} grew by {grown}"
+    assert 0 < now["rtt_us"] < 1_000_000, now["rtt_us"]
+
+
+def test_status_by_name(lab: Lab, tunnel):
+    expect(json.loads(lab.near.run(["ecssh", "status", "gw", "--json"]).stdout)["tunnels"][0]["name"], "gw")
+    expect(lab.near.run(["ecssh", "status", "other"], check=False).returncode, NOT_RUNNING)
+
+
+def test_status_drops(lab: Lab, tunnel):
+    assert lab.near.run(["ecssh", "status", "--drops"]).stdout.strip()
+
+
+def test_nothing_runs(lab: Lab):
+    for arguments in (["status"], ["status", "gw"], ["down"], ["down", "gw"]):
+        result = lab.near.run(["ecssh", *arguments], check=False)
+        expect(result.returncode, NOT_RUNNING, f"exit status of {arguments}")
+        assert result.stderr.startswith("ecssh:"), result
+    result = lab.near.run(["ecssh", "status", "--json"], check=False)
+    expect(result.returncode, NOT_RUNNING)
+    expect(json.loads(result.stdout), {"version": 1, "tunnels": []})
+
+
+def test_two_tunnels(lab: Lab):
+    lab.sshd(host=lab.far)
+    one = Tunnel(lab, "--name", "one", subnets=("10.77.0.0/24",))
+    two = Tunnel(lab, "--name", "two", to="alice@gw", subnets=("fd77::/64", "10.78.0.0/24"))
+    assert carries(lab.near) and carries(lab.near, "fd77::2") and carries(lab.near, "10.78.0.2")
+    report = json.loads(lab.near.run(["ecssh", "status", "--json"]).stdout)
+    expect({tunnel["name"]: tunnel["interface"] for tunnel in report["tunnels"]}, {"one": "ecssh0", "two": "ecssh1"})
+    one.down("one")
+    assert carries(lab.near, "fd77::2")
+    expect(connect_error(lab.near, FAR, ECHO, 2), "ENETUNREACH")
+    two.down("two")
+    one.expect_restored()
+
+
+def test_down_without_name_needs_one_tunnel(lab: Lab):
+    """With two tunnels up, `down` asks which."""
+    Tunnel(lab, "--name", "one", subnets=("10.77.0.0/24",))
+    Tunnel(lab, "--name", "two", subnets=("10.78.0.0/24",))
+    result = lab.near.run(["ecssh", "down"], check=False)
+    assert result.returncode != 0 and "one" in result.stderr and "two" in result.stderr, result
+    assert carries(lab.near)
+
+
+def test_name_already_up(lab: Lab, tunnel):
+    Ecssh(lab.near, "up", "gw", "10.99.0.0/24").fails(RUNTIME, "gw", "already")
+    assert carries(lab.near)
+
+
+def test_exclude(lab: Lab):
+    tunnel = Tunnel(lab, "-x", "10.77.0.2", "--exclude", "fd77::/65", subnets=("10.64.0.0/12", "fd77::/64"))
+    expect(connect_error(lab.near, FAR, ECHO, 2), "ENETUNREACH", "excluded address")
+    expect(connect_error(lab.near, "fd77::2", ECHO, 2), "ENETUNREACH", "excluded subnet")
+    assert carries(lab.near, "10.78.0.2")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_subnet_that_covers_the_server(lab: Lab):
+    """10/8 holds gw's own address: ssh must not go into its own tunnel, nor other traffic to gw."""
+    tunnel = Tunnel(lab, subnets=("10.0.0.0/8", "fd00::/8"))
+    assert carries(lab.near) and carries(lab.near, "fd77::2")
+    expect(lab.near.run(["ssh", "gw", "echo $SSH_CONNECTION"]).stdout.split()[0], "10.9.0.2", "direct way to sshd")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_whole_internet(lab: Lab):
+    tunnel = Tunnel(lab, subnets=("0.0.0.0/0", "::/0"))
+    assert carries(lab.near) and carries(lab.near, "fd78::2")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_jump_host(lab: Lab):
+    """ssh goes near → gw → far; a subnet that covers both stays off the path of ssh itself."""
+    lab.sshd(host=lab.far)
+    tunnel = Tunnel(lab, "-J", "alice@gw", to="alice@far", subnets=("10.0.0.0/8",))
+    assert carries(lab.near, "10.78.0.2")
+    assert lab.far.processes("^ecssh-helper"), "the helper does not run on far"
+    tunnel.down()
+    wait_for(lambda: not lab.far.processes("^ecssh-helper"), what="helper on far is gone")
+
+
+def test_options_for_ssh(lab: Lab):
+    """-F -i -p -l -o -4 -v reach ssh."""
+    lab.sshd(port=2222)
+    lab.near.write("/root/elsewhere", lab.near.path("/root/.ssh/config").read_text())
+    lab.near.run(["mv", "/root/.ssh/id_ed25519", "/root/key"])
+    tunnel = Tunnel(lab, "-F", "/root/elsewhere", "-i", "/root/key", "-p", "2222", "-l", "alice", "-4", "-v",
+                    "-o", "ServerAliveInterval=7")
+    args = lab.near.processes("^ssh$")[0].args
+    for part in ("-F /root/elsewhere", "-i /root/key", "-p 2222", "-l alice", "-4", "-v", "-- gw"):
+        expect_in(part, args)
+    expect_in("Authenticated to", tunnel.stderr())
+
+
+def test_port_in_the_destination(lab: Lab):
+    lab.sshd(port=2222)
+    for destination in ("alice@10.9.0.1:2222", "alice@[fd09::1]:2222"):
+        Tunnel(lab, "-o", "HostKeyAlias=gw", to=destination).down()
+
+
+def test_over_ipv6(lab: Lab):
+    tunnel = Tunnel(lab, to="gw6", subnets=("10.77.0.0/24", "fd00::/8"))
+    assert carries(lab.near) and carries(lab.near, "fd77::2")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_safe_options_of_ssh(lab: Lab, tunnel):
+    args = lab.near.processes("^ssh$")[0].args.lower()
+    for part in ("forwardagent=no", "forwardx11=no", "permitlocalcommand=no", "compression=no", "requesttty=no"):
+        expect_in(part, args)
+    assert "stricthostkeychecking" not in args, args
+
+
+def test_mtu_and_address(lab: Lab):
+    tunnel = Tunnel(lab, "--mtu", "1400", "--address", "172.30.99.1")
+    link = lab.near.run(["ip", "addr", "show", "dev", "ecssh0"]).stdout
+    expect_in("mtu 1400", link)
+    expect_in("172.30.99.1", link)
+    assert carries(lab.near)
+    tunnel.down()
+
+
+def test_addresses_do_not_clash(lab: Lab):
+    """An address like ours is on the host already: another one is chosen."""
+    first = Tunnel(lab)
+    addresses = re.findall(r"inet6? (\S+)/", lab.near.run(["ip", "addr", "show", "dev", "ecssh0"]).stdout)
+    first.down()
+    lab.near.ip("link add taken type dummy", "link set taken up",
+                *(f"addr add {address} dev taken" for address in addresses if not address.startswith("fe80")))
+    second = Tunnel(lab)
+    again = re.findall(r"inet6? (\S+)/", lab.near.run(["ip", "addr", "show", "dev", "ecssh0"]).stdout)
+    assert not {a for a in addresses if a in again and not a.startswith("fe80")}, (addresses, again)
+    assert carries(lab.near)
+    second.down()
+
+
+def test_inside_a_network_namespace(lab: Lab):
+    """`ip netns exec box ecssh up`: routes appear in the box only."""
+    before = lab.near.snapshot()
+    lab.near.run(["ip", "netns", "add", "box"])
+    lab.near.run(["ip", "link", "set", "up0", "netns", "box"])
+    box = ["ip", "netns", "exec", "box"]
+    for line in ("link set lo up", "link set up0 up", "addr add 10.9.0.2/24 dev up0"):
+        lab.near.run([*box, "ip", *line.split()])
+    up = Ecssh(lab.near, "up", "gw", "10.77.0.0/24", prefix=tuple(box)).connected()
+    expect_in("1 received", lab.near.run([*box, "ping", "-c1", "-W2", FAR]).stdout)
+    assert "ecssh0" not in lab.near.run(["ip", "link"]).stdout
+    lab.near.run([*box, "ecssh", "down"])
+    expect(up.wait(5), OK)
+    expect(lab.near.snapshot()["rule-4"], before["rule-4"], "rules outside the box")
+
+
+def test_as_user_with_sudo(lab: Lab):
+    """bob runs ecssh: it asks sudo for the broker; engine and ssh stay bob's."""
+    make_runtime_dir(lab)
+    tunnel = Tunnel(lab, user="bob", env=BOB_ENV)
+    assert carries(lab.near)
+    owners = {p.comm: p.user for p in lab.near.processes("^(ecssh|ssh|ecssh-broker)$")}
+    expect(owners, {"ecssh": USERS["bob"], "ssh": USERS["bob"], "ecssh-broker": 0}, "owners of processes")
+    expect(tunnel.status()["state"], "connected", "status for bob")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_under_sudo(lab: Lab):
+    """bob runs `sudo ecssh up`: ssh is still bob's, with his keys and HOME."""
+    lab.near.run(["rm", "-r", "/root/.ssh"])
+    ecssh = str(BUILD / "ecssh")                # not in sudo's secure_path
+    tunnel = Tunnel(lab, user="bob", prefix=("sudo",), program=ecssh)
+    for name in ("ssh", "ecssh"):
+        expect(lab.near.processes(f"^{name}$")[0].user, USERS["bob"], f"owner of {name}")
+    assert carries(lab.near)
+    expect(lab.near.run(["sudo", ecssh, "down"], "bob").returncode, OK)
+    tunnel.wait(5)
+    tunnel.expect_restored()
+
+
+def test_other_users_have_no_say(lab: Lab):
+    """alice on near can neither see nor stop root's tunnel."""
+    tunnel = Tunnel(lab)
+    for action in ("status", "down"):
+        assert lab.near.run(["ecssh", action], "alice", check=False).returncode != OK
+    assert carries(lab.near)
+    tunnel.down()
+
+
+def test_idle_is_idle(lab: Lab, tunnel):
+    """No wake-ups beyond a keepalive each 15 s."""
+    pids = [tunnel.engine().pid, tunnel.helper().pid]
+
+    def wakeups() -> int:
+        total = 0
+        for pid in pids:
+            with open(f"/proc/{pid}/status") as status:
+                total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+        return total
+    carries(lab.near)
+    time.sleep(1)       # what the last flow left behind
+    before = wakeups()
+    time.sleep(5)       # the measurement
+    assert wakeups() - before <= 8, f"{wakeups() - before} wake-ups in 5 s"
