@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd_up: ecssh up [user@]host[:port] SUBNET... */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "background.h"
 #include "client.h"
 #include "cmd.h"
 #include "escape.h"
-#include "fd.h"
 #include "log.h"
 
 /* ---- options ---- */
@@ -274,47 +271,11 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	return check_mtu(config, err);
 }
 
-/* ---- background ---- */
-
-/* The parent's part: wait until the tunnel is up, or is not going to be. */
-static int wait_ready(int fd, pid_t child)
-{
-	uint8_t exit_code;
-	int status;
-	ssize_t n;
-
-	do
-		n = read(fd, &exit_code, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1 && exit_code == CLIENT_EXIT_OK)
-		return CLIENT_EXIT_OK;
-	/* It has said why it failed; let it clean up first. */
-	if (waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-	    WEXITSTATUS(status) != CLIENT_EXIT_OK)
-		return WEXITSTATUS(status);
-	return CLIENT_EXIT_RUNTIME;
-}
-
 static int run_in_background(struct client_config *config)
 {
-	int fds[2];
+	int exit_code = background_fork(&config->ready_fd);
 
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		log_err("cannot make a pipe: %s", strerror(errno));
-		return CLIENT_EXIT_RUNTIME;
-	}
-	pid_t child = fork();
-	if (child < 0) {
-		log_err("cannot fork: %s", strerror(errno));
-		return CLIENT_EXIT_RUNTIME;
-	}
-	if (child > 0) {
-		fd_close(&fds[1]);
-		return wait_ready(fds[0], child);
-	}
-	fd_close(&fds[0]);
-	config->ready_fd = fds[1];
-	return client_run(config);
+	return exit_code >= 0 ? exit_code : client_run(config);
 }
 
 static int run(const struct cmd *cmd, int argc, char **argv)

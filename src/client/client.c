@@ -193,7 +193,6 @@ static void on_session_up(void *ctx, const struct frame_hello *peer)
 	c->state = CLIENT_CONNECTED;
 	c->since_s = clock_wall_s();
 	say_connected(c);
-	session_ping(flowplane_session(c->plane));
 	if (c->config->is_background)
 		go_to_background(c);
 }

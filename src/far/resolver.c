@@ -124,7 +124,8 @@ static void free_query(struct query *q)
 
 static void fail(struct query *q, enum frame_reason reason)
 {
-	session_send_resolved(q->resolver->session, q->id, reason, NULL, 0);
+	session_send_resolved(q->resolver->session, q->id, reason, q->message,
+			      0);
 	free_query(q);
 }
 
@@ -338,7 +339,7 @@ void resolver_on_resolve(struct resolver *r, uint32_t id, const uint8_t *query,
 	else if (r->n < RESOLVER_QUERIES_MAX)
 		q = calloc(1, sizeof(*q) + DNS_TCP_PREFIX_LEN + len);
 	if (!q) {
-		session_send_resolved(r->session, id, reason, NULL, 0);
+		session_send_resolved(r->session, id, reason, query, 0);
 		return;
 	}
 	q->resolver = r;

@@ -36,6 +36,7 @@
 
 enum {
 	TRIM_US = 1000000,
+	FIRST_PING_US = 200000,
 	BATCH_BYTES = 128 << 10, /* handed to the carrier at once */
 	BATCH_IOV = 64,
 	BATCH_FRAMES = 20, /* with two ring parts each this fits BATCH_IOV */
@@ -759,6 +760,9 @@ static int recv_hello(struct session *s, const uint8_t *body, size_t len)
 	if (s->role == SESSION_NEAR)
 		send_hello(s);
 	s->state = SESSION_UP;
+	/* The first PING early: it measures the round trip. */
+	if (s->role == SESSION_NEAR)
+		timer_arm(s->loop, &s->ping_timer, FIRST_PING_US);
 	s->ops->on_up(s->ctx, &peer);
 	return 0;
 }
@@ -866,7 +870,7 @@ static void on_ping_timer(void *ctx)
 		     "nothing was heard from the other end for 45 s");
 		return;
 	}
-	if (silent_us >= SESSION_PING_US) {
+	if (silent_us >= SESSION_PING_US || !s->stats.round_trip_us) {
 		session_ping(s);
 		timer_arm(s->loop, &s->ping_timer, SESSION_PING_US);
 		return;

@@ -14,7 +14,7 @@
 #include "fuzz.h"
 
 enum {
-	LINE_MAX = 200,
+	LINE_LEN_MAX = 200,
 	SUBNETS_MAX = 6,
 	REMAINDER_MAX = 1000,
 };
@@ -142,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size > 0) {
 		const uint8_t *end = memchr(data, '\n', size);
 		size_t len = end ? (size_t)(end - data) : size;
-		char line[LINE_MAX];
+		char line[LINE_LEN_MAX];
 		struct subnet s;
 
 		size_t kept = len < sizeof(line) - 1 ? len : sizeof(line) - 1;

@@ -135,6 +135,8 @@ static size_t on_data(struct stream *s, const uint8_t *bytes, size_t len)
 	struct sim_far_stream *fs = s->owner;
 	size_t n = rng_below(fs->far->rng, len + 1);
 
+	if (fs->rule->reset_after)
+		return 0; /* resetting is up to read_some */
 	if (n > appetite(fs))
 		n = appetite(fs);
 	take(fs, bytes, n);

@@ -22,8 +22,7 @@ static void skip_hello(void)
 			return;
 }
 
-static int find_marker(int argc, char **argv,
-		       char marker[BOOT_MARKER_LEN + 1])
+static int find_marker(int argc, char **argv, char marker[BOOT_MARKER_LEN + 1])
 {
 	const char *command = getenv("SSH_ORIGINAL_COMMAND");
 

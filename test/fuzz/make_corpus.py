@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write the seeds of the fuzz targets to corpus/, each a small valid input or one
+near to it. Seeds found by the fuzzer may lie beside them."""
+
+import ipaddress
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).resolve().parent
+A4, B4 = (ipaddress.ip_address(a).packed for a in ("192.0.2.1", "198.51.100.2"))
+A6, B6 = (ipaddress.ip_address(a).packed for a in ("2001:db8::1", "2001:db8:1::2"))
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+
+
+def seed(target, name, data):
+    path = HERE / "corpus" / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+# ---- packets ----
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ip4(proto, l4, frag=0, ident=0, options=b""):
+    words = 5 + len(options) // 4
+    head = struct.pack("!BBHHHBBH4s4s", 0x40 | words, 0, words * 4 + len(l4), ident, frag, 64, proto, 0, A4, B4)
+    head += options
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + l4
+
+
+def ip6(proto, payload):
+    return struct.pack("!IHBB16s16s", 6 << 28, len(payload), proto, 64, A6, B6) + payload
+
+
+def with_csum(version, proto, l4, at):
+    if version == 4:
+        pseudo = A4 + B4 + struct.pack("!BBH", 0, proto, len(l4)) if proto != ICMP else b""
+    else:
+        pseudo = A6 + B6 + struct.pack("!II", len(l4), proto)
+    return l4[:at] + struct.pack("!H", checksum(pseudo + l4)) + l4[at + 2:]
+
+
+def tcp(version, flags, payload=b"", options=b""):
+    head = struct.pack("!HHIIBBHHH", 40000, 443, 1000, 2000, (5 + len(options) // 4) << 4, flags, 65535, 0, 0)
+    return with_csum(version, TCP, head + options + payload, 16)
+
+
+def udp(version, payload):
+    return with_csum(version, UDP, struct.pack("!HHHH", 5353, 53, 8 + len(payload), 0) + payload, 6)
+
+
+def echo(version, payload):
+    kind = 8 if version == 4 else 128
+    head = struct.pack("!BBHHH", kind, 0, 0, 7, 1)
+    return with_csum(version, ICMP if version == 4 else ICMP6, head + payload, 2)
+
+
+def vnet(flags=0, gso=0, hdr_len=0, size=0, start=0, offset=0):
+    return struct.pack("=BBHHHH", flags, gso, hdr_len, size, start, offset)
+
+
+def extension(following, length=8, byte3=0):
+    return struct.pack("!BBBB", following, length // 8 - 1, 0, byte3) + b"\0" * (length - 4)
+
+
+def fragment_header(following, offset, more, ident):
+    return struct.pack("!BBHI", following, 0, offset | more, ident)
+
+
+def packets():
+    options = bytes((2, 4, 5, 0xB4, 1, 3, 3, 7, 4, 2, 1, 1))
+    for version, wrap in ((4, ip4), (6, ip6)):
+        head = 20 if version == 4 else 40
+        seed_pkt = lambda name, data: seed("fuzz_pkt", f"{name}{version}", b"\0" + data)
+        seed_pkt("syn", vnet() + wrap(TCP, tcp(version, 2, options=options)))
+        seed_pkt("ack", vnet() + wrap(TCP, tcp(version, 0x10)))
+        seed_pkt("data", vnet() + wrap(TCP, tcp(version, 0x18, b"GET / HTTP/1.1\r\n\r\n")))
+        seed_pkt("partial", vnet(1, 0, head + 20, 0, head, 16) + wrap(TCP, tcp(version, 0x18, b"hello")))
+        seed_pkt("super", vnet(1, 1 if version == 4 else 4, head + 20, 10, head, 16)
+                 + wrap(TCP, tcp(version, 0x10, b"0123456789" * 5)))
+        seed_pkt("udp", vnet() + wrap(UDP, udp(version, b"query")))
+        seed_pkt("uso", vnet(1, 5, head + 8, 10, head, 6) + wrap(UDP, udp(version, b"0123456789" * 4)))
+        seed_pkt("echo", vnet() + wrap(ICMP if version == 4 else ICMP6, echo(version, b"0123456789abcdef")))
+        seed_pkt("verified", vnet(2) + wrap(UDP, udp(version, b"?")))
+        seed_pkt("other", vnet() + wrap(132, b"chunk"))
+        seed("fuzz_pkt", f"bare{version}", b"\1" + wrap(UDP, udp(version, b"bare")))
+    seed("fuzz_pkt", "options4", b"\2" + vnet() + ip4(UDP, udp(4, b"x"), options=b"\1" * 8))
+    seed("fuzz_pkt", "fragment4", b"\2" + vnet() + ip4(UDP, b"x" * 16, 0x2000, 7))
+    seed("fuzz_pkt", "mended4", b"\3" + ip4(TCP, tcp(4, 0x11)))
+    chain = extension(60) + extension(43, 16) + extension(UDP, 24)
+    seed("fuzz_pkt", "chain6", b"\0" + vnet() + ip6(0, chain + udp(6, b"far behind")))
+    seed("fuzz_pkt", "atomic6", b"\0" + vnet() + ip6(44, fragment_header(UDP, 0, 0, 1) + udp(6, b"whole")))
+    seed("fuzz_pkt", "fragment6", b"\0" + vnet() + ip6(44, fragment_header(UDP, 8, 1, 1) + b"x" * 16))
+
+
+# ---- fragments: see the head of fuzz_reassembly.c ----
+
+MORE, IP6, SECONDS, NONSENSE, RAW = 8, 4, 16, 64, 128
+
+
+def piece(bits, offset, length):
+    return struct.pack("!BHH", bits, offset // 8, length)
+
+
+def raw(packet):
+    return struct.pack("!BHH", RAW, 0, len(packet)) + packet
+
+
+def fragments():
+    for name, family in (("4", 0), ("6", IP6)):
+        first, middle = piece(family | MORE, 0, 1000), piece(family | MORE, 1000, 1000)
+        last = piece(family, 2000, 500)
+        seed("fuzz_reassembly", "order" + name, first + middle + last)
+        seed("fuzz_reassembly", "reverse" + name, last + middle + first)
+        seed("fuzz_reassembly", "twice" + name, first + first + last + last + middle)
+        seed("fuzz_reassembly", "overlap" + name, first + piece(family | MORE, 992, 16) + middle + last)
+        seed("fuzz_reassembly", "beyond" + name, last + piece(family | MORE, 2504, 8) + first)
+        seed("fuzz_reassembly", "longest" + name, piece(family, 65528, 7) + piece(family | MORE, 0, 65472)
+             + piece(family | MORE, 65472, 56))
+        seed("fuzz_reassembly", "late" + name, first + piece(family | MORE | 3 * SECONDS, 1000, 1000) + last)
+        seed("fuzz_reassembly", "tiny" + name, b"".join(piece(family | MORE, 8 * i, 8) for i in range(130)))
+        seed("fuzz_reassembly", "nonsense" + name, piece(family | MORE | NONSENSE, 0, 1000) + middle + last)
+        seed("fuzz_reassembly", "mixed" + name, b"".join(
+            piece(family | MORE | i, 0, 96) for i in range(4)) + b"".join(piece(family | i, 96, 9) for i in range(4)))
+    datagram = udp(4, b"z" * 40)
+    seed("fuzz_reassembly", "raw4", raw(ip4(UDP, datagram[:24], 0x2000, 1)) + raw(ip4(UDP, datagram[24:], 3, 1)))
+    datagram = extension(UDP) + udp(6, b"z" * 40)
+    seed("fuzz_reassembly", "raw6", raw(ip6(44, fragment_header(60, 24, 0, 1) + datagram[24:]))
+         + raw(ip6(44, fragment_header(60, 0, 1, 1) + datagram[:24])))
+    seed("fuzz_reassembly", "chain6", raw(ip6(0, extension(44, 16) + fragment_header(UDP, 0, 1, 2) + b"\0" * 16))
+         + raw(ip6(44, fragment_header(UDP, 16, 0, 2) + b"end")))
+    seed("fuzz_reassembly", "nested6", raw(ip6(44, fragment_header(44, 0, 1, 3) + fragment_header(UDP, 0, 1, 3)
+                                               + b"\0" * 16)))
+
+
+# ---- frames: doc/PROTOCOL.session ----
+
+def frame(kind, body=b"", ident=0):
+    return struct.pack("!II", kind << 24 | len(body), ident) + body
+
+
+def frames():
+    zero12 = b"\0" * 12
+    fixed = b"ECSH" + struct.pack("!HHI", 1, 1, 31) + b"S" * 16 + b"T" * 16
+    option = lambda kind, value: bytes((kind, len(value))) + value
+    all_frames = {
+        "hello": frame(1, fixed + option(1, b"0.1") + option(2, A4) + option(3, A6) + option(4, b"alice")),
+        "hello_future": frame(1, b"ECSH" + struct.pack("!HH", 9, 8) + b"anything"),
+        "hello_unknown": frame(1, fixed + option(200, b"x" * 9) + option(1, b"")),
+        "bye": frame(2, struct.pack("!H", 1) + b"protocol error"),
+        "ping": frame(3, b"12345678") + frame(4, b"12345678"),
+        "open4": frame(0x10, struct.pack("!IBBBBHH", 65536, 4, 6, 64, 0, 443, 40000) + B4 + zero12 + A4 + zero12, 1),
+        "open6": frame(0x10, struct.pack("!IBBBBHH", 65536, 6, 6, 64, 0, 443, 40000) + B6 + A6, 3),
+        "opened": frame(0x11, struct.pack("!I", 262144), 1),
+        "refused": frame(0x12, struct.pack("!HBBB3xI", 3, 3, 1, 4, 0) + A4 + zero12, 1),
+        "refused_plain": frame(0x12, struct.pack("!HBBB3xI", 1, 0, 0, 0, 0) + b"\0" * 16, 1),
+        "data": frame(0x13, struct.pack("!Q", 0) + b"hello", 1),
+        "fin": frame(0x14, struct.pack("!Q", 5), 1),
+        "ack": frame(0x15, struct.pack("!QQ", 5, 65541), 1),
+        "reset": frame(0x16, struct.pack("!H", 8), 1),
+        "dgram4": frame(0x20, struct.pack("!BBBBBBH", 4, 17, 64, 0, 1, 0, 53) + B4 + zero12 + b"query", 2),
+        "dgram6": frame(0x20, struct.pack("!BBBBBBH", 6, 58, 64, 0, 0, 0, 1) + B6 + b"ping", 2),
+        "icmp_error": frame(0x21, struct.pack("!BBBBIHH", 4, 17, 11, 0, 0, 53, 5) + B4 + zero12 + A4 + zero12, 2),
+        "icmp_error_plain": frame(0x21, struct.pack("!BBBBIHH", 6, 17, 2, 0, 1280, 53, 5) + B6 + b"\0" * 16, 2),
+        "assoc_close": frame(0x22, struct.pack("!H", 0), 2),
+        "resolve": frame(0x30, b"\0" * 12, 4),
+        "resolved": frame(0x31, struct.pack("!H", 0) + b"\0" * 12, 4),
+        "hint": frame(0x81, b"of a later version"),
+    }
+    for name, data in all_frames.items():
+        seed("fuzz_frame", name, data)
+    seed("fuzz_frame", "session", b"".join(all_frames[name] for name in (
+        "hello", "open4", "opened", "data", "ack", "fin", "reset", "bye")))
+    seed("fuzz_frame", "cut", all_frames["open6"][:-1])
+    seed("fuzz_frame", "too_long", struct.pack("!II", 0x13 << 24 | 65600, 1) + b"x")
+
+
+# ---- subnets ----
+
+def subnets():
+    lines = {
+        "address4": "10.77.0.2",
+        "short": "10/8\n172.16/12\n192.168.1/24\n0/0",
+        "hole4": "10.0.0.0/8\n10.1.2.3",
+        "hole6": "fd77::/64\nfd77::1:0/112",
+        "everything": "0.0.0.0/0\n198.51.100.7\n::/0\n2001:db8::7/128",
+        "host_bits": "10.1.2.3/9\nfe80::1/10",
+        "overlap": "10.0.0.0/9\n10.64.0.0/10\n10.0.0.0/10\n10.64.0.0/11",
+        "mapped": "::ffff:10.0.0.1/104",
+        "wrong": "10.0.0.0/33\nfd00::/129\n10.0.0\n10.0.0.0/\n/8\n1.2.3.4.5/8\n10/8/8\n010/8\n10/+8\n10/ 8",
+        "hostile": "\x1b[31m/8\n\x9b\n" + "9" * 300,
+    }
+    for name, text in lines.items():
+        seed("fuzz_subnet", name, text.encode("latin-1"))
+
+
+packets()
+fragments()
+frames()
+subnets()
