@@ -207,9 +207,13 @@ static void merge_subnets(struct client_config *config)
 			i++;
 			continue;
 		}
-		log_notice("%s is within %s already",
-			   subnet_format(&s[i], inner),
-			   subnet_format(&s[j], outer));
+		if (s[i].prefix_len == s[j].prefix_len)
+			log_notice("%s is given twice",
+				   subnet_format(&s[i], inner));
+		else
+			log_notice("%s is within %s already",
+				   subnet_format(&s[i], inner),
+				   subnet_format(&s[j], outer));
 		memmove(&s[i], &s[i + 1],
 			(--config->n_subnets - i) * sizeof(*s));
 	}
