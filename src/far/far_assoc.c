@@ -238,9 +238,9 @@ static void on_idle(void *ctx)
 	struct far_assoc_table *t = ctx;
 	mono_us_t now_us = loop_now_us(t->loop);
 
-	while (!list_is_empty(&t->by_use)) {
+	list_for_each_safe (link, &t->by_use) {
 		struct far_assoc *a =
-			container_of(t->by_use.next, struct far_assoc, link);
+			container_of(link, struct far_assoc, link);
 		uint64_t idle_us = now_us - a->used_us;
 
 		if (idle_us < FAR_ASSOC_IDLE_US) {
@@ -273,9 +273,8 @@ void far_assoc_table_fini(struct far_assoc_table *t)
 {
 	if (!t->batch)
 		return;
-	while (!list_is_empty(&t->by_use))
-		free_assoc(
-			container_of(t->by_use.next, struct far_assoc, link));
+	list_for_each_safe (link, &t->by_use)
+		free_assoc(container_of(link, struct far_assoc, link));
 	timer_disarm(t->loop, &t->idle);
 	htab_fini(&t->by_id);
 	t->batch = dgram_batch_free(t->batch);
@@ -321,7 +320,7 @@ static struct endpoint peer_of(const struct frame_dgram *d)
 	return e;
 }
 
-/* hop up 10/10 (datagrams): handed to the kernel's socket */
+/* hop up 11/11 (datagrams): handed to the kernel's socket */
 void far_assoc_on_dgram(struct far_assoc_table *t, uint32_t id,
 			const struct frame_dgram *d)
 {

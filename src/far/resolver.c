@@ -369,6 +369,8 @@ void resolver_init(struct resolver *r, struct loop *loop, const char *conf_path,
 
 void resolver_fini(struct resolver *r)
 {
-	while (!list_is_empty(&r->queries))
-		free_query(container_of(r->queries.next, struct query, link));
+	struct list *link;
+
+	while ((link = list_pop(&r->queries)))
+		free_query(container_of(link, struct query, link));
 }

@@ -253,7 +253,7 @@ void tcp_out_on_open(struct tcp_out_table *table, struct stream *s,
 /*
  * Read what there is and what the stream has room for, at most budget_bytes.
  * Sets is_down_done, and errnum if that was not a regular end.
- * hop down 1/9: bytes of a far socket become the stream's
+ * hop down 1/9 (TCP): bytes of a far socket become the stream's
  */
 static void pull(struct tcp_out *t, size_t budget_bytes, bool is_end_near)
 {
@@ -422,7 +422,7 @@ static void on_event(void *ctx, uint32_t events)
 
 /* ---- events of the stream ---- */
 
-/* hop up 10/10: bytes of a frame are handed to the kernel's socket */
+/* hop up 11/11 (TCP): bytes of a frame are handed to the kernel's socket */
 size_t tcp_out_on_data(struct stream *s, const uint8_t *bytes, size_t len)
 {
 	struct tcp_out *t = s->owner;

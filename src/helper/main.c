@@ -135,7 +135,6 @@ static int parse_options(struct helper *h, char **argv)
 {
 	while (*++argv) {
 		const struct option_entry *o = option_find(*argv);
-		const char *value = NULL;
 
 		if (!o) {
 			log_err("unknown option \"%s\"; see ecssh-helper "
@@ -143,7 +142,8 @@ static int parse_options(struct helper *h, char **argv)
 				*argv);
 			return -EINVAL;
 		}
-		if (o->argument && !(value = *++argv)) {
+		const char *value = o->argument ? *++argv : "";
+		if (!value) {
 			log_err("%s takes an argument: %s", o->name,
 				o->argument);
 			return -EINVAL;

@@ -27,7 +27,9 @@
 #include "far.h"
 #include "fd.h"
 #include "fd_carrier.h"
+#include "peer_set.h"
 #include "pkt.h"
+#include "resolver.h"
 #include "session.h"
 
 enum {
@@ -352,8 +354,7 @@ static int serve(int type, enum ip_version version, struct endpoint *ret_e)
 	int fd = socket(ss.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
-		skip(); /* no IPv6 here */
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 16), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
@@ -369,6 +370,27 @@ static struct endpoint closed_port(int type, enum ip_version version)
 
 	fd_close(&fd);
 	return e;
+}
+
+/* For what cannot be tested on this host.  Not skip(): this version of cmocka
+ * writes that as a failure in TAP. */
+static bool is_missing(bool is_here, const char *what)
+{
+	if (!is_here)
+		print_message("# not tested: %s\n", what);
+	return !is_here;
+}
+
+static bool has_ipv6(void)
+{
+	struct sockaddr_in6 loopback = {.sin6_family = AF_INET6,
+					.sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	bool is_here = fd >= 0 && bind(fd, (struct sockaddr *)&loopback,
+				       sizeof(loopback)) == 0;
+
+	fd_close(&fd);
+	return is_here;
 }
 
 static bool is_ready(int fd, short events)
@@ -547,7 +569,8 @@ static void tcp4_carries_both_ways_with_half_close(void **state)
 
 static void tcp6_carries_both_ways_with_half_close(void **state)
 {
-	tcp_carries(*state, IPV6);
+	if (!is_missing(has_ipv6(), "no IPv6 loopback address"))
+		tcp_carries(*state, IPV6);
 }
 
 static void tcp_down_can_end_first(void **state)
@@ -898,7 +921,8 @@ static void udp4_echoes_all_sizes(void **state)
 
 static void udp6_echoes_all_sizes(void **state)
 {
-	udp_echoes(*state, IPV6);
+	if (!is_missing(has_ipv6(), "no IPv6 loopback address"))
+		udp_echoes(*state, IPV6);
 }
 
 static void udp_passes_ttl_and_traffic_class(void **state)
@@ -960,7 +984,8 @@ static void udp4_port_unreachable_is_told(void **state)
 
 static void udp6_port_unreachable_is_told(void **state)
 {
-	udp_unreachable(*state, IPV6, 1, 4);
+	if (!is_missing(has_ipv6(), "no IPv6 loopback address"))
+		udp_unreachable(*state, IPV6, 1, 4);
 }
 
 static void udp_stranger_is_filtered(void **state)
@@ -1034,10 +1059,11 @@ static void udp_odd_destinations_are_survived(void **state)
 	send_to(n, &q, PKT_PROTO_UDP, &e, "x", 1); /* port 0 */
 	WAIT(n, n->inbox.n_errors == 1);
 	assert_int_equal(n->inbox.error.type, 3);
-	assert_int_equal(addr_parse("240.0.0.1", &e.addr), 0);
+	assert_int_equal(addr_parse("255.255.255.255", &e.addr), 0);
 	e.port = 9;
-	send_to(n, &q, PKT_PROTO_UDP, &e, "x", 1); /* a class of its own */
+	send_to(n, &q, PKT_PROTO_UDP, &e, "x", 1); /* everybody */
 	WAIT(n, n->inbox.n_errors == 2);
+	assert_int_equal(n->inbox.error.code, 13);
 	e = local(IPV6, 9); /* not the family that it began with */
 	send_to(n, &q, PKT_PROTO_UDP, &e, "x", 1);
 	e = local(IPV4, 9);
@@ -1065,6 +1091,31 @@ static void association_ends_when_idle(void **state)
 	assert_int_equal(far_count(n->far).assocs, 0);
 	dgram_queue_fini(&q);
 	fd_close(&fd);
+}
+
+static void peer_set_forgets_who_was_not_written_to(void **state)
+{
+	struct peer_set s;
+	struct endpoint e = local(IPV4, 0);
+
+	(void)state;
+	peer_set_init(&s, 42);
+	assert_false(peer_set_has(&s, &e));
+	for (uint16_t port = 1; port <= PEER_SET_MAX; port++) {
+		e.port = port;
+		assert_int_equal(peer_set_add(&s, &e), 0);
+	}
+	e.port = 1; /* again: the second is the oldest now */
+	assert_int_equal(peer_set_add(&s, &e), 0);
+	e.port = PEER_SET_MAX + 1;
+	assert_int_equal(peer_set_add(&s, &e), 0);
+	for (uint16_t port = 1; port <= PEER_SET_MAX + 1; port++) {
+		e.port = port;
+		assert_int_equal(peer_set_has(&s, &e), port != 2);
+	}
+	e = local(IPV6, 1); /* same port, other address */
+	assert_false(peer_set_has(&s, &e));
+	peer_set_fini(&s);
 }
 
 /* ---- echo ---- */
@@ -1095,8 +1146,9 @@ static void echo_is_carried_where_allowed(void **state)
 {
 	struct net *n = *state;
 
-	if (!(n->hello.capabilities & FRAME_CAP_ECHO))
-		skip();
+	if (is_missing(n->hello.capabilities & FRAME_CAP_ECHO,
+		       "ping is not allowed"))
+		return;
 	echo_is_answered(n, IPV4, PKT_PROTO_ICMP);
 }
 
@@ -1104,8 +1156,9 @@ static void echo6_is_carried_where_allowed(void **state)
 {
 	struct net *n = *state;
 
-	if (!(n->hello.capabilities & FRAME_CAP_ECHO6))
-		skip();
+	if (is_missing(has_ipv6() && n->hello.capabilities & FRAME_CAP_ECHO6,
+		       "ping is not allowed"))
+		return;
 	echo_is_answered(n, IPV6, PKT_PROTO_ICMP6);
 }
 
@@ -1115,8 +1168,9 @@ static void echo_is_prohibited_where_not_allowed(void **state)
 	struct endpoint e = local(IPV4, 77);
 	struct dgram_queue q;
 
-	if (n->hello.capabilities & FRAME_CAP_ECHO)
-		skip();
+	if (is_missing(!(n->hello.capabilities & FRAME_CAP_ECHO),
+		       "ping is allowed"))
+		return;
 	dgram_queue_init(&q, ASSOC);
 	send_to(n, &q, PKT_PROTO_ICMP, &e, "abc", 3);
 	WAIT(n, n->inbox.n_errors == 1);
@@ -1288,6 +1342,21 @@ static void resolve_gives_up_on_silence(void **state)
 	dns_fini(&d);
 }
 
+static void resolve_is_bounded(void **state)
+{
+	struct dns d;
+
+	(void)state;
+	dns_init(&d, LOOP_TIME_REAL, "nameserver 127.0.0.1\n");
+	for (uint32_t i = 0; i < RESOLVER_QUERIES_MAX + 1; i++)
+		session_send_resolve(d.n->near, i, query, sizeof(query));
+	WAIT(d.n, d.n->inbox.n_resolved == 1);
+	assert_int_equal(d.n->inbox.id, RESOLVER_QUERIES_MAX);
+	assert_int_equal(d.n->inbox.status, FRAME_REASON_NO_RESOURCES);
+	assert_int_equal(far_count(d.n->far).queries, RESOLVER_QUERIES_MAX);
+	dns_fini(&d);
+}
+
 static void resolve_refuses_nonsense_and_missing_servers(void **state)
 {
 	struct net *n = *state;
@@ -1337,12 +1406,14 @@ int main(void)
 		TEST(udp_odd_destinations_are_survived),
 		cmocka_unit_test_setup_teardown(association_ends_when_idle,
 						set_up_virtual, tear_down),
+		cmocka_unit_test(peer_set_forgets_who_was_not_written_to),
 		TEST(echo_is_carried_where_allowed),
 		TEST(echo6_is_carried_where_allowed),
 		TEST(echo_is_prohibited_where_not_allowed),
 		cmocka_unit_test(resolve_forwards_query),
 		cmocka_unit_test(resolve_fetches_long_answer_by_tcp),
 		cmocka_unit_test(resolve_gives_up_on_silence),
+		cmocka_unit_test(resolve_is_bounded),
 		TEST_STRICT(resolve_refuses_nonsense_and_missing_servers),
 	};
 
