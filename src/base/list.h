@@ -49,7 +49,9 @@ static inline struct list *list_pop(struct list *head)
 
 	if (first == head)
 		return NULL;
-	list_del(first);
+	head->next = first->next;
+	head->next->prev = head;
+	list_init(first);
 	return first;
 }
 

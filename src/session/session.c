@@ -146,7 +146,7 @@ static bool stream_has_data(const struct stream *st)
 	return st->tx_sent < st->tx.end && st->tx_sent < st->tx_limit;
 }
 
-/* hop up 7/9, down 4/9: the stream's turn to send */
+/* The stream's turn to send. */
 static size_t gather_stream(struct session *s, struct batch *b,
 			    struct stream *st)
 {
@@ -186,6 +186,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	return d->len;
 }
 
+/* hop up 7/11, down 3/9: whose turn it is, by deficit round robin */
 static void gather_flows(struct session *s, struct batch *b)
 {
 	struct sched_flow *f;
@@ -381,7 +382,8 @@ void session_maybe_close(struct stream *st)
 	if (st->state != STREAM_OPEN || !st->tx_fin_acked ||
 	    !st->rx_fin_consumed)
 		return;
-	send_ack(st);
+	if (st->rx_acked != consumed(st))
+		send_ack(st);
 	stream_kill(st);
 	if (st->owner)
 		st->session->ops->on_closed(st);
@@ -521,7 +523,7 @@ static int recv_refused(struct session *s, struct stream *st,
 	return 0;
 }
 
-/* hop up 8/9, down 5/9: bytes of a stream arrive */
+/* hop up 10/11 (TCP), down 6/9 (TCP): bytes of a stream arrive */
 static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
 		     size_t len)
 {
@@ -634,6 +636,7 @@ static int recv_stream_frame(struct session *s, const struct frame_header *h,
 	}
 }
 
+/* hop up 10/11 (datagrams), down 6/9 (datagrams): a datagram arrives */
 static int recv_dgram(struct session *s, uint32_t id, const uint8_t *body,
 		      size_t len)
 {
@@ -898,6 +901,7 @@ void dgram_queue_fini(struct dgram_queue *q)
 		free(container_of(link, struct dgram, link));
 }
 
+/* hop up 6/11 (datagrams): a copy waits for the carrier */
 enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
 				    const struct frame_dgram *d)
 {
@@ -952,7 +956,8 @@ static void send_control_2(struct session *s, const uint8_t *head,
 		return;
 	}
 	memcpy(frame, head, head_len);
-	memcpy(frame + head_len, tail, tail_len);
+	if (tail_len > 0)
+		memcpy(frame + head_len, tail, tail_len);
 	send_control(s, frame, head_len + tail_len);
 	free(frame);
 }

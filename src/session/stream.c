@@ -21,6 +21,7 @@ int stream_tx_reserve(struct stream *s, size_t n, struct iovec ret_iov[2])
 	return ring_reserve(&s->tx, n, ret_iov);
 }
 
+/* hop down 2/9 (TCP): the stream asks for its turn */
 void stream_tx_commit(struct stream *s, size_t n)
 {
 	ring_commit(&s->tx, n);
