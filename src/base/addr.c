@@ -42,18 +42,24 @@ int addr_parse(const char *text, struct ip_addr *ret_addr)
 	return 0;
 }
 
+/* The bits that a prefix keeps of the byte which begins with this bit. */
+static uint8_t kept_bits(size_t bit, uint8_t prefix_len)
+{
+	if (bit >= prefix_len)
+		return 0;
+	if (prefix_len - bit >= 8)
+		return 0xff;
+	return (uint8_t)(0xff00U >> (prefix_len - bit));
+}
+
 /* Clear the bits beyond prefix_len; true if one of them was set. */
 static bool clear_host_bits(struct ip_addr *a, uint8_t prefix_len)
 {
 	bool had = false;
 
 	for (size_t i = 0; i < addr_len_bytes(a); i++) {
-		size_t bit = i * 8;
-		uint8_t keep =
-			bit >= prefix_len ? 0
-			: prefix_len - bit >= 8
-				? 0xff
-				: (uint8_t)(0xff00U >> (prefix_len - bit));
+		uint8_t keep = kept_bits(i * 8, prefix_len);
+
 		had |= (a->bytes[i] & (uint8_t)~keep) != 0;
 		a->bytes[i] &= keep;
 	}
@@ -82,7 +88,7 @@ static int parse_short_v4(const char *text, struct ip_addr *ret_addr)
 		dots += *p == '.';
 	if (dots > 2)
 		return -EINVAL;
-	(void)snprintf(full, sizeof(full), "%s%s", text,
+	(void)snprintf(full, sizeof(full), "%.11s%s", text,
 		       dots == 0   ? ".0.0.0"
 		       : dots == 1 ? ".0.0"
 				   : ".0");

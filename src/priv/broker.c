@@ -338,7 +338,7 @@ static int on_tun_create(struct broker *b, struct call *call)
 static int on_addr_add(struct broker *b, struct call *call)
 {
 	const struct brokermsg_addr *m = call->request;
-	struct ip_addr addr;
+	struct ip_addr addr = {0};
 	int r = read_addr(m->version, m->bytes, &addr, &call->err);
 
 	if (r < 0)
@@ -361,7 +361,7 @@ static int on_link_up(struct broker *b, struct call *call)
 
 static int on_route_add(struct broker *b, struct call *call)
 {
-	struct subnet dst;
+	struct subnet dst = {0};
 	int r = read_route(call->request, &dst, &call->err);
 
 	if (r < 0)
@@ -379,7 +379,7 @@ static int on_route_add(struct broker *b, struct call *call)
 static int on_route_del(struct broker *b, struct call *call)
 {
 	char text[SUBNET_TEXT_MAX];
-	struct subnet dst;
+	struct subnet dst = {0};
 	int r = read_route(call->request, &dst, &call->err);
 
 	if (r < 0)

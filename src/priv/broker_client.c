@@ -295,6 +295,9 @@ static int start_child(const char *path, enum broker_via via,
 	int r = spawn(argvs[via], pair[1], via == BROKER_VIA_SUDO_QUIET,
 		      &c->pid);
 	fd_close(&pair[1]);
+	/* A directory of PATH that we may not enter is not worth a word. */
+	if (r == -EACCES && via != BROKER_VIA_DIRECT)
+		r = -ENOENT;
 	if (r < 0) {
 		fd_close(&pair[0]);
 		return r;
@@ -304,20 +307,30 @@ static int start_child(const char *path, enum broker_via via,
 	return 0;
 }
 
-/* Wait until the child has ended.  Returns 0 or -ETIMEDOUT. */
+/*
+ * Wait until the child has ended, and reap it.  After a fork(2) of ours it may
+ * no longer be our child, but its pidfd still tells.  Returns 0 or
+ * -ETIMEDOUT.
+ */
 static int await_end(struct broker_client *c, mono_us_t until_us)
 {
 	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 
-	while (waitpid(c->pid, NULL, WNOHANG) == 0) {
+	for (;;) {
 		int ms = left_ms(until_us);
+		bool has_ended = c->pidfd >= 0
+					 ? poll(&p, 1, ms) > 0
+					 : waitpid(c->pid, NULL, WNOHANG) != 0;
 
+		if (has_ended) {
+			(void)waitpid(c->pid, NULL, WNOHANG);
+			return 0;
+		}
 		if (ms == 0)
 			return -ETIMEDOUT;
-		/* Without a pidfd: look again soon. */
-		(void)poll(&p, 1, c->pidfd >= 0 ? ms : 10);
+		if (c->pidfd < 0) /* look again soon */
+			(void)poll(NULL, 0, 10);
 	}
-	return 0;
 }
 
 static int refused(enum broker_via via, const char *path, struct err *err)
@@ -344,13 +357,22 @@ static int greet(struct broker_client *c, const char *path, enum broker_via via,
 	struct brokermsg_reply reply;
 	struct pollfd p[] = {{.fd = c->sock, .events = POLLIN},
 			     {.fd = c->pidfd, .events = POLLIN}};
+	mono_us_t until_us = UINT64_MAX;
 	int fd CLEANUP_FD = -1;
-	int r = send_request(c->sock, &hello, sizeof(hello), err);
+	int n = 0, r = send_request(c->sock, &hello, sizeof(hello), err);
 
-	while (r >= 0 && poll(p, 2, -1) < 0)
-		if (errno != EINTR)
+	/* Only where nobody has to type a password time tells something. */
+	if (via == BROKER_VIA_DIRECT)
+		until_us = in_ms(BROKER_CLIENT_CALL_TIMEOUT_MS);
+	while (r >= 0 && n <= 0) {
+		n = poll(p, 2, left_ms(until_us));
+		if (n < 0 && errno != EINTR)
 			r = err_set(err, -errno, "cannot wait: %s",
 				    strerror(errno));
+		if (n == 0)
+			r = err_set(err, -ETIMEDOUT, "%s does not answer",
+				    path);
+	}
 	/* An ended child may have answered before. */
 	if (r >= 0 && (p[0].revents & POLLIN))
 		r = receive_reply(c->sock, BROKERMSG_HELLO, &reply, &fd, err);

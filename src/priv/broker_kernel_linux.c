@@ -61,7 +61,9 @@ static char get_sysctl(const char *family, const char *name, const char *key)
 	int fd CLEANUP_FD = open_sysctl(family, name, key, O_RDONLY);
 	char digit;
 
-	return fd >= 0 && read(fd, &digit, 1) == 1 ? digit : '0';
+	if (fd < 0 || read(fd, &digit, 1) != 1)
+		return '0';
+	return digit;
 }
 
 static void set_sysctls(const char *name)

@@ -93,13 +93,14 @@ static void check_address(const struct list *wanted, const struct list *holes,
 	assert_always(any_contains(rest, n_rest, a) == is_wanted);
 }
 
-/* Check the addresses at and around both ends of each subnet. */
+/* Check the addresses at and around both ends of each subnet named. */
 static void check_edges(const struct list *wanted, const struct list *holes,
 			const struct subnet *rest, size_t n_rest,
-			const struct subnet *of, size_t n_of)
+			const struct list *of)
 {
-	for (size_t i = 0; i < n_of; i++) {
-		struct ip_addr ends[2] = {of[i].addr, last_of(&of[i])};
+	for (size_t i = 0; i < of->n; i++) {
+		struct ip_addr ends[2] = {of->nets[i].addr,
+					  last_of(&of->nets[i])};
 
 		for (size_t k = 0; k < 2; k++) {
 			struct ip_addr before = neighbour(&ends[k], -1);
@@ -110,6 +111,18 @@ static void check_edges(const struct list *wanted, const struct list *holes,
 			check_address(wanted, holes, rest, n_rest, &behind);
 		}
 	}
+}
+
+/* Check that a subnet of the remainder is wanted and touches no hole. */
+static void check_remainder(const struct list *wanted, const struct list *holes,
+			    const struct subnet *s)
+{
+	struct ip_addr last = last_of(s);
+
+	assert_always(any_contains(wanted->nets, wanted->n, &s->addr));
+	assert_always(any_contains(wanted->nets, wanted->n, &last));
+	for (size_t i = 0; i < holes->n; i++)
+		assert_always(!subnet_overlaps(s, &holes->nets[i]));
 }
 
 static void check_subtract(const struct list *wanted, const struct list *holes)
@@ -125,12 +138,11 @@ static void check_subtract(const struct list *wanted, const struct list *holes)
 		n = subnet_subtract(&rest, (size_t)n, REMAINDER_MAX,
 				    &holes->nets[i]);
 	if (n >= 0) {
-		check_edges(wanted, holes, rest, (size_t)n, wanted->nets,
-			    wanted->n);
-		check_edges(wanted, holes, rest, (size_t)n, holes->nets,
-			    holes->n);
-		check_edges(wanted, holes, rest, (size_t)n, rest, (size_t)n);
+		check_edges(wanted, holes, rest, (size_t)n, wanted);
+		check_edges(wanted, holes, rest, (size_t)n, holes);
 	}
+	for (int i = 0; i < n; i++)
+		check_remainder(wanted, holes, &rest[i]);
 	free(rest);
 }
 

@@ -202,7 +202,54 @@ def subnets():
         seed("fuzz_subnet", name, text.encode("latin-1"))
 
 
+# ---- the bootstrap ----
+
+def boot():
+    marker = b"0123456789abcdef0123456789abcdef"
+
+    def line(text):
+        return b"\n" + marker + b" " + text + b"\n"
+
+    ready = line(b"ready 0.1")
+    need = line(b"need Linux x86_64")
+    for name, data in {
+            "uploaded": need + line(b"run uploaded") + ready + b"session",
+            "kept": line(b"run kept") + ready,
+            "installed": line(b"run installed") + ready,
+            "forced": ready,
+            "noisy": b"Welcome!\r\nno newline" + ready,
+            "echo": b"exec /bin/sh -c 'ecssh_marker=" + marker + b"; m=" + ready,
+            "fail": need + line(b"fail notool head -c"),
+            "fail_new": line(b"fail brandnew \x1b[2J\xff"),
+            "sftp": b"This service allows sftp connections only.\n",
+            "twice": need + need,
+            "order": line(b"run kept") + need,
+            "long": line(b"fail nodir " + b"x" * 600),
+            "words": line(b"need Linux") + line(b"ready " + b"1" * 64),
+    }.items():
+        seed("fuzz_boot", name, b"\x06" + data)
+
+
+def ssh_text():
+    for name, data in {
+            "refused": b"ssh: connect to host gw port 22: Connection refused\r\n",
+            "jump": b"channel 0: open failed: connect failed: open failed\r\nstdio forwarding failed\r\n"
+                    b"Connection closed by UNKNOWN port 65535\r\n",
+            "no_exec": b"exec request failed on channel 0\r\n",
+            "verbose": b"OpenSSH_9.2p1\ndebug1: x\nHost key verification failed.\ndebug1: y\n",
+            "hostile": b"\x1b]0;x\x07\xff\xc2\x9b\nssh: \x00\n",
+            "long": b"ssh: " + b"y" * 900 + b"\n",
+            "config": b"user alice\nhostname 192.0.2.1\nport 22\nproxyjump a,b\nciphers x,y\nsessiontype default\n",
+            "dest": b"CORP\\alice@[fe80::1%eth0]:22",
+            "uri": b"ssh://alice@gw:2222/",
+            "option": b"-oProxyCommand=x",
+    }.items():
+        seed("fuzz_ssh_text", name, b"\x04" + data)
+
+
 packets()
 fragments()
 frames()
 subnets()
+boot()
+ssh_text()

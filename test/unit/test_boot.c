@@ -240,19 +240,22 @@ static enum boot_event after_noise(size_t n, size_t line_len, size_t piece)
 
 static void boot_bears_16_mib_of_noise_and_no_more(void **state)
 {
-	static const size_t line_lens[] = {1, 80, 512, 513, 514, 1 << 30};
-	static const size_t pieces[] = {1000, 65536, 1 << 30};
+	static const struct {
+		size_t line_len, piece;
+	} shapes[] = {{1, 1 << 30},   {80, 65536}, {512, 1000},
+		      {513, 1 << 30}, {514, 4096}, {1 << 30, 1 << 30},
+		      {1 << 30, 1000}};
 
 	(void)state;
-	for (size_t i = 0; i < 6; i++) {
-		for (size_t k = 0; k < 3; k++) {
-			assert_int_equal(after_noise(BOOT_NOISE_MAX_BYTES,
-						     line_lens[i], pieces[k]),
-					 BOOT_READY);
-			assert_int_equal(after_noise(BOOT_NOISE_MAX_BYTES + 1,
-						     line_lens[i], pieces[k]),
-					 BOOT_NOISE_LIMIT);
-		}
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		assert_int_equal(after_noise(BOOT_NOISE_MAX_BYTES,
+					     shapes[i].line_len,
+					     shapes[i].piece),
+				 BOOT_READY);
+		assert_int_equal(after_noise(BOOT_NOISE_MAX_BYTES + 1,
+					     shapes[i].line_len,
+					     shapes[i].piece),
+				 BOOT_NOISE_LIMIT);
 	}
 }
 

@@ -856,17 +856,16 @@ static void expect_restored(struct snapshot *before)
 	snapshot_free(before);
 }
 
-/* Everything from here on happens in an empty network namespace; once for all
- * tests, and a copy for each. */
+/* Everything from here on happens in a new and empty network namespace; without
+ * root, in one of a user namespace of our own, which the first test makes. */
 static void need_netns(void)
 {
-	int flags =
-		geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET;
 	int fd CLEANUP_FD = -1;
 	struct err err;
 
-	/* The second CLONE_NEWUSER gives nothing that the first did not. */
-	if (unshare(flags) < 0 || tun_open_control(&fd, &err) < 0)
+	if ((unshare(CLONE_NEWNET) < 0 &&
+	     unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) ||
+	    tun_open_control(&fd, &err) < 0)
 		skip();
 	/* lo is up in a namespace of somebody; its routes must survive. */
 	struct rtnl *rtnl;
@@ -1091,9 +1090,13 @@ static void client_builds_and_stops_a_tunnel(void **state)
 		skip();
 	need_netns();
 	size_t fds = count_fds();
-	struct snapshot before = snapshot_take();
-	if (broker_client_start(&c, &how, &err) < 0)
+	int r = broker_client_start(&c, &how, &err);
+	/* Capabilities do not survive execve(2) unless one is root there. */
+	if (r == -EPERM && geteuid() != 0)
+		skip();
+	if (r < 0)
 		fail_msg("%s", err.text);
+	struct snapshot before = snapshot_take();
 	assert_true(broker_client_fd(c) >= 0);
 	assert_int_equal(broker_client_tun_create(c, "seventeen-letters", 1500,
 						  0, &tun, &err),

@@ -365,7 +365,7 @@ static void on_event(void *ctx, uint32_t events)
 	note(x->rec, x->name);
 	x->seen = events;
 	if (x->do_read)
-		(void)read(x->io.fd, &byte, 1);
+		assert_in_range(read(x->io.fd, &byte, 1), 0, 1);
 	if (x->del)
 		loop_io_del(x->rec->loop, x->del);
 }

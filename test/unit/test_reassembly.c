@@ -307,7 +307,6 @@ struct script {
 #define OK  DROP_NONE, false
 #define END DROP_NONE, true
 
-/* clang-format off: one step an item */
 static const struct script scripts[] = {
 	{"duplicate of the first",
 	 32,
@@ -357,6 +356,9 @@ static const struct script scripts[] = {
 	{"beyond, then last",
 	 64,
 	 {{{24, 8, true}, OK}, {{8, 8, false}, DROP_BAD_LENGTH, false}}},
+	{"just beyond, then last",
+	 64,
+	 {{{16, 8, true}, OK}, {{8, 8, false}, DROP_BAD_LENGTH, false}}},
 	{"two lasts, the second longer",
 	 64,
 	 {{{16, 8, false}, OK}, {{24, 8, false}, DROP_BAD_LENGTH, false}}},
@@ -380,11 +382,10 @@ static const struct script scripts[] = {
 	{"data far beyond 65535",
 	 DATA_MAX,
 	 {{{65528, 1400, true}, DROP_BAD_LENGTH, false}}},
-	{"first without room for a header",
+	{"first with a header and no more",
 	 32,
 	 {{{8, 24, false}, OK}, {{0, 8, true}, END}}},
 };
-/* clang-format on */
 
 static void reassembly_plays_the_scripts(void **state)
 {

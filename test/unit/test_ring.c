@@ -103,6 +103,10 @@ static void ring_full_to_the_last_byte_does_not_grow(void **state)
 	assert_int_equal(r.cap, 2 * cap);
 	assert_pattern(&r, 1, cap + 1);
 	ring_fini(&r);
+	struct ring exact = {0};
+	push_pattern(&exact, 4 * cap);
+	assert_int_equal(exact.cap, 4 * cap);
+	ring_fini(&exact);
 }
 
 static void ring_commits_less_than_reserved(void **state)

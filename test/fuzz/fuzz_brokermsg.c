@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_brokermsg: a hostile engine against the broker's rules.
+ *
+ * Input: a byte n (each n-th change fails in the kernel, 0: none), then
+ * requests, each behind a byte: bits 0 to 6 its length, bit 7 that a descriptor
+ * comes with it.  The kernel is a list of what it was asked for; whatever the
+ * engine says, that list has only permitted entries, and none at the end.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "broker.h"
+#include "fuzz.h"
+
+enum {
+	IFINDEX = 7,
+	A_DESCRIPTOR = 1000, /* nothing here uses it */
+	ENTRIES_MAX = 64,
+};
+
+struct kernel {
+	bool has_link;
+	unsigned fail_each, n_changes;
+	struct subnet entries[ENTRIES_MAX]; /* addresses and routes */
+	bool is_route[ENTRIES_MAX];
+	size_t n;
+};
+
+static int change(struct kernel *k, struct err *err)
+{
+	k->n_changes++;
+	if (k->fail_each != 0 && k->n_changes % k->fail_each == 0)
+		return err_set(err, -EBUSY, "not now");
+	return 0;
+}
+
+static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
+		      uint32_t want_offloads, struct broker_link *ret_link,
+		      uint32_t *ret_offloads, int *ret_fd, struct err *err)
+{
+	struct kernel *k = ctx;
+	struct broker_link link = {.ifindex = IFINDEX};
+	size_t len = strlen(name);
+
+	assert_always(!k->has_link);
+	assert_always(mtu_bytes >= 576 && mtu_bytes <= 65535);
+	assert_always(want_offloads < 8);
+	assert_always(len > 0 && len < sizeof(link.name));
+	if (strcmp(name, "ecssh%d") != 0) {
+		assert_always(strspn(name, "abcdefghijklmnopqrstuvwxyz"
+					   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					   "0123456789_.-") == len);
+		assert_always(!strchr("_.-", name[0]));
+		assert_always(strcmp(name, "all") != 0);
+		assert_always(strcmp(name, "default") != 0);
+	}
+	int r = change(k, err);
+	if (r < 0)
+		return r;
+	memcpy(link.name, name, len);
+	k->has_link = true;
+	*ret_link = link;
+	*ret_offloads = want_offloads;
+	*ret_fd = A_DESCRIPTOR;
+	return 0;
+}
+
+static int link_up(void *ctx, uint32_t ifindex, struct err *err)
+{
+	assert_always(((struct kernel *)ctx)->has_link && ifindex == IFINDEX);
+	return change(ctx, err);
+}
+
+static int link_del(void *ctx, uint32_t ifindex, struct err *err)
+{
+	struct kernel *k = ctx;
+
+	(void)err;
+	assert_always(k->has_link && ifindex == IFINDEX);
+	k->has_link = false;
+	return 0;
+}
+
+static bool link_is_ours(void *ctx, const struct broker_link *link)
+{
+	assert_always(link->ifindex == IFINDEX);
+	return ((struct kernel *)ctx)->has_link;
+}
+
+static int add(struct kernel *k, uint32_t ifindex, bool is_route,
+	       const struct subnet *net, struct err *err)
+{
+	assert_always(k->has_link && ifindex == IFINDEX);
+	assert_always(net->prefix_len <= addr_len_bits(&net->addr));
+	assert_always(subnet_contains(net, &net->addr));
+	assert_always(net->prefix_len != addr_len_bits(&net->addr) ||
+		      !addr_is_loopback(&net->addr));
+	assert_always(net->prefix_len < 16 || !addr_is_link_local(&net->addr));
+	assert_always(net->prefix_len < 8 || !addr_is_multicast(&net->addr));
+	int r = change(k, err);
+	if (r < 0)
+		return r;
+	if (k->n == ENTRIES_MAX)
+		return err_set(err, -ENOSPC, "full");
+	k->entries[k->n] = *net;
+	k->is_route[k->n++] = is_route;
+	return 0;
+}
+
+/* Whatever is deleted has been added. */
+static int del(struct kernel *k, uint32_t ifindex, bool is_route,
+	       const struct subnet *net)
+{
+	size_t i = 0;
+
+	assert_always(k->has_link && ifindex == IFINDEX);
+	while (i < k->n && !(k->is_route[i] == is_route &&
+			     memcmp(&k->entries[i], net, sizeof(*net)) == 0))
+		i++;
+	assert_always(i < k->n);
+	k->n--;
+	k->entries[i] = k->entries[k->n];
+	k->is_route[i] = k->is_route[k->n];
+	return 0;
+}
+
+static int addr_add(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
+		    struct err *err)
+{
+	struct subnet net = subnet_of_addr(addr);
+
+	return add(ctx, ifindex, false, &net, err);
+}
+
+static int addr_del(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
+		    struct err *err)
+{
+	struct subnet net = subnet_of_addr(addr);
+
+	(void)err;
+	return del(ctx, ifindex, false, &net);
+}
+
+static int route_add(void *ctx, uint32_t ifindex, const struct subnet *dst,
+		     struct err *err)
+{
+	return add(ctx, ifindex, true, dst, err);
+}
+
+static int route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
+		     struct err *err)
+{
+	(void)err;
+	return del(ctx, ifindex, true, dst);
+}
+
+static const struct broker_ops ops = {
+	.tun_create = tun_create,
+	.link_up = link_up,
+	.link_del = link_del,
+	.link_is_ours = link_is_ours,
+	.addr_add = addr_add,
+	.addr_del = addr_del,
+	.route_add = route_add,
+	.route_del = route_del,
+};
+
+static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
+			       size_t len, bool has_ancillary_data)
+{
+	_Alignas(uint64_t) uint8_t request[128];
+	struct brokermsg_reply reply;
+	int fd;
+
+	memcpy(request, bytes, len);
+	enum broker_verdict verdict =
+		broker_handle(b, request, len, has_ancillary_data, &reply, &fd);
+	assert_always(reply.result <= 0);
+	assert_always(memchr(reply.text, '\0', sizeof(reply.text)));
+	assert_always((reply.text[0] != '\0') == (reply.result < 0));
+	for (const char *p = reply.text; *p; p++)
+		assert_always((unsigned char)*p >= 0x20 && *p != 0x7f);
+	assert_always(
+		(fd == A_DESCRIPTOR) ==
+		(reply.type == BROKERMSG_TUN_CREATE && reply.result == 0));
+	assert_always(reply.result != -EPROTO || verdict == BROKER_END);
+	return verdict;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct kernel k = {.fail_each = size > 0 ? data[0] : 0};
+	struct broker *b = broker_new(&ops, &k, 0, NULL);
+	enum broker_verdict verdict = BROKER_GO_ON;
+	size_t at = 1;
+
+	if (!b)
+		return 0;
+	while (at < size && verdict == BROKER_GO_ON) {
+		size_t len = data[at] & 0x7f;
+		bool has_ancillary_data = data[at] & 0x80;
+
+		at++;
+		if (len > size - at)
+			len = size - at;
+		verdict = ask(b, data + at, len, has_ancillary_data);
+		at += len;
+	}
+	/* The end is the end. */
+	if (verdict == BROKER_END) {
+		unsigned n_changes = k.n_changes;
+
+		for (uint32_t type = 0; type < BROKERMSG__N; type++)
+			assert_always(ask(b, (const uint8_t *)&type,
+					  sizeof(type), false) == BROKER_END);
+		assert_always(k.n_changes == n_changes);
+	}
+	(void)broker_undo(b, NULL);
+	assert_always(k.n == 0 && !k.has_link);
+	(void)broker_free(b);
+	return 0;
+}
