@@ -55,6 +55,7 @@ static inline struct list *list_pop(struct list *head)
 	return first;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): names, which take none */
 #define list_for_each(pos, head) \
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
@@ -62,5 +63,7 @@ static inline struct list *list_pop(struct list *head)
 #define list_for_each_safe(pos, head)                                  \
 	for (struct list *pos = (head)->next, *pos##_next = pos->next; \
 	     pos != (head); pos = pos##_next, pos##_next = pos->next)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -9,14 +9,12 @@
 #include "escape.h"
 #include "log.h"
 
-static const struct cmd *const cmds[] = {&cmd_up, &cmd_down, &cmd_status};
-
-enum { CMDS = sizeof(cmds) / sizeof(*cmds) };
+static const struct cmd *const cmds[] = {&cmd_up, &cmd_down, &cmd_status, NULL};
 
 static void print_usage(FILE *out)
 {
 	(void)fputs("usage: ecssh COMMAND ...\n\n", out);
-	for (int i = 0; i < CMDS; i++)
+	for (int i = 0; cmds[i]; i++)
 		(void)fprintf(out, "  %-8s %s\n", cmds[i]->name,
 			      cmds[i]->summary);
 	(void)fputs(
@@ -49,7 +47,7 @@ int main(int argc, char **argv)
 		(void)puts("ecssh " ECSSH_VERSION);
 		return CLIENT_EXIT_OK;
 	}
-	for (int i = 0; i < CMDS; i++)
+	for (int i = 0; cmds[i]; i++)
 		if (strcmp(argv[1], cmds[i]->name) == 0)
 			return cmds[i]->run(cmds[i], argc - 1, argv + 1);
 	escape_text(argv[1], strlen(argv[1]), shown, sizeof(shown));

@@ -10,8 +10,8 @@
 #include "pkt.h"
 #include "reassembly.h"
 
-/* What names a flow: for TCP both endpoints, otherwise only the near one.
- * Compared as memory: zero before filling in. */
+/* What names a flow: for TCP both endpoints, otherwise only the near one and
+ * zeros for the other. */
 struct flow_key {
 	struct endpoint near; /* the application's */
 	struct endpoint far;  /* TCP only */

@@ -216,26 +216,26 @@ static int set_environment(const struct invoker *who, const char *agent)
 	return 0;
 }
 
-int invoker_become(const struct invoker *who, struct err *err)
+int invoker_become(const struct invoker *invoker, struct err *err)
 {
 	char agent[SOCKET_PATH_MAX] = "";
 
-	if (!who->is_behind)
+	if (!invoker->is_behind)
 		return 0;
 	/* While we may still look at sudo's place in the line of processes. */
 	if (!getenv("SSH_AUTH_SOCK"))
-		find_agent(who->uid, agent);
-	if (initgroups(who->name, who->gid) < 0 ||
-	    setresgid(who->gid, who->gid, who->gid) < 0 ||
-	    setresuid(who->uid, who->uid, who->uid) < 0)
-		return err_set(err, -errno, "cannot become %s: %s", who->name,
-			       strerror(errno));
+		find_agent(invoker->uid, agent);
+	if (initgroups(invoker->name, invoker->gid) < 0 ||
+	    setresgid(invoker->gid, invoker->gid, invoker->gid) < 0 ||
+	    setresuid(invoker->uid, invoker->uid, invoker->uid) < 0)
+		return err_set(err, -errno, "cannot become %s: %s",
+			       invoker->name, strerror(errno));
 	if (setresuid(0, 0, 0) == 0) /* NOLINT: it has to fail */
 		return err_set(err, -EPERM, "still root after becoming %s",
-			       who->name);
-	int r = set_environment(who, agent);
+			       invoker->name);
+	int r = set_environment(invoker, agent);
 	if (r < 0)
 		return err_set(err, r, "cannot set the environment of %s: %s",
-			       who->name, strerror(-r));
+			       invoker->name, strerror(-r));
 	return 0;
 }

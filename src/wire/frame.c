@@ -230,6 +230,7 @@ size_t frame_build_bye(uint8_t *out, enum frame_bye reason, const char *text)
 		strlen(text) < FRAME_TEXT_MAX ? strlen(text) : FRAME_TEXT_MAX;
 
 	bytes_put_u16(body, (uint16_t)reason);
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): has a length */
 	memcpy(body + 2, text, n);
 	return frame_build_header(out, FRAME_BYE, 2 + n, 0) + 2 + n;
 }
