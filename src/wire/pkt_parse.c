@@ -188,9 +188,10 @@ static enum drop_reason parse_tcp_options(const uint8_t *options, size_t len,
 		} else if (kind == TCP_OPTION_WINDOW_SCALE) {
 			if (option_len != 3)
 				return DROP_BAD_OPTION;
-			tcp->window_scale = value[0] > TCP_WINDOW_SCALE_MAX
-						    ? TCP_WINDOW_SCALE_MAX
-						    : (int8_t)value[0];
+			tcp->window_scale =
+				(int8_t)(value[0] < TCP_WINDOW_SCALE_MAX
+						 ? value[0]
+						 : TCP_WINDOW_SCALE_MAX);
 		}
 		at += option_len;
 	}
@@ -349,7 +350,7 @@ static bool vnet_gso_fits(const struct vnet_hdr *v, const struct pkt *p)
 	}
 }
 
-/* hop up 2/8: validate what the device delivered */
+/* hop up 3/11: validate what the device delivered */
 enum drop_reason pkt_parse(const uint8_t *buf, size_t len, struct pkt *ret_pkt)
 {
 	enum csum_state csum = CSUM_VERIFY;

@@ -3,8 +3,8 @@
  * fuzz_reassembly: sequences of fragments.
  *
  * Input: records of
- *     u8   bits 0-1 identification, 2 IPv6, 3 more fragments, 4-5 seconds that
- *          pass, 6 nonsense instead of UDP data, 7 raw packet
+ *     u8   bits 0-1 identification, 2 IPv6, 3 more fragments, 4-5 time that
+ *          passes (in steps of 11 s), 6 contents changed, 7 raw packet
  *     u16  offset in units of 8 bytes
  *     u16  length of the data
  * A raw packet's bytes follow, as many as the length says; its IPv4 header
@@ -135,7 +135,8 @@ static void push_raw(struct run *run, const uint8_t *bytes, size_t len)
 	if (!ip)
 		return;
 	memcpy(ip, bytes, len);
-	if (len >= REF_IP4_LEN && ip[0] >> 4 == 4 && len >= (ip[0] & 15U) * 4U)
+	if (len >= REF_IP4_LEN && ip[0] >> 4 == 4 &&
+	    len >= (size_t)(ip[0] & 15) * 4)
 		ref_fix_ip4(ip);
 	run->had_nonsense = true;
 	push(run, ip, len);
@@ -154,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		data += RECORD_LEN;
 		size -= RECORD_LEN;
-		run.now_us += (bits & RECORD_SECONDS) / 16 * 11 * US_PER_SEC;
+		run.now_us += (bits & RECORD_SECONDS) / 16U * 11 * US_PER_SEC;
 		if (bits & RECORD_RAW) {
 			if (len > size)
 				len = size;

@@ -138,7 +138,7 @@ static inline void ref_fix_l4(uint8_t *ip, uint8_t proto, uint8_t *l4,
 static inline void ref_fix_ip4(uint8_t *ip)
 {
 	ref_put16(ip + 10, 0);
-	ref_put16(ip + 10, ~ref_sum(0, ip, (ip[0] & 15U) * 4U) & 0xffff);
+	ref_put16(ip + 10, ~ref_sum(0, ip, (size_t)(ip[0] & 15) * 4) & 0xffff);
 }
 
 enum { REF_IP4_LEN = 20, REF_IP6_LEN = 40 };

@@ -192,8 +192,9 @@ static void boot_without_a_word_on_it_is_installed(void **state)
 /* A line of ours with len bytes in all, before the newline. */
 static size_t make_long_line(char *out, size_t len)
 {
-	memset(out, 'x', len);
-	memcpy(out, M " fail nodir ", sizeof(M) - 1 + 12);
+	int at = snprintf(out, len, "%s fail nodir ", M);
+
+	memset(out + at, 'x', len - (size_t)at);
 	out[len] = '\n';
 	return len + 1;
 }
@@ -228,7 +229,8 @@ static enum boot_event after_noise(size_t n, size_t line_len, size_t piece)
 	assert_non_null(bytes);
 	for (size_t i = 0; i < n; i++)
 		bytes[i] = (i + 1) % line_len == 0 || i + 1 == n ? '\n' : 'x';
-	memcpy(bytes + n, ready, strlen(ready));
+	for (size_t i = 0; ready[i]; i++)
+		bytes[n + i] = ready[i];
 	boot_init(&b, M);
 	while (at < len && event == BOOT_NOTHING) {
 		size_t m = len - at < piece ? len - at : piece;

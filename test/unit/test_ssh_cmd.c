@@ -62,21 +62,32 @@ static void ssh_config_of_an_old_ssh_has_no_newer_options(void **state)
 	assert_int_equal(c.server_alive_interval_s, 7);
 }
 
-static void ssh_config_skips_values_that_are_too_long(void **state)
+/* "keyword xxxx..." without an end. */
+static void parse_long(const char *keyword, struct ssh_config *c)
 {
 	char text[4096];
+	int at = snprintf(text, sizeof(text), "%s ", keyword);
+
+	memset(text + at, 'x', sizeof(text) - (size_t)at);
+	ssh_config_parse(text, sizeof(text), c);
+}
+
+static void ssh_config_skips_values_that_are_too_long(void **state)
+{
+	static const char port[] = "port 99999999999999999999\n";
 	struct ssh_config c;
 
 	(void)state;
-	memset(text, 'x', sizeof(text));
-	memcpy(text, "hostname ", 9);
-	ssh_config_parse(text, sizeof(text), &c);
+	parse_long("hostname", &c);
 	assert_string_equal(c.hostname, "");
-	memcpy(text, "user ", 5);
-	ssh_config_parse(text, sizeof(text), &c);
+	parse_long("user", &c);
 	assert_string_equal(c.user, "");
-	memcpy(text, "port 99999999999999999999\n", 26);
-	ssh_config_parse(text, sizeof(text), &c);
+	ssh_config_parse(port, strlen(port), &c);
+	assert_int_equal(c.port, 0);
+	ssh_config_parse("port 65536", 10, &c);
+	assert_int_equal(c.port, 0);
+	ssh_config_parse("port 65535", 10, &c);
+	assert_int_equal(c.port, 65535);
 }
 
 static const struct {
@@ -265,7 +276,7 @@ static void ssh_cmd_leaves_chosen_ciphers_alone(void **state)
 		assert_string_equal(ciphers_of(&cmd),
 				    "Ciphers=aes128-gcm@openssh.com,"
 				    "aes128-ctr");
-	strcpy(config.ciphers, "aes128-ctr");
+	(void)snprintf(config.ciphers, sizeof(config.ciphers), "aes128-ctr");
 	build("gw", NULL, &config, &cmd);
 	assert_null(ciphers_of(&cmd));
 }

@@ -101,8 +101,10 @@ static void on_message(void *ctx, const char *line)
 {
 	struct bed *b = ctx;
 
-	strncat(b->messages, line, 500);
-	strcat(b->messages, "|");
+	size_t len = strlen(b->messages);
+
+	(void)snprintf(b->messages + len, sizeof(b->messages) - len, "%s|",
+		       line);
 }
 
 static void on_watchdog(void *ctx)
@@ -124,7 +126,7 @@ static int setup(void **state)
 	b->loop = loop_new(LOOP_TIME_REAL);
 	assert_non_null(b->loop);
 	b->rfd = b->wfd = -1;
-	strcpy(b->dir, "/tmp/ecssh-test-XXXXXX");
+	(void)snprintf(b->dir, sizeof(b->dir), "/tmp/ecssh-test-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
 	(void)snprintf(b->ssh_path, sizeof(b->ssh_path), "%s/ssh", b->dir);
 	b->watchdog = (struct timer){.on_fire = on_watchdog, .ctx = b};

@@ -22,9 +22,9 @@ static void on_line(void *ctx, const char *line)
 	struct shown *s = ctx;
 
 	assert_true(line[0] != '\0' && !strpbrk(line, "\r\n\x1b"));
-	assert_true(strlen(s->text) + strlen(line) + 2 < sizeof(s->text));
-	strcat(s->text, line);
-	strcat(s->text, "|");
+	size_t len = strlen(s->text);
+	assert_true(len + strlen(line) + 2 < sizeof(s->text));
+	(void)snprintf(s->text + len, sizeof(s->text) - len, "%s|", line);
 }
 
 /* What is shown at once, what is taken for the cause, and what is shown then:
@@ -174,7 +174,7 @@ static void ssh_words_shows_long_lines_in_pieces(void **state)
 	assert_int_equal(n_shown, sizeof(line) - 1);
 }
 
-static void ssh_words_forgets(void **state)
+static void ssh_words_forgets_what_has_been_shown(void **state)
 {
 	char cause[SSH_WORDS_LINE_MAX];
 	struct shown shown = {""};
@@ -184,10 +184,12 @@ static void ssh_words_forgets(void **state)
 	ssh_words_init(&w, on_line, &shown);
 	ssh_words_feed(&w, "Permission denied (x)\n", 22);
 	ssh_words_forget(&w);
+	assert_int_equal(w.cause_rank, SSH_WORDS_KNOWN);
+	ssh_words_show(&w);
+	ssh_words_forget(&w);
 	assert_int_equal(ssh_words_take_cause(&w, cause, sizeof(cause)),
 			 SSH_WORDS_NONE);
 	assert_string_equal(cause, "");
-	ssh_words_show(&w);
 	assert_string_equal(shown.text, "Permission denied (x)|");
 }
 
@@ -205,37 +207,37 @@ static void verdict_on_an_early_end_is_as_the_table_says(void **state)
 {
 	static const struct {
 		int wait_status;
-		const char *cause, *noise;
-		enum ssh_words_rank rank;
 		int exit_code;
+		enum ssh_words_rank rank;
+		const char *cause, *noise;
 		const char *sentence;
 	} ends[] = {
-		{EXITED(255), "Host key verification failed", "",
-		 SSH_WORDS_KNOWN, 255,
+		{EXITED(255), 255, SSH_WORDS_KNOWN,
+		 "Host key verification failed", "",
 		 "ssh to gw failed: Host key verification failed"},
-		{EXITED(255), "", "", SSH_WORDS_NONE, 255,
+		{EXITED(255), 255, SSH_WORDS_NONE, "", "",
 		 "ssh to gw failed without a word"},
-		{SIGNALED(9), "x", "", SSH_WORDS_LINE, 255,
+		{SIGNALED(9), 255, SSH_WORDS_LINE, "x", "",
 		 "the ssh to gw was ended by signal 9 (Killed)"},
-		{EXITED(255), "exec request failed on channel 0", "",
-		 SSH_WORDS_NO_EXEC, 5,
+		{EXITED(255), 5, SSH_WORDS_NO_EXEC,
+		 "exec request failed on channel 0", "",
 		 "gw does not run commands for alice (exec request failed on "
 		 "channel 0)" WANTED},
-		{EXITED(1), "", "This service allows sftp connections only.",
-		 SSH_WORDS_NONE, 5,
+		{EXITED(1), 5, SSH_WORDS_NONE, "",
+		 "This service allows sftp connections only.",
 		 "gw lets alice transfer files only (SFTP)" WANTED},
-		{EXITED(11), "", "", SSH_WORDS_NONE, 5,
+		{EXITED(11), 5, SSH_WORDS_NONE, "", "",
 		 "gw lets alice transfer files only (SFTP)" WANTED},
-		{EXITED(11), "", "hello", SSH_WORDS_NONE, 5,
+		{EXITED(11), 5, SSH_WORDS_NONE, "", "hello",
 		 "gw has no usable shell for alice (status 11): hello" WANTED},
-		{EXITED(1), "", "This account is currently not available.",
-		 SSH_WORDS_NONE, 5,
+		{EXITED(1), 5, SSH_WORDS_NONE, "",
+		 "This account is currently not available.",
 		 "gw has no usable shell for alice (status 1): This account is "
 		 "currently not available" WANTED},
-		{EXITED(127), "sh: exec: not found", "", SSH_WORDS_LINE, 5,
+		{EXITED(127), 5, SSH_WORDS_LINE, "sh: exec: not found", "",
 		 "gw has no usable shell for alice (status 127): sh: exec: not "
 		 "found" WANTED},
-		{EXITED(0), "", "", SSH_WORDS_NONE, 5,
+		{EXITED(0), 5, SSH_WORDS_NONE, "", "",
 		 "gw has no usable shell for alice (status 0)" WANTED},
 	};
 
@@ -245,7 +247,8 @@ static void verdict_on_an_early_end_is_as_the_table_says(void **state)
 		struct err err;
 
 		boot_init(&boot, "0123456789abcdef0123456789abcdef");
-		strcpy(boot.noise, ends[i].noise);
+		(void)snprintf(boot.noise, sizeof(boot.noise), "%s",
+			       ends[i].noise);
 		boot.n_noise_bytes = strlen(ends[i].noise);
 		assert_int_equal(ssh_verdict_ended_early(
 					 &who, &boot, ends[i].wait_status,
@@ -259,23 +262,23 @@ static void verdict_on_a_later_end_is_as_the_table_says(void **state)
 {
 	static const struct {
 		int wait_status;
-		const char *cause;
 		int exit_code;
+		const char *cause;
 		const char *sentence;
 	} ends[] = {
-		{EXITED(0), "", 1, "the helper on gw has ended"},
-		{EXITED(3), "no memory", 1,
+		{EXITED(0), 1, "", "the helper on gw has ended"},
+		{EXITED(3), 1, "no memory",
 		 "the helper on gw has failed (status 3): no memory"},
-		{EXITED(137), "", 1, "the helper on gw was ended by signal 9"},
-		{EXITED(254), "", 1,
+		{EXITED(137), 1, "", "the helper on gw was ended by signal 9"},
+		{EXITED(254), 1, "",
 		 "the helper on gw has failed (status 254)"},
-		{EXITED(255), "Timeout, server gw not responding", 255,
+		{EXITED(255), 255, "Timeout, server gw not responding",
 		 "the connection to gw is lost: Timeout, server gw not "
 		 "responding"},
-		{EXITED(255), "", 255,
+		{EXITED(255), 255, "",
 		 "the helper on gw was killed, or the connection was lost "
 		 "without a word"},
-		{SIGNALED(15), "", 255,
+		{SIGNALED(15), 255, "",
 		 "the ssh to gw was ended by signal 15 (Terminated)"},
 	};
 
@@ -303,8 +306,8 @@ static void verdict_on_each_failure_names_the_gateway(void **state)
 		assert_int_equal(code, i == BOOT_FAIL_CORRUPT ? 1 : 5);
 		assert_non_null(strstr(err.text, "gw"));
 	}
-	strcpy(boot.os, "Linux");
-	strcpy(boot.machine, "aarch64");
+	(void)snprintf(boot.os, sizeof(boot.os), "Linux");
+	(void)snprintf(boot.machine, sizeof(boot.machine), "aarch64");
 	assert_int_equal(ssh_verdict_wrong_machine(&who, &boot, "x86_64", &err),
 			 5);
 	assert_string_equal(err.text, "gw is a Linux aarch64 machine; this "
@@ -321,7 +324,7 @@ int main(void)
 		cmocka_unit_test(ssh_words_holds_any_line_after_the_login),
 		cmocka_unit_test(ssh_words_holds_a_bounded_number_of_lines),
 		cmocka_unit_test(ssh_words_shows_long_lines_in_pieces),
-		cmocka_unit_test(ssh_words_forgets),
+		cmocka_unit_test(ssh_words_forgets_what_has_been_shown),
 		cmocka_unit_test(verdict_on_an_early_end_is_as_the_table_says),
 		cmocka_unit_test(verdict_on_a_later_end_is_as_the_table_says),
 		cmocka_unit_test(verdict_on_each_failure_names_the_gateway),
