@@ -124,7 +124,7 @@ does not matter whether the program that receives the file reads ahead.
     be made, a new file can be created in it (O_EXCL), running it while it is
     empty and executable does not give the shell's status 126 (as it does on a
     file system mounted noexec), and as many zero bytes as the helper has can be
-    written to it.
+    written to it.  Nothing stays behind in those that are passed over.
  6. Says "need", receives the file, compares size and hash, tries
     "--version", moves it to its name and removes other versions.
  7. Says "run" and executes the helper:  FILE --marker MARKER ARG ARG ...
@@ -161,10 +161,11 @@ in one write and speaks PROTOCOL.session on the same two streams.
 What the near side sees before "ready", and what it makes of it:
 
     ssh ends with 255                   ssh failed: its last words
-    "exec request failed", "open        the server does not run commands
-      failed" among those words
-    exit 11 and no output; or "This     only file transfer is allowed
-      service allows sftp only"
+    "exec request failed", or no        the server does not run commands
+      session (MaxSessions 0)
+    exit 11 and no output, or "This     only file transfer is allowed
+      service allows sftp
+      connections only."
     any other end                       the account has no usable shell: what
                                         was printed last
     60 s of silence after the login     something else listens there

@@ -93,10 +93,11 @@ static const char script[] =
 	"rm -f \"$t\"; "
 	/* No new file, but the directory is ours: not even an inode left. */
 	"else [ -w \"$d\" ] && why=nospace; fi; "
-	"t=; done; done; "
+	"rmdir \"$d\" 2>/dev/null; t=; done; done; "
 
 	/* Without head -c it looks like a full disk. */
-	"quit() { [ -n \"$t\" ] && rm -f \"$t\"; say fail \"$@\"; exit 1; }; "
+	"quit() { [ -n \"$t\" ] && rm -f \"$t\" && rmdir \"$d\" 2>/dev/null; "
+	"say fail \"$@\"; exit 1; }; "
 	"if [ -z \"$t\" ]; then "
 	"for c in id ls head wc chmod mkdir; do "
 	"command -v $c >/dev/null 2>&1 || quit notool $c; done; "

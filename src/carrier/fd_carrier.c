@@ -24,6 +24,7 @@
 enum {
 	IN_CAP = 512 << 10,
 	PIPE_BYTES = 1 << 20,
+	LAST_WORDS_US = 2000000,
 };
 
 struct fd_carrier {
@@ -32,10 +33,11 @@ struct fd_carrier {
 	struct loop_io in, out;
 	uint8_t *in_buf; /* owned, IN_CAP bytes */
 	size_t in_len;
-	struct ring spill;	/* written, but not taken by the kernel yet */
-	bool is_closed;		/* on_closed was called */
-	bool is_deaf;		/* nobody reads what we write */
-	struct loop_task start; /* hands up frames among the leftover bytes */
+	struct ring spill;	 /* written, but not taken by the kernel yet */
+	bool is_closed;		 /* on_closed was called */
+	bool is_deaf;		 /* nobody reads what we write */
+	struct timer last_words; /* armed while deaf: what may still come */
+	struct loop_task start;	 /* hands up frames among the leftover bytes */
 };
 
 static struct fd_carrier *from_base(struct carrier *c)
@@ -82,7 +84,7 @@ static bool deliver(struct fd_carrier *f)
 	return true;
 }
 
-/* hop up 8/10, down 5/9: frames arrive */
+/* hop up 9/11, down 5/9: frames arrive */
 static void on_readable(void *ctx, uint32_t events)
 {
 	struct fd_carrier *f = ctx;
@@ -110,6 +112,7 @@ static void on_writable(void *ctx, uint32_t events)
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		f->is_deaf = true;
 		loop_io_del(f->loop, &f->out);
+		timer_arm(f->loop, &f->last_words, LAST_WORDS_US);
 		return;
 	}
 	ssize_t sent = n > 0 ? writev(f->out.fd, parts, n) : 0;
@@ -151,6 +154,7 @@ static bool is_full(const struct carrier *c)
 	return f->is_closed || f->is_deaf || ring_len(&f->spill) > 0;
 }
 
+/* hop up 8/11, down 4/9: into the pipe to ssh, or to sshd */
 static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 {
 	struct fd_carrier *f = from_base(c);
@@ -172,6 +176,7 @@ static struct carrier *fd_carrier_free(struct carrier *c)
 	loop_io_del(f->loop, &f->in);
 	loop_io_del(f->loop, &f->out);
 	loop_unpost(&f->start);
+	timer_disarm(f->loop, &f->last_words);
 	fd_close(&f->in.fd);
 	fd_close(&f->out.fd);
 	ring_fini(&f->spill);
@@ -189,6 +194,11 @@ static const struct carrier_ops ops = {
 static void on_start(void *ctx)
 {
 	(void)deliver(ctx);
+}
+
+static void on_last_words_over(void *ctx)
+{
+	close_with(ctx, EPIPE, "writing to the connection failed");
 }
 
 static int watch(struct fd_carrier *f)
@@ -220,6 +230,7 @@ struct carrier *fd_carrier_new(struct loop *loop, int rfd, int wfd,
 	f->out = (struct loop_io){.fd = wfd, .on_event = on_writable, .ctx = f};
 	f->start = (struct loop_task){.on_run = on_start, .ctx = f};
 	list_init(&f->start.link);
+	f->last_words = (struct timer){.on_fire = on_last_words_over, .ctx = f};
 	f->in_buf = malloc(IN_CAP);
 	if (!f->in_buf)
 		goto fail;

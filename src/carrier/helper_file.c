@@ -47,11 +47,10 @@ static const char *const *names_of(const struct helper_file *f)
 
 	if (f->len < sizeof(Elf32_Ehdr) || memcmp(p, ELFMAG, SELFMAG) != 0)
 		return NULL;
-	uint16_t machine = p[EI_DATA] == ELFDATA2LSB
-				   ? (uint16_t)(p[MACHINE_OFFSET] |
-						p[MACHINE_OFFSET + 1] << 8)
-				   : (uint16_t)(p[MACHINE_OFFSET] << 8 |
-						p[MACHINE_OFFSET + 1]);
+	const uint8_t *m = p + MACHINE_OFFSET;
+	bool is_lsb = p[EI_DATA] == ELFDATA2LSB;
+	unsigned machine = is_lsb ? m[0] | (unsigned)m[1] << 8
+				  : (unsigned)m[0] << 8 | m[1];
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
 		if (machines[i].elf_machine == machine &&
 		    machines[i].elf_class == p[EI_CLASS] &&

@@ -273,14 +273,12 @@ int ssh_cmd_build(const struct ssh_dest *dest, const struct ssh_options *o,
 		  struct err *err)
 {
 	struct ssh_cmd *c = ret_cmd;
-	int r;
 
 	c->argc = c->text_len = 0;
-	if ((r = push(c, ssh_path ? ssh_path : "ssh")) < 0 ||
-	    (r = push_forced(c, config)) < 0 ||
-	    (r = push_ciphers(c, config)) < 0 ||
-	    (r = push_user_options(c, o)) < 0 || (r = push_dest(c, dest)) < 0 ||
-	    (r = push(c, remote_command)) < 0)
+	if (push(c, ssh_path ? ssh_path : "ssh") < 0 ||
+	    push_forced(c, config) < 0 || push_ciphers(c, config) < 0 ||
+	    push_user_options(c, o) < 0 || push_dest(c, dest) < 0 ||
+	    push(c, remote_command) < 0)
 		return too_long(err);
 	return 0;
 }
@@ -290,12 +288,11 @@ int ssh_cmd_build_query(const struct ssh_dest *dest,
 			struct ssh_cmd *ret_cmd, struct err *err)
 {
 	struct ssh_cmd *c = ret_cmd;
-	int r;
 
 	c->argc = c->text_len = 0;
-	if ((r = push(c, ssh_path ? ssh_path : "ssh")) < 0 ||
-	    (r = push(c, "-G")) < 0 || (r = push(c, "-T")) < 0 ||
-	    (r = push_user_options(c, o)) < 0 || (r = push_dest(c, dest)) < 0)
+	if (push(c, ssh_path ? ssh_path : "ssh") < 0 || push(c, "-G") < 0 ||
+	    push(c, "-T") < 0 || push_user_options(c, o) < 0 ||
+	    push_dest(c, dest) < 0)
 		return too_long(err);
 	return 0;
 }

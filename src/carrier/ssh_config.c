@@ -47,13 +47,14 @@ static void copy_value(const char *value, size_t len, char *out, size_t cap)
 	out[len] = '\0';
 }
 
-static uint32_t number(const char *value, size_t len)
+/* A number up to max; 0 if it is none, or more. */
+static uint32_t number(const char *value, size_t len, uint32_t max)
 {
 	char text[16] = "";
 
 	copy_value(value, len, text, sizeof(text));
 	unsigned long n = strtoul(text, NULL, 10);
-	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+	return n > max ? 0 : (uint32_t)n;
 }
 
 static void take_line(const char *line, size_t len, struct ssh_config *c)
@@ -71,7 +72,7 @@ static void take_line(const char *line, size_t len, struct ssh_config *c)
 	else if (strcmp(key, "hostname") == 0)
 		copy_value(value, value_len, c->hostname, sizeof(c->hostname));
 	else if (strcmp(key, "port") == 0)
-		c->port = (uint16_t)number(value, value_len);
+		c->port = (uint16_t)number(value, value_len, UINT16_MAX);
 	else if (strcmp(key, "proxyjump") == 0)
 		copy_value(value, value_len, c->proxy_jump,
 			   sizeof(c->proxy_jump));
@@ -81,7 +82,8 @@ static void take_line(const char *line, size_t len, struct ssh_config *c)
 	else if (strcmp(key, "ciphers") == 0)
 		copy_value(value, value_len, c->ciphers, sizeof(c->ciphers));
 	else if (strcmp(key, "serveraliveinterval") == 0)
-		c->server_alive_interval_s = number(value, value_len);
+		c->server_alive_interval_s =
+			number(value, value_len, INT32_MAX);
 	for (int i = 0; i < SSH_CONFIG_NEWER__N; i++)
 		if (strcmp(key, newer_keywords[i]) == 0)
 			c->has_newer[i] = true;

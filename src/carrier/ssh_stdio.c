@@ -174,6 +174,35 @@ static void become_ready(struct ssh_stdio *s, size_t at, size_t len)
 	loop_post(s->loop, &s->tell_task);
 }
 
+/* ---- the end of the login ---- */
+
+static void await_answer(struct ssh_stdio *s)
+{
+	s->stage = STAGE_ANSWER;
+	ssh_words_end_prompts(&s->words);
+	timer_disarm(s->loop, &s->login_timer);
+	timer_arm(s->loop, &s->answer_timer, s->answer_timeout_ms * US_PER_MS);
+}
+
+/* ssh takes the hello when the server has accepted the command. */
+static void check_login(struct ssh_stdio *s)
+{
+	int n_unread = 0;
+
+	if (s->stage == STAGE_LOGIN &&
+	    ioctl(s->child.stdin_fd, FIONREAD, &n_unread) == 0 && n_unread == 0)
+		await_answer(s);
+}
+
+static void on_login_timer(void *ctx)
+{
+	struct ssh_stdio *s = ctx;
+
+	check_login(s);
+	if (s->stage == STAGE_LOGIN)
+		timer_arm(s->loop, &s->login_timer, LOGIN_POLL_MS * US_PER_MS);
+}
+
 /* ---- stderr ---- */
 
 static void on_line(void *ctx, const char *line)
@@ -188,6 +217,8 @@ static void on_words_timer(void *ctx)
 	struct ssh_stdio *s = ctx;
 
 	ssh_words_show(&s->words);
+	if (s->stage == STAGE_READY)
+		ssh_words_forget(&s->words);
 }
 
 /* Returns the number of bytes read, 0 if there are none now or ever. */
@@ -211,6 +242,7 @@ static void on_stderr(void *ctx, uint32_t events)
 	struct ssh_stdio *s = ctx;
 
 	(void)events;
+	check_login(s);
 	if (read_words(s) > 0 && ssh_words_has_held(&s->words) &&
 	    !timer_is_armed(&s->words_timer))
 		timer_arm(s->loop, &s->words_timer, WORDS_HOLD_MS * US_PER_MS);
@@ -225,24 +257,6 @@ static void read_last_words(struct ssh_stdio *s)
 }
 
 /* ---- stdin and stdout, until the helper is ready ---- */
-
-static void await_answer(struct ssh_stdio *s)
-{
-	s->stage = STAGE_ANSWER;
-	timer_disarm(s->loop, &s->login_timer);
-	timer_arm(s->loop, &s->answer_timer, s->answer_timeout_ms * US_PER_MS);
-}
-
-static void on_login_timer(void *ctx)
-{
-	struct ssh_stdio *s = ctx;
-	int n_unread = 0;
-
-	if (ioctl(s->child.stdin_fd, FIONREAD, &n_unread) == 0 && n_unread == 0)
-		await_answer(s);
-	else
-		timer_arm(s->loop, &s->login_timer, LOGIN_POLL_MS * US_PER_MS);
-}
 
 static void on_answer_timer(void *ctx)
 {

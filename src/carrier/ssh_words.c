@@ -7,6 +7,8 @@
 
 #include "escape.h"
 
+static const char jump_failed[] = "stdio forwarding failed";
+
 /* Parts of messages; the first that fits counts. */
 static const struct {
 	const char *part;
@@ -22,7 +24,7 @@ static const struct {
 	{"Bytes per second: ", SSH_WORDS_CHATTER, true},
 	{"Warning: ", SSH_WORDS_CHATTER, true},
 	{"exec request failed on channel", SSH_WORDS_NO_EXEC, true},
-	/* MaxSessions 0: the channel of a jump host has another reason. */
+	/* MaxSessions 0; but see jump_failed. */
 	{"open failed: connect failed: open failed", SSH_WORDS_NO_EXEC, false},
 	{"Host key verification failed", SSH_WORDS_KNOWN, false},
 	{"Permission denied (", SSH_WORDS_KNOWN, false},
@@ -47,7 +49,7 @@ static const struct {
 	{"ssh_dispatch_run_fatal: ", SSH_WORDS_LAST, true},
 	{"client_loop: ", SSH_WORDS_LAST, true},
 	{"packet_write_wait: ", SSH_WORDS_LAST, true},
-	{"stdio forwarding failed", SSH_WORDS_LAST, true},
+	{jump_failed, SSH_WORDS_LAST, true},
 	{"Connection closed by ", SSH_WORDS_LAST, true},
 	{"Connection to ", SSH_WORDS_LAST, true},
 	{"Disconnected from ", SSH_WORDS_LAST, true},
@@ -67,7 +69,8 @@ static enum ssh_words_rank rank_of(const char *line)
 void ssh_words_init(struct ssh_words *w,
 		    void (*on_line)(void *ctx, const char *line), void *ctx)
 {
-	*w = (struct ssh_words){.on_line = on_line, .ctx = ctx};
+	*w = (struct ssh_words){
+		.on_line = on_line, .ctx = ctx, .is_prompting = true};
 }
 
 static void show_held(struct ssh_words *w)
@@ -83,6 +86,10 @@ static void take_line(struct ssh_words *w, const char *text, size_t len)
 
 	(void)escape_text(text, len, line, SSH_WORDS_LINE_MAX);
 	enum ssh_words_rank rank = rank_of(line);
+	/* It was a jump host that opened no channel, not the gateway. */
+	if (strncmp(line, jump_failed, strlen(jump_failed)) == 0 &&
+	    w->cause_rank == SSH_WORDS_NO_EXEC)
+		w->cause_rank = SSH_WORDS_KNOWN;
 	/* A later line beats an earlier one that tells no more. */
 	if (rank > SSH_WORDS_CHATTER && rank >= w->cause_rank) {
 		memcpy(w->cause, line, SSH_WORDS_LINE_MAX);
@@ -90,7 +97,7 @@ static void take_line(struct ssh_words *w, const char *text, size_t len)
 	}
 	w->n_held++;
 	if (w->n_held == SSH_WORDS_HELD_MAX ||
-	    (w->n_held == 1 && rank < SSH_WORDS_LAST))
+	    (w->n_held == 1 && w->is_prompting && rank < SSH_WORDS_LAST))
 		show_held(w);
 }
 
@@ -127,6 +134,11 @@ void ssh_words_feed(struct ssh_words *w, const void *bytes, size_t len)
 	}
 }
 
+void ssh_words_end_prompts(struct ssh_words *w)
+{
+	w->is_prompting = false;
+}
+
 bool ssh_words_has_held(const struct ssh_words *w)
 {
 	return w->n_held > 0 || w->partial_len > 0;
@@ -139,17 +151,24 @@ void ssh_words_show(struct ssh_words *w)
 	show_held(w);
 }
 
-/* Take the newest held line that is the cause out of those to be shown. */
+/* The place of the cause among the held lines, newest first; or -1. */
+static int held_cause(const struct ssh_words *w)
+{
+	for (size_t i = w->n_held; i-- > 0;)
+		if (strcmp(w->held[i], w->cause) == 0)
+			return (int)i;
+	return -1;
+}
+
 static void unhold_cause(struct ssh_words *w)
 {
-	for (size_t i = w->n_held; i-- > 0;) {
-		if (strcmp(w->held[i], w->cause) != 0)
-			continue;
-		memmove(w->held + i, w->held + i + 1,
-			(w->n_held - i - 1) * sizeof(w->held[0]));
-		w->n_held--;
+	int i = held_cause(w);
+
+	if (i < 0)
 		return;
-	}
+	w->n_held--;
+	memmove(w->held + i, w->held + i + 1,
+		(w->n_held - (size_t)i) * sizeof(w->held[0]));
 }
 
 enum ssh_words_rank ssh_words_take_cause(struct ssh_words *w, char *out,
@@ -157,6 +176,7 @@ enum ssh_words_rank ssh_words_take_cause(struct ssh_words *w, char *out,
 {
 	const char *text = w->cause;
 
+	ssh_words_end_prompts(w);
 	if (w->partial_len > 0)
 		end_line(w);
 	unhold_cause(w);
@@ -171,6 +191,8 @@ enum ssh_words_rank ssh_words_take_cause(struct ssh_words *w, char *out,
 
 void ssh_words_forget(struct ssh_words *w)
 {
+	if (held_cause(w) >= 0)
+		return;
 	w->cause[0] = '\0';
 	w->cause_rank = SSH_WORDS_NONE;
 }

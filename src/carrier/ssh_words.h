@@ -26,10 +26,11 @@ enum ssh_words_rank {
 };
 
 /*
- * Lines are shown as they come: a notice has to precede the prompt that it
- * belongs to.  But what looks like ssh's last words, and all that follows, is
- * held for a moment: if ssh does end, its words are told in the failure's own
- * sentence, and not twice.
+ * Lines that may be the reason of a failure are held for a moment before they
+ * are shown: if ssh does end, its words are told in the failure's own sentence,
+ * and not twice.  While ssh may prompt, only what looks like its last words is
+ * held, and what follows that: a notice has to precede the prompt that it
+ * belongs to.
  */
 struct ssh_words {
 	void (*on_line)(void *ctx, const char *line); /* show it */
@@ -40,6 +41,7 @@ struct ssh_words {
 	char held[SSH_WORDS_HELD_MAX][SSH_WORDS_LINE_MAX]; /* escaped, oldest
 							      first */
 	size_t n_held;
+	bool is_prompting;		/* true until ssh_words_end_prompts */
 	char cause[SSH_WORDS_LINE_MAX]; /* the most telling so far */
 	enum ssh_words_rank cause_rank;
 };
@@ -49,6 +51,9 @@ void ssh_words_init(struct ssh_words *w,
 
 /* Take bytes of stderr.  Escapes them, drops empty lines. */
 void ssh_words_feed(struct ssh_words *w, const void *bytes, size_t len);
+
+/* The login is over: no prompt will come. */
+void ssh_words_end_prompts(struct ssh_words *w);
 
 /* True if ssh_words_show has something to show. */
 bool ssh_words_has_held(const struct ssh_words *w);
@@ -64,7 +69,7 @@ void ssh_words_show(struct ssh_words *w);
 enum ssh_words_rank ssh_words_take_cause(struct ssh_words *w, char *out,
 					 size_t cap);
 
-/* What was said up to now is not the reason of anything that comes. */
+/* What has been shown up to now is not the reason of anything that comes. */
 void ssh_words_forget(struct ssh_words *w);
 
 #endif

@@ -145,6 +145,16 @@ static void on_broker_event(void *ctx, uint32_t events)
 	end_because(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
+void client_on_tun_gone(void *ctx)
+{
+	struct client *c = ctx;
+	struct err why;
+
+	(void)err_set(&why, 0, "somebody deleted the device %s",
+		      c->device.name);
+	end_because(c, CLIENT_EXIT_RUNTIME, &why);
+}
+
 static int plane_tun_write(void *ctx, const struct iovec *iov, int n)
 {
 	struct client *c = ctx;
@@ -207,7 +217,10 @@ static void on_session_down(void *ctx, const struct err *why)
 	c->state = CLIENT_ENDING;
 	(void)err_set(&c->why, 0, "lost the connection to %s: %s",
 		      c->config->dest.host, why->text);
-	timer_arm(c->loop, &c->ending, ENDING_US);
+	if (session_is_explained(flowplane_session(c->plane)))
+		end_because(c, CLIENT_EXIT_RUNTIME, &c->why);
+	else
+		timer_arm(c->loop, &c->ending, ENDING_US);
 }
 
 static const struct flowplane_ops plane_ops = {
@@ -229,10 +242,10 @@ static void on_ssh_ready(void *ctx, const struct ssh_stdio_ready *ready)
 	c->helper_origin = ready->origin;
 	(void)snprintf(c->helper_version, sizeof(c->helper_version), "%s",
 		       ready->helper_version);
-	if (carrier)
-		c->plane = flowplane_new(c->loop, c->config->mtu_bytes,
-					 &plane_ops, c);
-	if (!carrier || !c->plane || flowplane_attach(c->plane, carrier) < 0) {
+	c->plane = flowplane_new(c->loop, c->config->mtu_bytes, &plane_ops, c);
+	if (!c->plane)
+		carrier = carrier_free(carrier);
+	if (!carrier || flowplane_attach(c->plane, carrier) < 0) {
 		(void)err_set(&why, 0, "out of memory or descriptors");
 		end_because(c, CLIENT_EXIT_RUNTIME, &why);
 	}

@@ -57,6 +57,9 @@ struct client {
 /* network.c: device, addresses and routes.  Returns 0 or -errno with err. */
 int network_up(struct client *c, struct err *err);
 
+/* client.c: the device was deleted.  ctx: the client. */
+void client_on_tun_gone(void *ctx);
+
 /* status.c */
 void status_print(const struct client *c, enum ctl_status kind, FILE *out);
 

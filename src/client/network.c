@@ -105,7 +105,8 @@ int network_up(struct client *c, struct err *err)
 					     TUN_OFFLOAD_ALL, &c->device, err);
 	if (r < 0)
 		return r;
-	c->tun = tun_port_new(c->loop, c->device.fd, c->plane);
+	c->tun = tun_port_new(c->loop, c->device.fd, c->plane,
+			      client_on_tun_gone, c);
 	if (!c->tun)
 		return err_set(err, -errno, "cannot watch the TUN device: %m");
 	if (c->address4.version)

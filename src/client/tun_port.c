@@ -21,26 +21,39 @@ struct tun_port {
 	struct loop *loop;	 /* borrowed */
 	struct flowplane *plane; /* borrowed */
 	struct loop_io io;	 /* the fd is owned */
+	void (*on_gone)(void *ctx);
+	void *ctx; /* borrowed */
 	uint8_t buf[BUF_LEN];
 };
 
-/* hop up 1/10: a buffer with a virtio header, maybe a 64 KiB super-segment */
+/* Down is not gone: EIO, and it may come up again. */
+static void tun_port_on_error(struct tun_port *t, uint32_t events)
+{
+	if (errno == EAGAIN || errno == EINTR ||
+	    (errno == EIO && !(events & EPOLLERR)))
+		return;
+	loop_io_del(t->loop, &t->io);
+	t->on_gone(t->ctx);
+}
+
+/* hop up 1/11: a buffer with a virtio header, maybe a 64 KiB super-segment */
 static void tun_port_on_readable(void *ctx, uint32_t events)
 {
 	struct tun_port *t = ctx;
 
-	(void)events;
 	for (int i = 0; i < BATCH; i++) {
 		ssize_t n = read(t->io.fd, t->buf, sizeof(t->buf));
 
-		if (n <= 0)
-			return; /* empty, or the device is gone: the broker
-				   tells */
+		if (n <= 0) {
+			tun_port_on_error(t, events);
+			return;
+		}
 		(void)flowplane_on_packet(t->plane, t->buf, (size_t)n);
 	}
 }
 
-struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p)
+struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p,
+			      void (*on_gone)(void *ctx), void *ctx)
 {
 	struct tun_port *t = malloc(sizeof(*t));
 
@@ -50,6 +63,8 @@ struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p)
 	}
 	t->loop = loop;
 	t->plane = p;
+	t->on_gone = on_gone;
+	t->ctx = ctx;
 	t->io = (struct loop_io){
 		.fd = fd, .on_event = tun_port_on_readable, .ctx = t};
 	int r = loop_io_add(loop, &t->io, EPOLLIN);
@@ -72,7 +87,7 @@ struct tun_port *tun_port_free(struct tun_port *t)
 	return NULL;
 }
 
-/* hop down 8/9: one system call a packet, super-segments whole */
+/* hop down 9/9: one system call a packet, super-segments whole */
 int tun_port_write(struct tun_port *t, const struct iovec *iov, int n)
 {
 	return writev(t->io.fd, iov, n) < 0 ? -errno : 0;

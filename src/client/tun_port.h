@@ -11,9 +11,13 @@
 
 struct tun_port;
 
-/* Read packets from fd (owned from now on, non-blocking) into the plane.
- * Returns NULL with errno set. */
-struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p);
+/*
+ * Read packets from fd (owned from now on, non-blocking) into the plane.
+ * on_gone is called once if the device has disappeared.  Returns NULL with
+ * errno set.
+ */
+struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p,
+			      void (*on_gone)(void *ctx), void *ctx);
 
 /* Accepts NULL; returns NULL. */
 struct tun_port *tun_port_free(struct tun_port *t);

@@ -34,6 +34,7 @@ struct ctl_server {
 	const struct ctl_server_ops *ops;
 	void *ctx;
 	struct loop_io io;
+	struct timer pause; /* armed: no connection is accepted */
 	char path[CTL_PATH_MAX];
 	struct connection connections[CONNECTIONS_MAX];
 };
@@ -115,7 +116,15 @@ static void on_connection(void *ctx, uint32_t events)
 		accept4(s->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0 || !is_peer_allowed(fd))
+	if (fd < 0) {
+		/* Out of descriptors: look again in a while, not at once. */
+		if (errno == EMFILE || errno == ENFILE) {
+			(void)loop_io_mod(s->loop, &s->io, 0);
+			timer_arm(s->loop, &s->pause, US_PER_SEC);
+		}
+		return;
+	}
+	if (!is_peer_allowed(fd))
 		return;
 	for (int i = 0; i < CONNECTIONS_MAX; i++) {
 		struct connection *c = &s->connections[i];
@@ -131,6 +140,13 @@ static void on_connection(void *ctx, uint32_t events)
 			c->io.fd = -1;
 		return;
 	}
+}
+
+static void on_pause_over(void *ctx)
+{
+	struct ctl_server *s = ctx;
+
+	(void)loop_io_mod(s->loop, &s->io, EPOLLIN);
 }
 
 /* True if somebody listens at this address. */
@@ -193,6 +209,7 @@ int ctl_server_new(struct loop *loop, const char *name,
 	s->loop = loop;
 	s->ops = ops;
 	s->ctx = ctx;
+	s->pause = (struct timer){.on_fire = on_pause_over, .ctx = s};
 	for (int i = 0; i < CONNECTIONS_MAX; i++) {
 		s->connections[i].server = s;
 		s->connections[i].io.fd = -1;
@@ -213,6 +230,7 @@ struct ctl_server *ctl_server_free(struct ctl_server *s)
 	if (!s)
 		return NULL;
 	loop_io_del(s->loop, &s->io);
+	timer_disarm(s->loop, &s->pause);
 	/* First the name, so that who waits for the end may use it again. */
 	(void)unlink(s->path);
 	fd_close(&s->io.fd);

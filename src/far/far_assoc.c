@@ -199,6 +199,20 @@ no_table:
 	return r;
 }
 
+/* Make room: the association that has been idle longest ends.  Returns false if
+ * there is none. */
+static bool evict(struct far_assoc_table *t)
+{
+	if (list_is_empty(&t->by_use))
+		return false;
+	struct far_assoc *a =
+		container_of(t->by_use.next, struct far_assoc, link);
+
+	session_send_assoc_close(t->session, a->id, FRAME_REASON_NONE);
+	free_assoc(a);
+	return true;
+}
+
 /* Open the socket that d needs.  Returns 0 or -errno. */
 static int create(struct far_assoc_table *t, uint32_t id,
 		  const struct frame_dgram *d, struct far_assoc **ret_assoc)
@@ -206,8 +220,10 @@ static int create(struct far_assoc_table *t, uint32_t id,
 	struct dgram_sock sock;
 
 	if (t->by_id.n >= FAR_ASSOC_MAX)
-		return -EMFILE;
+		evict(t);
 	int r = dgram_sock_open(d->remote.addr.version, d->proto, &sock);
+	if ((r == -EMFILE || r == -ENFILE) && evict(t))
+		r = dgram_sock_open(d->remote.addr.version, d->proto, &sock);
 	if (r < 0)
 		return r;
 	r = add(t, id, &sock, ret_assoc);

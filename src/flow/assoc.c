@@ -15,15 +15,27 @@
 
 enum {
 	ASSOC_IDLE_US = 180000000, /* UDP */
-	ECHO_IDLE_US = 60000000,   /* RFC 5508 REQ-2: at least 60 s */
+	DNS_PORT = 53,
+	DNS_IDLE_US = 20000000,	 /* all to port 53: REQ-5's exception */
+	ECHO_IDLE_US = 60000000, /* RFC 5508 REQ-2: at least 60 s */
 };
 
 struct assoc {
 	struct flow flow;
 	struct htab_node id_node; /* among the plane's assocs */
 	struct dgram_queue queue;
+	struct peer_set peers; /* who was sent to, and may answer */
+	bool is_dns_only;      /* nothing went to another port than 53 */
 	struct timer idle;
 };
+
+/* What a peer is known by: a port means nothing to an echo. */
+static struct endpoint peer_of(const struct assoc *a,
+			       const struct ip_addr *addr, uint16_t port)
+{
+	return (struct endpoint){*addr,
+				 a->flow.key.proto == PKT_PROTO_UDP ? port : 0};
+}
 
 static struct assoc *from_flow(struct flow *f)
 {
@@ -32,8 +44,9 @@ static struct assoc *from_flow(struct flow *f)
 
 static uint64_t idle_us(const struct assoc *a)
 {
-	return a->flow.key.proto == PKT_PROTO_UDP ? ASSOC_IDLE_US
-						  : ECHO_IDLE_US;
+	if (a->flow.key.proto != PKT_PROTO_UDP)
+		return ECHO_IDLE_US;
+	return a->is_dns_only ? DNS_IDLE_US : ASSOC_IDLE_US;
 }
 
 static void assoc_kill(struct assoc *a)
@@ -64,6 +77,8 @@ static struct assoc *assoc_new(struct flowplane *p, const struct flow_key *key)
 		return NULL;
 	a->flow.key = *key;
 	dgram_queue_init(&a->queue, p->next_assoc_id);
+	peer_set_init(&a->peers, p->peer_seed);
+	a->is_dns_only = true;
 	a->idle = (struct timer){.on_fire = on_idle, .ctx = a};
 	a->id_node.hash = htab_hash_u32(a->queue.id);
 	if (htab_add(&p->assocs, &a->id_node) < 0)
@@ -76,6 +91,7 @@ static struct assoc *assoc_new(struct flowplane *p, const struct flow_key *key)
 	p->next_assoc_id++;
 	return a;
 fail:
+	peer_set_fini(&a->peers);
 	free(a);
 	return NULL;
 }
@@ -128,7 +144,7 @@ static enum drop_reason send_all(struct flowplane *p, struct assoc *a,
 	return DROP_NONE;
 }
 
-/* hop up 4/10 (datagrams): queued under its association */
+/* hop up 5/11 (datagrams): an association for its source, new if need be */
 enum drop_reason assoc_on_datagram(struct flowplane *p, const struct pkt *pkt)
 {
 	struct flow_key key;
@@ -139,12 +155,17 @@ enum drop_reason assoc_on_datagram(struct flowplane *p, const struct pkt *pkt)
 
 	if (!a)
 		return flow_drop(p, DROP_FLOW_LIMIT);
+	struct endpoint remote = peer_of(a, &pkt->dst, pkt->udp.dst_port);
+	if (peer_set_add(&a->peers, &remote) < 0)
+		return flow_drop(p, DROP_NO_MEMORY);
+	a->is_dns_only &= remote.port == DNS_PORT;
 	timer_arm(p->loop, &a->idle, idle_us(a));
 	return send_all(p, a, pkt);
 }
 
 /* ---- down ---- */
 
+/* hop down 8/9 (datagrams): headers here, payload in the carrier's buffer */
 static void write_payload(struct flowplane *p, uint8_t *head, size_t head_len,
 			  const struct frame_dgram *d)
 {
@@ -156,22 +177,24 @@ static void write_payload(struct flowplane *p, uint8_t *head, size_t head_len,
 	flow_tun_write(p, iov, 2);
 }
 
-/* True if proto belongs to the family. */
-static bool is_consistent(const struct assoc *a, uint8_t proto,
-			  const struct ip_addr *remote)
+/* The far end is not trusted: what it sends must be about somebody to whom this
+ * association has sent. */
+static bool is_expected(const struct assoc *a, uint8_t proto,
+			const struct endpoint *remote)
 {
-	return proto == a->flow.key.proto &&
-	       remote->version == a->flow.key.near.addr.version;
+	struct endpoint peer = peer_of(a, &remote->addr, remote->port);
+
+	return proto == a->flow.key.proto && peer_set_has(&a->peers, &peer);
 }
 
-/* hop down 6/9 (datagrams): a datagram becomes a packet */
+/* hop down 7/9 (datagrams): a datagram becomes a packet */
 void assoc_on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
 {
 	struct flowplane *p = ctx;
 	struct assoc *a = find_by_id(p, id);
 	uint8_t head[PKT_VNET_LEN + PKT_HEADERS_MAX];
 
-	if (!a || !is_consistent(a, d->proto, &d->remote.addr)) {
+	if (!a || !is_expected(a, d->proto, &d->remote)) {
 		session_count_drop(p->session, DROP_STALE_FRAME);
 		return;
 	}
@@ -181,6 +204,7 @@ void assoc_on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
 		.dst = near->addr,
 		.ttl = d->ttl ? d->ttl : 1,
 		.tos = d->tos,
+		.id = p->next_ip_id++, /* it may be fragmented later on */
 	};
 	size_t max =
 		near->addr.version == IPV4 ? PKT_IP_MAX - 28 : FRAME_DGRAM_MAX;
@@ -235,7 +259,7 @@ void assoc_on_icmp_error(void *ctx, uint32_t id,
 	struct icmp_error error = {e->type, e->code, e->info};
 	uint8_t quote[PKT_HEADERS_MAX];
 
-	if (!a || !is_consistent(a, e->proto, &e->remote.addr) ||
+	if (!a || !is_expected(a, e->proto, &e->remote) ||
 	    !icmp_error_is_valid(e->remote.addr.version, &error)) {
 		session_count_drop(p->session, DROP_STALE_FRAME);
 		return;
@@ -268,5 +292,6 @@ void assoc_free(struct flow *f)
 	struct assoc *a = from_flow(f);
 
 	dgram_queue_fini(&a->queue);
+	peer_set_fini(&a->peers);
 	free(a);
 }

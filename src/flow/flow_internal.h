@@ -7,6 +7,7 @@
 
 #include "flowplane.h"
 #include "htab.h"
+#include "peer_set.h"
 #include "pkt.h"
 #include "reassembly.h"
 
@@ -23,7 +24,7 @@ struct flow {
 	struct htab_node node;
 	struct flow_key key;
 	struct flowplane *plane; /* borrowed */
-	struct list link;	 /* tcp: has output due; dead: to be freed */
+	struct list link;	 /* tcp: output is due; dead: to be freed */
 	bool is_dead;
 };
 
@@ -38,10 +39,13 @@ struct flowplane {
 	struct htab flows;     /* struct flow by key */
 	struct htab assocs;    /* struct assoc by id */
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
+	uint64_t peer_seed;
 	uint32_t next_assoc_id;
-	struct list due;	/* TCP endpoints that have something to send */
-	struct list dead;	/* flows to be freed at the end of the turn */
-	struct loop_task flush; /* serves due, empties dead */
+	uint16_t next_ip_id;
+	struct list opening; /* TCP endpoints that hold a SYN, oldest first */
+	struct list due;     /* TCP endpoints that have something to send */
+	struct list dead;    /* flows to be freed at the end of the turn */
+	struct loop_task flush;	       /* serves due, empties dead */
 	struct reassembly *reassembly; /* owned */
 	/* Token buckets: ICMP errors (RFC 1812 4.3.2.8), challenge ACKs
 	 * (RFC 5961 section 7). */

@@ -181,6 +181,12 @@ bool flow_may_send_challenge(struct flowplane *p)
 
 /* ---- ICMP errors ---- */
 
+/* A host's address, and not one of this machine alone. */
+static bool is_unicast(const struct ip_addr *a)
+{
+	return !addr_is_multicast(a) && !addr_is_loopback(a);
+}
+
 void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 		     const struct ip_addr *src, const struct ip_addr *near,
 		     const struct ip_addr *far, const uint8_t *quoted,
@@ -195,7 +201,7 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 		return;
 	}
 	ip.src = near->version == IPV4 ? p->gateway4 : p->gateway6;
-	if (src && src->version == near->version)
+	if (src && src->version == near->version && is_unicast(src))
 		ip.src = *src;
 	if (!ip.src.version)
 		ip.src = *far; /* a gateway without address in this family */
@@ -221,8 +227,7 @@ static enum drop_reason reject(struct flowplane *p, const struct pkt *pkt,
 
 static bool is_destination_legal(const struct ip_addr *a)
 {
-	return !addr_is_multicast(a) && !addr_is_loopback(a) &&
-	       !addr_is_link_local(a);
+	return is_unicast(a) && !addr_is_link_local(a);
 }
 
 static bool is_icmp_echo(const struct pkt *pkt)
@@ -315,8 +320,10 @@ static void on_up(void *ctx, const struct frame_hello *peer)
 {
 	struct flowplane *p = ctx;
 
-	p->gateway4 = peer->gateway4;
-	p->gateway6 = peer->gateway6;
+	if (is_unicast(&peer->gateway4))
+		p->gateway4 = peer->gateway4;
+	if (is_unicast(&peer->gateway6))
+		p->gateway6 = peer->gateway6;
 	p->capabilities = peer->capabilities;
 	p->ops->on_up(p->ctx, peer);
 }
@@ -404,7 +411,9 @@ struct flowplane *flowplane_new(struct loop *loop, uint32_t mtu_bytes,
 	list_init(&p->dead);
 	p->flush = (struct loop_task){.on_run = on_flush, .ctx = p};
 	list_init(&p->flush.link);
+	list_init(&p->opening);
 	randombytes_buf(p->hash_key, sizeof(p->hash_key));
+	randombytes_buf(&p->peer_seed, sizeof(p->peer_seed));
 	p->reassembly = reassembly_new();
 	if (!p->reassembly)
 		return flowplane_free(p);

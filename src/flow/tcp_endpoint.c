@@ -41,7 +41,8 @@ enum {
 	OPENING_US = 180000000, /* longer than any connect(2) tries */
 	RTO_MIN_US = 300000,	/* above any delayed ACK */
 	RTO_MAX_US = 60000000,
-	RETRIES_MAX = 10, /* together over 100 s: RFC 9293 3.8.3 */
+	RETRIES_MAX = 10,    /* together over 100 s: RFC 9293 3.8.3 */
+	RETRIES_SLOWEST = 8, /* from here on they are RTO_MAX_US apart */
 	KEEPALIVE_PROBE_US = 75000000,
 	TIME_WAIT_US = 1000000, /* the link holds no old segments */
 	RCV_SCALE = 6,		/* 65535 << 6: 4 MiB, above any stream window */
@@ -80,13 +81,15 @@ struct tcp_endpoint {
 	struct flow flow;
 	struct stream *stream; /* borrowed; see above */
 	enum tcp_state state;
+	struct list opening_link; /* among the plane's, in OPENING */
 	struct timer timer;
 	uint8_t retries; /* timer fired so often without an answer */
 	uint8_t dup_acks;
 	uint8_t syn_ttl, syn_tos; /* of the held SYN */
 	bool is_ack_due;
-	bool is_fin_sent; /* snd_nxt is behind our FIN */
-	bool has_scale;	  /* window scale option in use */
+	bool is_fin_sent;    /* snd_nxt is behind our FIN */
+	bool is_timer_stale; /* what the timer was armed for is acknowledged */
+	bool has_scale;	     /* window scale option in use */
 	uint8_t snd_scale;
 	uint16_t mss_bytes; /* of what we send */
 	uint32_t irs, iss;
@@ -175,34 +178,55 @@ static bool is_persisting(const struct tcp_endpoint *ep)
 		(ep->stream && ep->stream->rx_fin && !ep->is_fin_sent));
 }
 
+static uint64_t patience_us(const struct tcp_endpoint *ep)
+{
+	if (ep->state == TCP_OPENING)
+		return OPENING_US;
+	if (ep->state == TCP_TIME_WAIT)
+		return TIME_WAIT_US;
+	if (is_waiting_for_ack(ep) || is_persisting(ep))
+		return backoff_us(ep);
+	return ep->retries ? KEEPALIVE_PROBE_US : KEEPALIVE_S * US_PER_SEC;
+}
+
 static void arm_timer(struct tcp_endpoint *ep)
 {
-	uint64_t us;
+	struct loop *loop = plane_of(ep)->loop;
+	uint64_t us = patience_us(ep);
 
-	if (ep->state == TCP_OPENING)
-		us = OPENING_US;
-	else if (ep->state == TCP_TIME_WAIT)
-		us = TIME_WAIT_US;
-	else if (is_waiting_for_ack(ep) || is_persisting(ep))
-		us = backoff_us(ep);
-	else
-		us = ep->retries ? KEEPALIVE_PROBE_US
-				 : KEEPALIVE_S * US_PER_SEC;
-	timer_arm(plane_of(ep)->loop, &ep->timer, us);
+	/* RFC 6298 section 5: other traffic does not put it off. */
+	if ((is_waiting_for_ack(ep) || is_persisting(ep)) &&
+	    !ep->is_timer_stale && timer_is_armed(&ep->timer) &&
+	    ep->timer.due_us <= loop_now_us(loop) + us)
+		return;
+	ep->is_timer_stale = false;
+	timer_arm(loop, &ep->timer, us);
 }
 
 /* ---- building segments ---- */
 
-/* Room that may be advertised: never less than promised before. */
+/* Room that may be advertised: never less than promised before, and more only
+ * by an amount that is of use (RFC 9293 3.8.6.2.2). */
 static uint32_t receive_window(const struct tcp_endpoint *ep)
 {
 	size_t room = ep->stream ? stream_tx_room(ep->stream) : 0;
 	uint32_t promised = ep->rcv_adv - ep->rcv_nxt;
 	uint32_t max = ep->has_scale ? 65535U << RCV_SCALE : 65535U;
+	uint32_t step = ep->mss_bytes < SESSION_WINDOW_MIN_BYTES / 2
+				? ep->mss_bytes
+				: SESSION_WINDOW_MIN_BYTES / 2;
 
 	if (room > max)
 		room = max;
-	return room > promised ? (uint32_t)room : promised;
+	return room >= promised + step ? (uint32_t)room : promised;
+}
+
+/* What fits the device's MTU, and one segment of ours. */
+static uint16_t link_mss(const struct flowplane *p, uint8_t version)
+{
+	uint32_t mss = p->mtu_bytes - (version == IPV4 ? 40 : 60);
+
+	return (uint16_t)(mss < SEGMENT_MAX ? mss : SEGMENT_MAX);
 }
 
 /* The window field; rounded down, so rcv_adv follows what was really said. */
@@ -219,7 +243,7 @@ static uint16_t advertise(struct tcp_endpoint *ep, uint8_t flags)
 	return (uint16_t)field;
 }
 
-/* hop down 7/9: virtio, IP and TCP header, payload from the stream's ring */
+/* hop down 8/9 (TCP): headers here, payload in the stream's ring */
 static void send_segment(struct tcp_endpoint *ep, uint32_t seq, uint8_t flags,
 			 const struct iovec *payload, int n_payload)
 {
@@ -234,8 +258,6 @@ static void send_segment(struct tcp_endpoint *ep, uint32_t seq, uint8_t flags,
 		.ttl = 64,
 		.df = true,
 	};
-	uint32_t link_mss = plane_of(ep)->mtu_bytes -
-			    (key->near.addr.version == IPV4 ? 40 : 60);
 	struct pkt_tcp_params tcp = {
 		.src_port = key->far.port,
 		.dst_port = key->near.port,
@@ -243,7 +265,9 @@ static void send_segment(struct tcp_endpoint *ep, uint32_t seq, uint8_t flags,
 		.ack = ep->rcv_nxt,
 		.flags = flags | TCP_ACK,
 		.window = advertise(ep, flags),
-		.mss_bytes = is_syn ? (uint16_t)link_mss : 0,
+		.mss_bytes =
+			is_syn ? link_mss(plane_of(ep), key->near.addr.version)
+			       : 0,
 		.window_scale = is_syn && ep->has_scale ? RCV_SCALE : -1,
 		.gso_bytes = ep->mss_bytes,
 	};
@@ -319,15 +343,18 @@ static size_t next_len(const struct tcp_endpoint *ep)
 
 	if (len > whole)
 		len = whole;
-	/* Sender's side of silly window avoidance, RFC 9293 3.8.6.2.1. */
+	/* Sender's side of silly window avoidance, RFC 9293 3.8.6.2.1; what
+	 * was sent before is sent again whatever its length. */
 	if (len < left && len < ep->mss_bytes && len < ep->snd_wnd_max / 2 &&
-	    is_waiting_for_ack(ep))
+	    is_waiting_for_ack(ep) && ep->snd_nxt == ep->snd_max)
 		return 0;
 	return len;
 }
 
 static void note_sent(struct tcp_endpoint *ep, uint32_t len)
 {
+	if (!is_waiting_for_ack(ep))
+		ep->is_timer_stale = true;
 	ep->snd_nxt += len;
 	if (seq_lt(ep->snd_max, ep->snd_nxt))
 		ep->snd_max = ep->snd_nxt;
@@ -384,7 +411,7 @@ static void want_ack(struct tcp_endpoint *ep)
 	want_flush(ep);
 }
 
-/* hop down 6/9: what came together in this turn goes out */
+/* hop down 7/9 (TCP): what came together in this turn goes out */
 void tcp_endpoint_flush(struct flow *f)
 {
 	struct tcp_endpoint *ep = from_flow(f);
@@ -408,6 +435,7 @@ static void let_go(struct tcp_endpoint *ep)
 static void endpoint_kill(struct tcp_endpoint *ep)
 {
 	timer_disarm(plane_of(ep)->loop, &ep->timer);
+	list_del(&ep->opening_link);
 	flow_kill(&ep->flow);
 }
 
@@ -492,6 +520,7 @@ void tcp_endpoint_on_opened(struct stream *s)
 {
 	struct tcp_endpoint *ep = s->owner;
 
+	list_del(&ep->opening_link);
 	ep->state = TCP_SYN_RECEIVED;
 	ep->snd_nxt = ep->snd_max = ep->iss + 1;
 	plane_of(ep)->stats.tcp_opened++;
@@ -636,7 +665,7 @@ static void make_key(const struct pkt *pkt, struct flow_key *key)
 
 static uint16_t clamp_mss(const struct flowplane *p, const struct pkt *pkt)
 {
-	uint32_t link = p->mtu_bytes - (pkt->src.version == IPV4 ? 40 : 60);
+	uint32_t link = link_mss(p, pkt->src.version);
 	/* RFC 9293 3.7.1: the default when the option is absent. */
 	uint32_t mss = pkt->tcp.mss_bytes	  ? pkt->tcp.mss_bytes
 		       : pkt->src.version == IPV4 ? 536
@@ -683,15 +712,31 @@ static int open_stream(struct tcp_endpoint *ep)
 	return ep->stream ? 0 : -1;
 }
 
-/* hop up 4/10 (SYN): held back until the far end has connected */
+/* A scan of silent hosts must not keep others from connecting: where there is
+ * no room, the SYN held longest is forgotten, as if it had been lost. */
+static void make_room(struct flowplane *p)
+{
+	bool is_full =
+		p->flows.n >= FLOWPLANE_FLOWS_MAX ||
+		session_stats(p->session)->streams >= SESSION_STREAMS_MAX;
+
+	if (is_full && !list_is_empty(&p->opening))
+		endpoint_reset(container_of(p->opening.next,
+					    struct tcp_endpoint, opening_link),
+			       FRAME_REASON_TIMED_OUT);
+}
+
+/* The SYN is held back until the far end has connected. */
 static enum drop_reason on_new_syn(struct flowplane *p, const struct pkt *pkt,
 				   const struct flow_key *key)
 {
+	make_room(p);
 	struct tcp_endpoint *ep = calloc(1, sizeof(*ep));
 
 	if (!ep)
 		return flow_drop(p, DROP_NO_MEMORY);
 	ep->flow.key = *key;
+	list_init(&ep->opening_link);
 	ep->timer = (struct timer){.on_fire = on_timer, .ctx = ep};
 	if (flow_add(p, &ep->flow) < 0) {
 		free(ep);
@@ -702,6 +747,7 @@ static enum drop_reason on_new_syn(struct flowplane *p, const struct pkt *pkt,
 		endpoint_kill(ep);
 		return flow_drop(p, DROP_FLOW_LIMIT);
 	}
+	list_push(&p->opening, &ep->opening_link);
 	arm_timer(ep);
 	return DROP_NONE;
 }
@@ -779,20 +825,32 @@ static enum drop_reason on_rst(struct tcp_endpoint *ep, const struct pkt *pkt)
 		send_challenge(ep);
 		return flow_drop(plane_of(ep), DROP_TCP_BLIND_RST);
 	}
+	/* Its host has nothing to lose any more, the far end may still have
+	 * bytes to come: RFC 1337. */
+	if (ep->state == TCP_TIME_WAIT) {
+		let_go(ep);
+		endpoint_kill(ep);
+		return DROP_NONE;
+	}
 	endpoint_reset(ep, FRAME_REASON_RESET);
 	return DROP_NONE;
 }
 
+static void take_window(struct tcp_endpoint *ep, const struct pkt_tcp *tcp)
+{
+	ep->snd_wnd = (uint32_t)tcp->window << ep->snd_scale;
+	ep->snd_wl1 = tcp->seq;
+	ep->snd_wl2 = tcp->ack;
+	if (ep->snd_wnd > ep->snd_wnd_max)
+		ep->snd_wnd_max = ep->snd_wnd;
+}
+
+/* RFC 9293 3.10.7.4: unless a later segment said otherwise. */
 static void update_window(struct tcp_endpoint *ep, const struct pkt_tcp *tcp)
 {
 	if (seq_lt(ep->snd_wl1, tcp->seq) ||
-	    (ep->snd_wl1 == tcp->seq && seq_leq(ep->snd_wl2, tcp->ack))) {
-		ep->snd_wnd = (uint32_t)tcp->window << ep->snd_scale;
-		ep->snd_wl1 = tcp->seq;
-		ep->snd_wl2 = tcp->ack;
-		if (ep->snd_wnd > ep->snd_wnd_max)
-			ep->snd_wnd_max = ep->snd_wnd;
-	}
+	    (ep->snd_wl1 == tcp->seq && seq_leq(ep->snd_wl2, tcp->ack)))
+		take_window(ep, tcp);
 }
 
 /* Our FIN is acknowledged: the application knows that nothing follows. */
@@ -824,6 +882,7 @@ static void on_acked(struct tcp_endpoint *ep, uint32_t ack)
 		ep->snd_nxt = ack;
 	ep->retries = 0;
 	ep->dup_acks = 0;
+	ep->is_timer_stale = true;
 	if (has_fin) {
 		ep->is_fin_sent = true;
 		on_fin_acked(ep);
@@ -851,8 +910,8 @@ static void note_alive(struct tcp_endpoint *ep)
 		return;
 	if (!is_persisting(ep) || usable_window(ep) > 0)
 		ep->retries = 0;
-	else if (ep->retries == RETRIES_MAX)
-		ep->retries--;
+	else if (ep->retries > RETRIES_SLOWEST)
+		ep->retries = RETRIES_SLOWEST;
 }
 
 /* Fifth: the ACK field.  Returns a reason if the segment is to be left at that.
@@ -867,17 +926,24 @@ static enum drop_reason on_ack(struct tcp_endpoint *ep, const struct pkt *pkt)
 		send_challenge(ep);
 		return DROP_TCP_BAD_ACK;
 	}
-	if (seq_lt(ep->snd_una, ack))
+	/* The window counts from snd_una, so both move together, or the
+	 * right edge would move by itself; an overtaken ACK moves neither. */
+	if (seq_lt(ep->snd_una, ack)) {
 		on_acked(ep, ack);
-	else if (ack == ep->snd_una)
+		take_window(ep, &pkt->tcp);
+	} else if (ack == ep->snd_una) {
 		count_dup_ack(ep, pkt);
-	update_window(ep, &pkt->tcp);
+		update_window(ep, &pkt->tcp);
+	}
 	note_alive(ep);
 	want_flush(ep);
 	return DROP_NONE;
 }
 
-/* RFC 9293 3.10.7.4, seventh: the payload, as far as it is new and fits. */
+/*
+ * RFC 9293 3.10.7.4, seventh: the payload, as far as it is new and fits.
+ * hop up 6/11 (TCP): the bytes are the stream's
+ */
 static enum drop_reason take_payload(struct tcp_endpoint *ep,
 				     const struct pkt *pkt)
 {
@@ -899,7 +965,7 @@ static enum drop_reason take_payload(struct tcp_endpoint *ep,
 static void take_fin(struct tcp_endpoint *ep, const struct pkt *pkt)
 {
 	if (!(pkt->tcp.flags & TCP_FIN) || !can_receive(ep) ||
-	    pkt->tcp.seq + pkt->payload_len != ep->rcv_nxt)
+	    pkt->tcp.seq + (uint32_t)pkt->payload_len != ep->rcv_nxt)
 		return;
 	ep->rcv_nxt++;
 	if (seq_lt(ep->rcv_adv, ep->rcv_nxt))
@@ -986,7 +1052,7 @@ static void finish(struct tcp_endpoint *ep)
 	}
 }
 
-/* hop up 5/10: the order of checks is that of RFC 9293 3.10.7.4 */
+/* The order of checks is that of RFC 9293 3.10.7.4. */
 static enum drop_reason on_segment_synchronized(struct tcp_endpoint *ep,
 						const struct pkt *pkt)
 {
@@ -1010,6 +1076,7 @@ static enum drop_reason on_segment_synchronized(struct tcp_endpoint *ep,
 	return reason;
 }
 
+/* hop up 5/11 (TCP): the endpoint, or a SYN that makes one */
 enum drop_reason tcp_endpoint_on_segment(struct flowplane *p,
 					 const struct pkt *pkt)
 {

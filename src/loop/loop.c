@@ -28,6 +28,7 @@ struct loop {
 	int epoll_fd;
 	enum loop_time time;
 	mono_us_t now_us;
+	uint32_t turn; /* counts the times timers were fired */
 	bool is_stopping;
 	struct epoll_event batch[BATCH_MAX];
 	int batch_len, batch_at;
@@ -123,6 +124,8 @@ void timer_arm(struct loop *loop, struct timer *t, uint64_t delay_us)
 {
 	mono_us_t due_us = loop->now_us + delay_us;
 
+	t->turn = loop->turn;
+
 	if (timer_is_armed(t)) {
 		bool is_sooner = due_us < t->due_us;
 
@@ -158,12 +161,14 @@ uint64_t loop_next_timer_us(const struct loop *loop)
 static bool fire_timers(struct loop *loop)
 {
 	mono_us_t now_us = loop->now_us;
-	uint32_t at_most = loop->heap_len;
 	bool any = false;
 
-	while (loop->heap_len > 0 && at_most-- > 0 &&
-	       loop->heap[0]->due_us <= now_us) {
+	loop->turn++;
+	while (loop->heap_len > 0 && loop->heap[0]->due_us <= now_us) {
 		struct timer *t = loop->heap[0];
+
+		if (t->turn == loop->turn)
+			break;
 
 		timer_disarm(loop, t);
 		t->on_fire(t->ctx);

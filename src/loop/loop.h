@@ -29,6 +29,7 @@ struct timer {
 	void (*on_fire)(void *ctx);
 	void *ctx;	/* borrowed */
 	uint32_t index; /* 1 + place in the heap, 0: not armed */
+	uint32_t turn;	/* of the loop, when it was armed */
 };
 
 /* Something to be done once, at the end of the current turn of the loop, before
@@ -88,7 +89,9 @@ static inline bool timer_is_armed(const struct timer *t)
 	return t->index != 0;
 }
 
-/* Run a task at the end of this turn; posting twice is posting once. */
+/* Run a task at the end of this turn; posting twice is posting once.  A task
+ * that is running may be posted again, but not without end: the turn lasts
+ * until none is left. */
 void loop_post(struct loop *loop, struct loop_task *task);
 
 /* Take back a posted task, if it is posted.  task->link must be initialised. */

@@ -29,19 +29,22 @@ void sched_remove(struct sched_flow *f)
 
 struct sched_flow *sched_next(struct sched *s)
 {
-	if (list_is_empty(&s->flows))
-		return NULL;
-	return container_of(s->flows.next, struct sched_flow, link);
+	while (!list_is_empty(&s->flows)) {
+		struct sched_flow *f =
+			container_of(s->flows.next, struct sched_flow, link);
+
+		if (f->deficit_bytes > 0)
+			return f;
+		/* Its turn is over.  What it overdrew comes off the next one; a
+		 * frame is a few quanta at most, so that is soon. */
+		f->deficit_bytes += SCHED_QUANTUM_BYTES;
+		list_del(&f->link);
+		list_push(&s->flows, &f->link);
+	}
+	return NULL;
 }
 
-void sched_charge(struct sched *s, struct sched_flow *f, size_t sent_bytes)
+void sched_charge(struct sched_flow *f, size_t sent_bytes)
 {
 	f->deficit_bytes -= (int64_t)sent_bytes;
-	if (f->deficit_bytes > 0)
-		return;
-	/* Its turn is over.  What it overdrew comes off its next turn; a frame
-	 * is never larger than a few quanta, so one round does not starve. */
-	f->deficit_bytes += SCHED_QUANTUM_BYTES;
-	list_del(&f->link);
-	list_push(&s->flows, &f->link);
 }

@@ -44,6 +44,6 @@ void sched_remove(struct sched_flow *f);
 struct sched_flow *sched_next(struct sched *s);
 
 /* The flow returned by sched_next has sent this much. */
-void sched_charge(struct sched *s, struct sched_flow *f, size_t sent_bytes);
+void sched_charge(struct sched_flow *f, size_t sent_bytes);
 
 #endif

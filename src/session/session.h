@@ -21,14 +21,23 @@ enum {
 	 * engine is ready to hold. */
 	SESSION_BUDGET_BYTES = 128 << 20,
 	SESSION_WINDOW_MIN_BYTES = 16 << 10,
+	SESSION_WINDOW_FIRST_BYTES = 256 << 10, /* at most, for a new stream */
 	SESSION_WINDOW_MAX_BYTES = 1 << 20,
+	/* Memory that all streams may hold, whatever was promised. */
+	SESSION_STORED_MAX_BYTES = 512 << 20,
 	SESSION_STREAMS_MAX = 32768,
 	/* Datagrams of one association that may wait for the carrier. */
 	SESSION_DGRAM_QUEUE_BYTES = 256 << 10,
 	SESSION_DGRAM_QUEUE_MAX = 512,
-	/* Other frames that may wait for the carrier. */
-	SESSION_CONTROL_BYTES = 4 << 20,
+	/* Those of all associations, and how long one may wait. */
+	SESSION_DGRAM_TOTAL_BYTES = 16 << 20,
+	SESSION_DGRAM_AGE_US = 1000000,
+	/* Small frames that wait for the carrier: from here on those that may
+	 * be lost are, and here the session gives up. */
+	SESSION_HINTS_BYTES = 64 << 10,
+	SESSION_CONTROL_MAX_BYTES = 64 << 20,
 	SESSION_ACK_DELAY_US = 25000,
+	SESSION_FIRST_PING_US = 200000,
 	SESSION_PING_US = 15000000,
 	SESSION_SILENCE_US = 45000000,
 };
@@ -81,6 +90,7 @@ struct session_ops {
 
 /* The datagrams of one association that wait for the carrier. */
 struct dgram_queue {
+	struct session *session; /* borrowed; NULL until something is queued */
 	struct sched_flow flow;
 	struct list dgrams;
 	size_t bytes;
@@ -117,6 +127,11 @@ struct session *session_free(struct session *s);
 void session_bye(struct session *s, enum frame_bye reason, const char *text);
 
 bool session_is_up(const struct session *s);
+
+/* In on_down: its reason is what the peer or the protocol said, not merely that
+ * the carrier broke. */
+bool session_is_explained(const struct session *s);
+
 const struct session_stats *session_stats(const struct session *s);
 
 /* Send a PING now, for a fresh round trip in the statistics. */
@@ -145,6 +160,7 @@ static inline void stream_disown(struct stream *s)
 }
 
 void dgram_queue_init(struct dgram_queue *q, uint32_t id);
+/* Free what is queued.  If that is anything the session must still be there. */
 void dgram_queue_fini(struct dgram_queue *q);
 
 /* Queue a copy of a datagram.  Returns DROP_NONE, DROP_QUEUE_FULL,
@@ -152,8 +168,8 @@ void dgram_queue_fini(struct dgram_queue *q);
 enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
 				    const struct frame_dgram *d);
 
-/* Send one of the small frames.  Dropped silently once SESSION_CONTROL_BYTES
- * wait. */
+/* Send one of the small frames.  ICMP errors and resolver messages are dropped
+ * and counted while SESSION_HINTS_BYTES wait. */
 void session_send_icmp_error(struct session *s, uint32_t id,
 			     const struct frame_icmp_error *e);
 void session_send_assoc_close(struct session *s, uint32_t id,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* session_internal: what session.c and stream.c share. */
+/* session_internal: what the files of session/ share. */
 #ifndef ECSSH_SESSION_INTERNAL_H
 #define ECSSH_SESSION_INTERNAL_H
 
@@ -19,10 +19,14 @@ struct session {
 	const struct session_ops *ops; /* borrowed */
 	void *ctx;		       /* borrowed; for ops */
 	struct frame_hello hello;      /* ours */
-	uint32_t next_id;	       /* near: of the next stream */
+	uint32_t next_id;	       /* near: of the next stream; far: least
+					  that may come */
 	struct htab streams;
 	struct list dead;     /* streams to be freed at the end of the turn */
 	struct list owes_ack; /* streams whose peer is to hear of consumption */
+	size_t stored_bytes;  /* capacity of all streams' rings */
+	uint32_t n_loaded;    /* streams that have any */
+	size_t dgram_bytes;   /* of all queued datagrams */
 	struct sched sched;
 	struct ring control;   /* small frames, sent first */
 	struct loop_task pump; /* posted when there is something to send */
@@ -33,22 +37,85 @@ struct session {
 	mono_us_t heard_us;	 /* last frame */
 	mono_us_t ping_sent_us;
 	struct err down_why;
+	bool is_explained; /* down_why is more than that the carrier broke */
 	struct session_stats stats;
 };
 
-/* Window to promise a stream now: an equal share of the budget. */
-uint32_t session_window_bytes(const struct session *s);
+/* ---- session.c ---- */
 
-/* Take note that the stream owes its peer an ACK; send it soon or at once. */
-void session_owe_ack(struct stream *s);
+/* The session is over; on_down follows at the end of the turn. */
+void session_go_down(struct session *s, const struct err *why);
 
-/* The stream has bytes or a FIN to send. */
-void session_want_send(struct stream *s);
+/* The same because of the peer or of our own limits: the peer is told. */
+void session_fail(struct session *s, enum frame_bye reason, const char *what);
+
+/* Make and enter a stream, or NULL: limit or memory. */
+struct stream *session_stream_new(struct session *s, uint32_t id);
+
+/* Take a stream out; it is freed at the end of the turn. */
+void session_stream_kill(struct stream *st);
 
 /* Both directions may be finished: then on_closed, and the stream is dead. */
 void session_maybe_close(struct stream *s);
 
-/* Storage came into use that the trim timer should look after. */
-void session_want_trim(struct session *s);
+/* Window that a new stream is promised, and one that has proved active. */
+uint32_t session_first_window_bytes(const struct session *s);
+uint32_t session_window_bytes(const struct session *s);
+
+/* False: holding n more bytes would exceed SESSION_STORED_MAX_BYTES. */
+bool session_may_store(const struct session *s, size_t n);
+
+/* A ring of the stream has grown or been emptied: keep the books. */
+void session_note_storage(struct stream *st);
+
+/* The greeting; near: in answer to the helper's. */
+void session_send_hello(struct session *s);
+
+/* ---- session_recv.c ---- */
+
+void session_on_frame(void *ctx, const struct frame_header *h,
+		      const uint8_t *body);
+
+/* ---- session_send.c ---- */
+
+/* Queue a small frame that the peer cannot do without.  If that is impossible
+ * the session fails rather than go on with a hole. */
+void session_send_vital(struct session *s, const uint8_t *frame, size_t len);
+
+/* Queue a small frame that may be lost: dropped and counted while many wait. */
+void session_send_hint(struct session *s, const uint8_t *frame, size_t len);
+
+/* Take note that the stream owes its peer an ACK; send it soon or at once. */
+void session_owe_ack(struct stream *s);
+
+/* Send that ACK now. */
+void session_send_ack(struct stream *st);
+
+/* Offset up to which the peer's bytes (and FIN) are consumed. */
+uint64_t session_consumed(const struct stream *st);
+
+/* The stream has bytes or a FIN to send. */
+void session_want_send(struct stream *s);
+
+/* There is something to send at the end of this turn. */
+void session_want_pump(struct session *s);
+
+/* Fill the carrier.  ctx: the session. */
+void session_pump(void *ctx);
+
+void session_on_ack_timer(void *ctx);
+
+/* ---- dgram_queue.c ---- */
+
+/* A datagram that waits, with its frame built. */
+struct dgram {
+	struct list link;
+	mono_us_t queued_us;
+	size_t len;
+	uint8_t frame[];
+};
+
+/* Take the next datagram that is not stale, for free(); NULL: none is left. */
+struct dgram *dgram_queue_pop(struct session *s, struct dgram_queue *q);
 
 #endif

@@ -17,8 +17,12 @@ size_t stream_tx_room(const struct stream *s)
 
 int stream_tx_reserve(struct stream *s, size_t n, struct iovec ret_iov[2])
 {
-	session_want_trim(s->session);
-	return ring_reserve(&s->tx, n, ret_iov);
+	if (!session_may_store(s->session, n))
+		return -ENOMEM;
+	int parts = ring_reserve(&s->tx, n, ret_iov);
+
+	session_note_storage(s);
+	return parts;
 }
 
 /* hop down 2/9 (TCP): the stream asks for its turn */
@@ -30,9 +34,11 @@ void stream_tx_commit(struct stream *s, size_t n)
 
 int stream_write(struct stream *s, const void *bytes, size_t n)
 {
-	session_want_trim(s->session);
+	if (!session_may_store(s->session, n))
+		return -ENOMEM;
 	int r = ring_push(&s->tx, bytes, n);
 
+	session_note_storage(s);
 	if (r == 0)
 		session_want_send(s);
 	return r;
@@ -57,6 +63,7 @@ void stream_consume(struct stream *s, uint64_t upto)
 	if (upto == s->rx.start)
 		return;
 	ring_drop(&s->rx, upto);
+	session_note_storage(s);
 	session_owe_ack(s);
 }
 

@@ -51,6 +51,7 @@ struct stream {
 	uint64_t rx_acked;    /* consumption as told, FIN's offset included */
 	bool rx_fin;	      /* no more after rx.end */
 	bool rx_fin_consumed; /* the local side knows */
+	size_t stored_bytes;  /* storage of both rings, as counted */
 };
 
 /* Bytes that the local side may still give; 0 while opening. */

@@ -32,6 +32,7 @@ static const char *const names[] = {
 	[DROP_ICMP_RATE] = "icmp-rate",
 	[DROP_FLOW_LIMIT] = "flow-limit",
 	[DROP_QUEUE_FULL] = "queue-full",
+	[DROP_STALE_DATAGRAM] = "stale-datagram",
 	[DROP_NO_MEMORY] = "no-memory",
 	[DROP_NO_SESSION] = "no-session",
 	[DROP_TUN_WRITE] = "tun-write",

@@ -48,8 +48,8 @@ enum frame_reason frame_reason_from_errno(int errnum)
 	case EPERM:
 		return FRAME_REASON_PROHIBITED;
 	case EAFNOSUPPORT:
-	case EADDRNOTAVAIL:
 		return FRAME_REASON_NO_FAMILY;
+	case EADDRNOTAVAIL: /* no local port is free */
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:

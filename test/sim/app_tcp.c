@@ -109,8 +109,8 @@ static uint16_t window_field(struct app_tcp *a)
 	uint32_t promised = a->rcv_edge - a->rcv_nxt;
 
 	if (a->config.has_odd_windows && room > promised)
-		room = promised + (uint32_t)rng_below(a->env->rng,
-						      room - promised + 1);
+		room = promised +
+		       (uint32_t)rng_below(a->env->rng, room - promised + 1);
 	else if (room < promised + a->snd_mss && room - promised < room / 2)
 		room = promised; /* receiver's silly window avoidance */
 	uint32_t field = (room > promised ? room : promised) >> scale;
@@ -231,15 +231,30 @@ static void note_sent(struct app_tcp *a, uint32_t len)
 		a->snd_max = a->snd_nxt;
 }
 
+static void enter_closing(struct app_tcp *a)
+{
+	if (a->state == APP_ESTABLISHED)
+		a->state = APP_FIN_WAIT_1;
+	else if (a->state == APP_CLOSE_WAIT)
+		a->state = APP_LAST_ACK;
+}
+
+/* Bytes from snd_nxt on, the last of them often with the FIN. */
 static void send_data(struct app_tcp *a, size_t len)
 {
 	uint8_t *bytes = malloc(len);
+	uint8_t flags = rng_below(a->env->rng, 2) ? SEG_PSH : 0;
+	bool is_last = nxt_offset(a) + len == a->config.send_total;
 
 	assert_always(bytes != NULL);
+	if (is_last && wants_close(a) && usable_window(a) > len &&
+	    rng_below(a->env->rng, 2))
+		flags |= SEG_FIN;
 	pattern_fill(a->config.key_up, nxt_offset(a), bytes, len);
-	send_seg(a, a->snd_nxt, rng_below(a->env->rng, 2) ? SEG_PSH : 0, bytes,
-		 len);
-	note_sent(a, (uint32_t)len);
+	send_seg(a, a->snd_nxt, flags, bytes, len);
+	note_sent(a, (uint32_t)len + (flags & SEG_FIN ? 1 : 0));
+	if (flags & SEG_FIN)
+		enter_closing(a);
 	free(bytes);
 }
 
@@ -247,10 +262,7 @@ static void send_fin(struct app_tcp *a)
 {
 	send_seg(a, a->snd_nxt, SEG_FIN, NULL, 0);
 	note_sent(a, 1);
-	if (a->state == APP_ESTABLISHED)
-		a->state = APP_FIN_WAIT_1;
-	else if (a->state == APP_CLOSE_WAIT)
-		a->state = APP_LAST_ACK;
+	enter_closing(a);
 }
 
 static bool has_unfinished_output(const struct app_tcp *a)
@@ -295,8 +307,7 @@ static void send_probe(struct app_tcp *a)
 {
 	uint8_t byte = pattern_byte(a->config.key_up, a->una_offset);
 
-	if (a->una_offset < a->config.send_total &&
-	    rng_below(a->env->rng, 2)) {
+	if (a->una_offset < a->config.send_total && rng_below(a->env->rng, 2)) {
 		send_seg(a, a->snd_una, 0, &byte, 1);
 		if (a->snd_max == a->snd_una)
 			a->snd_max++;
@@ -308,8 +319,8 @@ static void send_probe(struct app_tcp *a)
 static void on_rto(void *ctx)
 {
 	struct app_tcp *a = ctx;
-	unsigned most = a->state == APP_SYN_SENT ? SYN_RETRIES_MAX
-						 : RETRIES_MAX;
+	unsigned most =
+		a->state == APP_SYN_SENT ? SYN_RETRIES_MAX : RETRIES_MAX;
 
 	if (a->state == APP_TIME_WAIT) {
 		end_with(a, APP_FINISHED);
@@ -329,7 +340,7 @@ static void on_rto(void *ctx)
 	if (a->snd_nxt == a->snd_una) {
 		send_probe(a);
 	} else {
-		if (a->config.never_retransmits)
+		if (a->config.expects_no_loss)
 			complain(a, "had to send again from", a->una_offset);
 		a->snd_nxt = a->snd_una;
 		a->cwnd = a->snd_mss;
@@ -379,8 +390,7 @@ static void on_tick(void *ctx)
 	read_some(a);
 	if (a->config.has_odd_windows && room_to_tell(a) > 0)
 		send_ack(a);
-	if (a->unread > 0 ||
-	    (a->config.has_odd_windows && room_to_tell(a) > 0))
+	if (a->unread > 0 || (a->config.has_odd_windows && room_to_tell(a) > 0))
 		want_tick(a);
 }
 
@@ -434,7 +444,8 @@ static void on_segment_syn_sent(struct app_tcp *a, const struct seg *s)
 	a->snd_wl1 = s->seq;
 	a->snd_wl2 = s->ack;
 	a->peer_edge = s->ack + s->window;
-	a->cwnd = a->config.inflight_max ? a->config.inflight_max : UINT32_MAX / 4;
+	a->cwnd = a->config.inflight_max ? a->config.inflight_max
+					 : UINT32_MAX / 4;
 	a->retries = 0;
 	timer_disarm(a->env->loop, &a->rto);
 	if (rng_below(a->env->rng, 2))
@@ -510,7 +521,8 @@ static void update_window(struct app_tcp *a, const struct seg *s)
 		return;
 	if (seg_diff(edge, a->peer_edge) > 0)
 		a->peer_edge = edge;
-	else if (a->peer_edge - edge >= 1U << a->snd_scale && !a->has_fin)
+	else if (a->config.expects_no_loss && !a->has_fin &&
+		 a->peer_edge - edge >= 1U << a->snd_scale)
 		complain(a, "window was taken back by", a->peer_edge - edge);
 	a->snd_wnd = wnd;
 	a->snd_wl1 = s->seq;
@@ -713,7 +725,8 @@ static void on_segment_synchronized(struct app_tcp *a, const struct seg *s)
 	}
 	if (s->flags & SEG_RST) {
 		if (s->seq == a->rcv_nxt)
-			end_with(a, APP_RESET);
+			end_with(a, a->state == APP_TIME_WAIT ? APP_FINISHED
+							      : APP_RESET);
 		else
 			send_ack(a); /* RFC 5961 section 3.2 */
 		return;

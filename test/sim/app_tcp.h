@@ -35,10 +35,11 @@ struct app_config {
 	uint64_t read_bytes_per_s; /* 0: at once */
 	uint32_t inflight_max;	   /* a congestion window; 0: none */
 	bool has_no_gso;
-	bool has_urgent;       /* sets URG here and there */
-	bool acks_at_once;     /* instead of delayed */
-	bool has_odd_windows;  /* advertises less than it could, even nothing */
-	bool never_retransmits; /* gives up instead: for links without loss */
+	bool has_urgent;      /* sets URG here and there */
+	bool acks_at_once;    /* instead of delayed */
+	bool has_odd_windows; /* advertises less than it could, even nothing */
+	bool expects_no_loss; /* nor reordering: what they would excuse
+			       * is a violation */
 	uint64_t key_up, key_down; /* 0: by the ports */
 };
 

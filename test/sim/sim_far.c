@@ -35,13 +35,13 @@ static void check_bytes(struct sim_far_stream *fs, const uint8_t *bytes,
 
 static bool may_send(const struct sim_far_stream *fs)
 {
-	return !fs->rule->sends_after_eof || fs->has_eof;
+	return !fs->rule.sends_after_eof || fs->has_eof;
 }
 
 static void send_pattern(struct sim_far_stream *fs)
 {
 	struct iovec parts[2];
-	uint64_t left = fs->rule->send_total - fs->sent;
+	uint64_t left = fs->rule.send_total - fs->sent;
 	size_t room = stream_tx_room(fs->stream);
 	size_t n = left < room ? (size_t)left : room;
 
@@ -60,16 +60,16 @@ static void send_pattern(struct sim_far_stream *fs)
 
 static void send_what_is_due(struct sim_far_stream *fs)
 {
-	const struct sim_rule *rule = fs->rule;
+	const struct sim_rule *rule = &fs->rule;
 
 	if (!fs->stream || fs->stream->state != STREAM_OPEN || !may_send(fs))
 		return;
 	if (!rule->is_echo && fs->sent < rule->send_total)
 		send_pattern(fs);
-	bool is_done = rule->is_echo ? fs->has_eof
-				     : fs->sent == rule->send_total &&
-					       (fs->has_eof ||
-						!rule->fin_after_eof);
+	bool is_done = rule->is_echo
+			       ? fs->has_eof
+			       : fs->sent == rule->send_total &&
+					 (fs->has_eof || !rule->fin_after_eof);
 	if (is_done && !rule->never_fins)
 		stream_write_fin(fs->stream);
 }
@@ -79,27 +79,27 @@ static void send_what_is_due(struct sim_far_stream *fs)
 /* What may be read now. */
 static size_t appetite(const struct sim_far_stream *fs)
 {
-	size_t n = fs->rule->read_bytes_per_s ? (size_t)fs->read_budget
-					      : SIZE_MAX / 2;
+	size_t n = fs->rule.read_bytes_per_s ? (size_t)fs->read_budget
+					     : SIZE_MAX / 2;
 	size_t room = stream_tx_room(fs->stream);
 
 	if (fs->is_paused)
 		return 0;
-	return fs->rule->is_echo && room < n ? room : n;
+	return fs->rule.is_echo && room < n ? room : n;
 }
 
 static void take(struct sim_far_stream *fs, const uint8_t *bytes, size_t n)
 {
 	check_bytes(fs, bytes, n);
-	if (fs->rule->is_echo && n > 0)
+	if (fs->rule.is_echo && n > 0)
 		assert_always(stream_write(fs->stream, bytes, n) == 0);
-	if (fs->rule->read_bytes_per_s)
+	if (fs->rule.read_bytes_per_s)
 		fs->read_budget -= n;
 }
 
 static void maybe_reset(struct sim_far_stream *fs)
 {
-	if (!fs->rule->reset_after || fs->received < fs->rule->reset_after)
+	if (!fs->rule.reset_after || fs->received < fs->rule.reset_after)
 		return;
 	stream_reset(fs->stream, FRAME_REASON_RESET);
 	fs->stream = NULL;
@@ -135,7 +135,7 @@ static size_t on_data(struct stream *s, const uint8_t *bytes, size_t len)
 	struct sim_far_stream *fs = s->owner;
 	size_t n = rng_below(fs->far->rng, len + 1);
 
-	if (fs->rule->reset_after)
+	if (fs->rule.reset_after)
 		return 0; /* resetting is up to read_some */
 	if (n > appetite(fs))
 		n = appetite(fs);
@@ -159,8 +159,8 @@ static void on_timer(void *ctx)
 
 	if (!fs->stream)
 		return;
-	if (!fs->is_accepted && fs->rule->verdict == SIM_REFUSE) {
-		session_refuse(fs->stream, &fs->rule->refused);
+	if (!fs->is_accepted && fs->rule.verdict == SIM_REFUSE) {
+		session_refuse(fs->stream, &fs->rule.refused);
 		fs->stream = NULL;
 		return;
 	}
@@ -168,9 +168,9 @@ static void on_timer(void *ctx)
 		fs->is_accepted = true;
 		session_accept(fs->stream);
 	}
-	if (fs->rule->read_bytes_per_s) {
-		uint64_t earned = fs->rule->read_bytes_per_s * READ_TICK_US /
-				  US_PER_SEC;
+	if (fs->rule.read_bytes_per_s) {
+		uint64_t earned =
+			fs->rule.read_bytes_per_s * READ_TICK_US / US_PER_SEC;
 
 		fs->read_budget = earned ? earned : 1;
 		timer_arm(fs->far->loop, &fs->timer, READ_TICK_US);
@@ -194,7 +194,7 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 		rule++;
 	fs->far = far;
 	fs->stream = s;
-	fs->rule = rule->port ? rule : &closed_port;
+	fs->rule = rule->port ? *rule : closed_port;
 	fs->open = *open;
 	fs->key_up = pattern_key_up(open->src.port, open->dst.port);
 	fs->key_down = pattern_key_down(open->src.port, open->dst.port);
@@ -202,8 +202,8 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 	s->owner = fs;
 	list_push(&far->streams, &fs->link);
 	far->n_opened++;
-	if (fs->rule->verdict != SIM_SILENT)
-		timer_arm(far->loop, &fs->timer, fs->rule->delay_us);
+	if (fs->rule.verdict != SIM_SILENT)
+		timer_arm(far->loop, &fs->timer, fs->rule.delay_us);
 }
 
 static void let_go(struct sim_far_stream *fs)
@@ -216,7 +216,7 @@ static void on_reset(struct stream *s, enum frame_reason reason)
 {
 	struct sim_far_stream *fs = s->owner;
 
-	(void)reason;
+	fs->reset_reason = reason;
 	fs->is_reset = true;
 	let_go(fs);
 }
@@ -263,7 +263,7 @@ static void on_down(void *ctx, const struct err *why)
 
 	far->is_down = true;
 	far->down_why = *why;
-	list_for_each(link, &far->streams) {
+	list_for_each (link, &far->streams) {
 		struct sim_far_stream *fs =
 			container_of(link, struct sim_far_stream, link);
 
@@ -326,7 +326,7 @@ struct sim_far_stream *sim_far_find(struct sim_far *far, uint16_t near_port)
 {
 	struct sim_far_stream *found = NULL;
 
-	list_for_each(link, &far->streams) {
+	list_for_each (link, &far->streams) {
 		struct sim_far_stream *fs =
 			container_of(link, struct sim_far_stream, link);
 
@@ -334,6 +334,11 @@ struct sim_far_stream *sim_far_find(struct sim_far *far, uint16_t near_port)
 			found = fs;
 	}
 	return found;
+}
+
+void sim_far_poke(struct sim_far_stream *fs)
+{
+	read_some(fs);
 }
 
 void sim_far_pause(struct sim_far_stream *fs, bool is_paused)
@@ -347,7 +352,7 @@ size_t sim_far_ring_bytes(const struct sim_far *far)
 {
 	size_t bytes = 0;
 
-	list_for_each(link, &far->streams) {
+	list_for_each (link, &far->streams) {
 		const struct sim_far_stream *fs =
 			container_of(link, struct sim_far_stream, link);
 

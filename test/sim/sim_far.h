@@ -40,7 +40,7 @@ struct sim_far_stream {
 	struct list link;
 	struct sim_far *far;
 	struct stream *stream; /* NULL once it is over */
-	const struct sim_rule *rule;
+	struct sim_rule rule;  /* may be changed: sim_far_poke */
 	struct frame_open open;
 	uint64_t key_up, key_down;
 	uint64_t received, sent;
@@ -49,6 +49,7 @@ struct sim_far_stream {
 	bool is_paused; /* reads nothing: sim_far_pause */
 	bool has_eof;
 	bool is_accepted, is_closed, is_reset;
+	enum frame_reason reset_reason;
 };
 
 struct sim_far {
@@ -78,6 +79,9 @@ void sim_far_fini(struct sim_far *far);
 
 /* The connection from this port of the application, the newest; or NULL. */
 struct sim_far_stream *sim_far_find(struct sim_far *far, uint16_t near_port);
+
+/* The rule was changed: act on it. */
+void sim_far_poke(struct sim_far_stream *fs);
 
 /* Stop or go on reading. */
 void sim_far_pause(struct sim_far_stream *fs, bool is_paused);

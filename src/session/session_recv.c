@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session_recv: frames from the peer, each checked before it changes anything.
+ *
+ * Every recv_ function returns 0, or -EBADMSG for a frame that breaks the
+ * protocol, which ends the session.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "escape.h"
+#include "session_internal.h"
+
+static struct stream *stream_find(struct session *s, uint32_t id)
+{
+	struct htab_node *node = htab_find(&s->streams, htab_hash_u32(id));
+
+	return node ? container_of(node, struct stream, node) : NULL;
+}
+
+static int recv_open(struct session *s, uint32_t id, const uint8_t *body,
+		     size_t len)
+{
+	struct frame_open o;
+	static const struct frame_refused full = {
+		.reason = FRAME_REASON_NO_RESOURCES};
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	if (s->role != SESSION_FAR || frame_parse_open(body, len, &o) < 0 ||
+	    id % 2 == 0 || id < s->next_id || id > UINT32_MAX - 2)
+		return -EBADMSG;
+	s->next_id = id + 2;
+	struct stream *st = session_stream_new(s, id);
+	if (!st) {
+		session_send_vital(s, frame,
+				   frame_build_refused(frame, id, &full));
+		return 0;
+	}
+	st->tx_limit = o.window_bytes;
+	s->ops->on_open(s->ctx, st, &o);
+	return 0;
+}
+
+static int recv_opened(struct session *s, struct stream *st,
+		       const uint8_t *body, size_t len)
+{
+	uint32_t window_bytes;
+
+	if (s->role != SESSION_NEAR || st->state != STREAM_OPENING ||
+	    frame_parse_u32(body, len, &window_bytes) < 0)
+		return -EBADMSG;
+	st->tx_limit = window_bytes;
+	st->state = STREAM_OPEN;
+	if (st->owner)
+		s->ops->on_opened(st);
+	return 0;
+}
+
+static int recv_refused(struct session *s, struct stream *st,
+			const uint8_t *body, size_t len)
+{
+	struct frame_refused r;
+
+	if (s->role != SESSION_NEAR || st->state != STREAM_OPENING ||
+	    frame_parse_refused(body, len, &r) < 0)
+		return -EBADMSG;
+	session_stream_kill(st);
+	if (st->owner)
+		s->ops->on_refused(st, &r);
+	return 0;
+}
+
+/* hop up 10/11 (TCP), down 6/9 (TCP): bytes of a stream arrive */
+static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
+		     size_t len)
+{
+	uint64_t offset;
+	const uint8_t *bytes;
+	size_t n, taken = 0;
+
+	if (frame_parse_data(body, len, &offset, &bytes, &n) < 0 ||
+	    st->state != STREAM_OPEN || st->rx_fin || offset != st->rx.end ||
+	    offset + n > st->rx_limit)
+		return -EBADMSG;
+	s->stats.rx_bytes += n;
+	if (!st->owner)
+		taken = n; /* nobody is there to read it */
+	else if (ring_len(&st->rx) == 0 && s->ops->on_data)
+		taken = s->ops->on_data(st, bytes, n);
+	if (st->state == STREAM_DEAD)
+		return 0;
+	if (taken > 0) {
+		st->rx.end += taken;
+		stream_consume(st, st->rx.end);
+	}
+	if (taken == n)
+		return 0;
+	if (!session_may_store(s, n - taken) ||
+	    ring_push(&st->rx, bytes + taken, n - taken) < 0) {
+		stream_reset(st, FRAME_REASON_NO_RESOURCES);
+		if (st->owner)
+			s->ops->on_reset(st, FRAME_REASON_NO_RESOURCES);
+		return 0;
+	}
+	session_note_storage(st);
+	s->ops->on_readable(st);
+	return 0;
+}
+
+static int recv_fin(struct session *s, struct stream *st, const uint8_t *body,
+		    size_t len)
+{
+	uint64_t offset;
+
+	if (frame_parse_u64(body, len, &offset) < 0 ||
+	    st->state != STREAM_OPEN || st->rx_fin || offset != st->rx.end)
+		return -EBADMSG;
+	st->rx_fin = true;
+	if (st->owner)
+		s->ops->on_readable(st);
+	else
+		stream_consume_fin(st);
+	return 0;
+}
+
+static int recv_ack(struct session *s, struct stream *st, const uint8_t *body,
+		    size_t len)
+{
+	uint64_t upto, limit;
+
+	if (frame_parse_ack(body, len, &upto, &limit) < 0 ||
+	    st->state != STREAM_OPEN || upto < st->tx.start ||
+	    upto > st->tx_sent + (st->tx_fin_sent ? 1 : 0) ||
+	    limit < st->tx_limit)
+		return -EBADMSG;
+	if (st->tx_fin_sent && upto == st->tx.end + 1) {
+		st->tx_fin_acked = true;
+		upto = st->tx.end;
+	}
+	ring_drop(&st->tx, upto);
+	session_note_storage(st);
+	st->tx_limit = limit;
+	session_want_send(st);
+	if (st->owner)
+		s->ops->on_writable(st);
+	session_maybe_close(st);
+	return 0;
+}
+
+static int recv_reset(struct session *s, struct stream *st, const uint8_t *body,
+		      size_t len)
+{
+	enum frame_reason reason;
+
+	if (frame_parse_reason(body, len, &reason) < 0)
+		return -EBADMSG;
+	session_stream_kill(st);
+	if (st->owner)
+		s->ops->on_reset(st, reason);
+	return 0;
+}
+
+static int recv_stream_frame(struct session *s, const struct frame_header *h,
+			     const uint8_t *body)
+{
+	struct stream *st = stream_find(s, h->id);
+
+	if (!st) {
+		session_count_drop(s, DROP_STALE_FRAME);
+		return 0;
+	}
+	switch (h->type) {
+	case FRAME_OPENED:
+		return recv_opened(s, st, body, h->len);
+	case FRAME_REFUSED:
+		return recv_refused(s, st, body, h->len);
+	case FRAME_DATA:
+		return recv_data(s, st, body, h->len);
+	case FRAME_FIN:
+		return recv_fin(s, st, body, h->len);
+	case FRAME_ACK:
+		return recv_ack(s, st, body, h->len);
+	default:
+		return recv_reset(s, st, body, h->len);
+	}
+}
+
+/* hop up 10/11 (datagrams), down 6/9 (datagrams): a datagram arrives */
+static int recv_dgram(struct session *s, uint32_t id, const uint8_t *body,
+		      size_t len)
+{
+	struct frame_dgram d;
+
+	if (frame_parse_dgram(body, len, &d) < 0)
+		return -EBADMSG;
+	s->stats.rx_bytes += d.payload_len;
+	s->ops->on_dgram(s->ctx, id, &d);
+	return 0;
+}
+
+static int recv_icmp_error(struct session *s, uint32_t id, const uint8_t *body,
+			   size_t len)
+{
+	struct frame_icmp_error e;
+
+	if (s->role != SESSION_NEAR ||
+	    frame_parse_icmp_error(body, len, &e) < 0)
+		return -EBADMSG;
+	s->ops->on_icmp_error(s->ctx, id, &e);
+	return 0;
+}
+
+static int recv_assoc_close(struct session *s, uint32_t id, const uint8_t *body,
+			    size_t len)
+{
+	enum frame_reason reason;
+
+	if (frame_parse_reason(body, len, &reason) < 0)
+		return -EBADMSG;
+	s->ops->on_assoc_close(s->ctx, id, reason);
+	return 0;
+}
+
+static int recv_resolved(struct session *s, uint32_t id, const uint8_t *body,
+			 size_t len)
+{
+	enum frame_reason status;
+	const uint8_t *answer;
+	size_t answer_len;
+
+	if (s->role != SESSION_NEAR || !s->ops->on_resolved ||
+	    frame_parse_resolved(body, len, &status, &answer, &answer_len) < 0)
+		return -EBADMSG;
+	s->ops->on_resolved(s->ctx, id, status, answer, answer_len);
+	return 0;
+}
+
+static int recv_resolve(struct session *s, uint32_t id, const uint8_t *body,
+			size_t len)
+{
+	if (s->role != SESSION_FAR || len > FRAME_QUERY_MAX)
+		return -EBADMSG;
+	s->ops->on_resolve(s->ctx, id, body, len);
+	return 0;
+}
+
+static int recv_ping(struct session *s, const uint8_t *body, size_t len)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+	uint64_t value;
+
+	if (frame_parse_u64(body, len, &value) < 0)
+		return -EBADMSG;
+	session_send_hint(s, frame, frame_build_ping(frame, FRAME_PONG, value));
+	return 0;
+}
+
+static int recv_pong(struct session *s, const uint8_t *body, size_t len)
+{
+	uint64_t sent_us, now_us = loop_now_us(s->loop);
+
+	if (frame_parse_u64(body, len, &sent_us) < 0)
+		return -EBADMSG;
+	/* Our own clock, unless the peer made it up. */
+	if (sent_us == s->ping_sent_us && sent_us <= now_us)
+		s->stats.round_trip_us = (uint32_t)(now_us - sent_us);
+	return 0;
+}
+
+static int recv_bye(struct session *s, const uint8_t *body, size_t len)
+{
+	struct frame_bye_body bye;
+	char text[2 * FRAME_TEXT_MAX];
+	struct err why;
+
+	if (frame_parse_bye(body, len, &bye) < 0)
+		return -EBADMSG;
+	escape_text(bye.text, strlen(bye.text), text, sizeof(text));
+	(void)err_set(&why, 0, "the other end says: %s", *text ? text : "done");
+	s->is_explained = true;
+	session_go_down(s, &why);
+	return 0;
+}
+
+static int recv_hello(struct session *s, const uint8_t *body, size_t len)
+{
+	struct frame_hello peer;
+	char what[200];
+	int r = frame_parse_hello(body, len, &peer);
+
+	if (r < 0)
+		return r;
+	if (peer.version_lowest > FRAME_VERSION_HIGHEST ||
+	    peer.version_highest < FRAME_VERSION_LOWEST) {
+		(void)snprintf(what, sizeof(what),
+			       "the %s end speaks session protocol %u to %u, "
+			       "the %s end %u to %u: install the same "
+			       "version of ecssh at both ends",
+			       s->role == SESSION_NEAR ? "far" : "near",
+			       peer.version_lowest, peer.version_highest,
+			       s->role == SESSION_NEAR ? "near" : "far",
+			       FRAME_VERSION_LOWEST, FRAME_VERSION_HIGHEST);
+		session_fail(s, FRAME_BYE_VERSION, what);
+		return 0;
+	}
+	if (s->role == SESSION_NEAR)
+		session_send_hello(s);
+	s->state = SESSION_UP;
+	/* The first PING early: it measures the round trip. */
+	if (s->role == SESSION_NEAR)
+		timer_arm(s->loop, &s->ping_timer, SESSION_FIRST_PING_US);
+	s->ops->on_up(s->ctx, &peer);
+	return 0;
+}
+
+static int dispatch(struct session *s, const struct frame_header *h,
+		    const uint8_t *body)
+{
+	switch (h->type) {
+	case FRAME_BYE:
+		return recv_bye(s, body, h->len);
+	case FRAME_PING:
+		return recv_ping(s, body, h->len);
+	case FRAME_PONG:
+		return recv_pong(s, body, h->len);
+	case FRAME_OPEN:
+		return recv_open(s, h->id, body, h->len);
+	case FRAME_OPENED:
+	case FRAME_REFUSED:
+	case FRAME_DATA:
+	case FRAME_FIN:
+	case FRAME_ACK:
+	case FRAME_RESET:
+		return recv_stream_frame(s, h, body);
+	case FRAME_DGRAM:
+		return recv_dgram(s, h->id, body, h->len);
+	case FRAME_ICMP_ERROR:
+		return recv_icmp_error(s, h->id, body, h->len);
+	case FRAME_ASSOC_CLOSE:
+		return recv_assoc_close(s, h->id, body, h->len);
+	case FRAME_RESOLVE:
+		return recv_resolve(s, h->id, body, h->len);
+	case FRAME_RESOLVED:
+		return recv_resolved(s, h->id, body, h->len);
+	default:
+		return h->type >= FRAME_OPTIONAL ? 0 : -EBADMSG;
+	}
+}
+
+void session_on_frame(void *ctx, const struct frame_header *h,
+		      const uint8_t *body)
+{
+	struct session *s = ctx;
+	char what[100];
+	int r;
+
+	if (s->state == SESSION_DOWN)
+		return;
+	s->heard_us = loop_now_us(s->loop);
+	s->stats.rx_frames++;
+	if (s->state == SESSION_GREETING)
+		r = h->type == FRAME_HELLO ? recv_hello(s, body, h->len)
+		    : h->type == FRAME_BYE ? recv_bye(s, body, h->len)
+					   : -EPROTO;
+	else
+		r = dispatch(s, h, body);
+	if (r == -EPROTO) {
+		session_fail(
+			s, FRAME_BYE_PROTOCOL,
+			"the other end does not speak the session protocol of "
+			"ecssh");
+	} else if (r < 0) {
+		(void)snprintf(what, sizeof(what),
+			       "a frame of type 0x%02x, length %u from the "
+			       "other end breaks the session protocol",
+			       h->type, h->len);
+		session_fail(s, FRAME_BYE_PROTOCOL, what);
+	}
+}

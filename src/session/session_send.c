@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session_send: what leaves, in which order.
+ *
+ * Theory of operation
+ *   Whatever wants to be sent is noted (a control frame in `control`, a stream
+ *   or datagram queue in `sched`, an ACK owed in `owes_ack`) and the pump is
+ *   posted.  Once a turn of the loop the pump fills the carrier until it is
+ * full or nothing is left: control frames and ACKs first, then flows by deficit
+ *   round robin.  Stream bytes go from their ring to the carrier without a
+ * copy.
+ *
+ *   An ACK is sent at once when a quarter of the window was consumed, otherwise
+ *   with the next thing that is sent anyway, at the latest after
+ *   SESSION_ACK_DELAY_US.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session_internal.h"
+
+enum {
+	BATCH_BYTES = 128 << 10, /* handed to the carrier at once */
+	BATCH_IOV = 64,
+	BATCH_FRAMES = 20, /* with two ring parts each this fits BATCH_IOV */
+};
+
+void session_want_pump(struct session *s)
+{
+	if (s->state != SESSION_DOWN)
+		loop_post(s->loop, &s->pump);
+}
+
+void session_send_vital(struct session *s, const uint8_t *frame, size_t len)
+{
+	if (s->state == SESSION_DOWN)
+		return;
+	if (ring_len(&s->control) + len > SESSION_CONTROL_MAX_BYTES ||
+	    ring_push(&s->control, frame, len) < 0) {
+		session_fail(s, FRAME_BYE_RESOURCES,
+			     "the other end does not read what it is sent");
+		return;
+	}
+	s->stats.tx_frames++;
+	session_want_pump(s);
+}
+
+void session_send_hint(struct session *s, const uint8_t *frame, size_t len)
+{
+	if (ring_len(&s->control) > SESSION_HINTS_BYTES)
+		session_count_drop(s, DROP_QUEUE_FULL);
+	else
+		session_send_vital(s, frame, len);
+}
+
+/* What is being gathered for one carrier_send. */
+struct batch {
+	struct iovec iov[BATCH_IOV];
+	int n_iov;
+	uint8_t headers[BATCH_FRAMES * FRAME_DATA_OVERHEAD];
+	size_t headers_len;
+	int n_frames;
+	size_t bytes;
+	struct list sent; /* struct dgram, to be freed after sending */
+};
+
+static void batch_add(struct batch *b, const void *p, size_t len)
+{
+	b->iov[b->n_iov++] = (struct iovec){(void *)(uintptr_t)p, len};
+	b->bytes += len;
+}
+
+/* One DATA frame of a stream.  Returns its size, 0 if the stream has none. */
+static size_t gather_data(struct session *s, struct batch *b, struct stream *st)
+{
+	struct iovec parts[2];
+	uint64_t end = st->tx.end < st->tx_limit ? st->tx.end : st->tx_limit;
+
+	if (st->tx_sent >= end)
+		return 0;
+	size_t len = (size_t)(end - st->tx_sent);
+	if (len > FRAME_DATA_MAX)
+		len = FRAME_DATA_MAX;
+	uint8_t *header = b->headers + b->headers_len;
+
+	b->headers_len += frame_build_data(header, st->id, st->tx_sent, len);
+	batch_add(b, header, FRAME_DATA_OVERHEAD);
+	int n = ring_peek(&st->tx, st->tx_sent, len, parts);
+	for (int i = 0; i < n; i++)
+		batch_add(b, parts[i].iov_base, parts[i].iov_len);
+	st->tx_sent += len;
+	b->n_frames++;
+	s->stats.tx_bytes += len;
+	s->stats.tx_frames++;
+	return FRAME_DATA_OVERHEAD + len;
+}
+
+static bool stream_has_data(const struct stream *st)
+{
+	return st->tx_sent < st->tx.end && st->tx_sent < st->tx_limit;
+}
+
+/* The stream's turn to send. */
+static size_t gather_stream(struct session *s, struct batch *b,
+			    struct stream *st)
+{
+	size_t sent = gather_data(s, b, st);
+
+	if (st->tx_fin && !st->tx_fin_sent && st->tx_sent == st->tx.end) {
+		uint8_t *header = b->headers + b->headers_len;
+		size_t len = frame_build_fin(header, st->id, st->tx.end);
+
+		b->headers_len += len;
+		batch_add(b, header, len);
+		b->n_frames++;
+		st->tx_fin_sent = true;
+		s->stats.tx_frames++;
+		sent += len;
+	}
+	if (!stream_has_data(st))
+		sched_remove(&st->flow);
+	return sent;
+}
+
+static size_t gather_dgram(struct session *s, struct batch *b,
+			   struct dgram_queue *q)
+{
+	struct dgram *d = dgram_queue_pop(s, q);
+
+	if (q->n == 0)
+		sched_remove(&q->flow);
+	if (!d)
+		return 0;
+	batch_add(b, d->frame, d->len);
+	list_push(&b->sent, &d->link);
+	b->n_frames++;
+	s->stats.tx_bytes += d->len - FRAME_DGRAM_OVERHEAD;
+	s->stats.tx_frames++;
+	return d->len;
+}
+
+/* hop up 7/11, down 3/9: whose turn it is, by deficit round robin */
+static void gather_flows(struct session *s, struct batch *b)
+{
+	struct sched_flow *f;
+
+	/* A turn may add two frames (DATA, FIN) and three parts. */
+	while (b->bytes < BATCH_BYTES && b->n_frames + 2 <= BATCH_FRAMES &&
+	       b->n_iov + 4 <= BATCH_IOV && (f = sched_next(&s->sched))) {
+		size_t sent;
+
+		if (f->kind == SCHED_STREAM)
+			sent = gather_stream(
+				s, b, container_of(f, struct stream, flow));
+		else
+			sent = gather_dgram(
+				s, b,
+				container_of(f, struct dgram_queue, flow));
+		if (!list_is_empty(&f->link))
+			sched_charge(f, sent);
+	}
+}
+
+uint64_t session_consumed(const struct stream *st)
+{
+	return st->rx.start + (st->rx_fin_consumed ? 1 : 0);
+}
+
+void session_send_ack(struct stream *st)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+	struct session *s = st->session;
+	uint64_t limit = st->rx.start + session_window_bytes(s);
+
+	list_del(&st->ack_link);
+	if (limit > st->rx_limit)
+		st->rx_limit = limit;
+	st->rx_acked = session_consumed(st);
+	session_send_vital(
+		s, frame,
+		frame_build_ack(frame, st->id, st->rx_acked, st->rx_limit));
+}
+
+static void send_owed_acks(struct session *s)
+{
+	while (!list_is_empty(&s->owes_ack))
+		session_send_ack(container_of(s->owes_ack.next, struct stream,
+					      ack_link));
+	timer_disarm(s->loop, &s->ack_timer);
+}
+
+void session_pump(void *ctx)
+{
+	struct session *s = ctx;
+
+	/* Before the greeting is over only the greeting is sent. */
+	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier)) {
+		struct batch b = {.n_iov = 0};
+		struct iovec parts[2];
+		struct list *link;
+
+		list_init(&b.sent);
+		if (s->state == SESSION_UP)
+			send_owed_acks(s);
+		uint64_t control_end = s->control.end;
+		int n = ring_peek(&s->control, s->control.start,
+				  ring_len(&s->control), parts);
+		for (int i = 0; i < n; i++)
+			batch_add(&b, parts[i].iov_base, parts[i].iov_len);
+		if (s->state == SESSION_UP)
+			gather_flows(s, &b);
+		if (b.n_iov == 0)
+			break;
+		carrier_send(s->carrier, b.iov, b.n_iov);
+		ring_drop(&s->control, control_end);
+		while ((link = list_pop(&b.sent)))
+			free(container_of(link, struct dgram, link));
+	}
+	/* What was queued in here has been sent, or waits for on_writable. */
+	loop_unpost(&s->pump);
+}
+
+void session_want_send(struct stream *s)
+{
+	if (s->state != STREAM_OPEN)
+		return;
+	if (stream_has_data(s) ||
+	    (s->tx_fin && !s->tx_fin_sent && s->tx_sent == s->tx.end)) {
+		sched_push(&s->session->sched, &s->flow);
+		session_want_pump(s->session);
+	}
+}
+
+void session_owe_ack(struct stream *st)
+{
+	struct session *s = st->session;
+
+	if (st->state != STREAM_OPEN)
+		return;
+	if (list_is_empty(&st->ack_link))
+		list_push(&s->owes_ack, &st->ack_link);
+	/* What the peer may still send before it has to wait for us, and what
+	 * it could be told. */
+	uint64_t promised = st->rx_limit - st->rx.start;
+	uint64_t window = session_window_bytes(s);
+	if (st->rx_fin_consumed || promised <= window - window / 4)
+		session_want_pump(s);
+	else if (!timer_is_armed(&s->ack_timer))
+		timer_arm(s->loop, &s->ack_timer, SESSION_ACK_DELAY_US);
+}
+
+void session_on_ack_timer(void *ctx)
+{
+	session_want_pump(ctx);
+}
+
+/* ---- frames of the engines ---- */
+
+void session_send_icmp_error(struct session *s, uint32_t id,
+			     const struct frame_icmp_error *e)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_hint(s, frame, frame_build_icmp_error(frame, id, e));
+}
+
+void session_send_assoc_close(struct session *s, uint32_t id,
+			      enum frame_reason reason)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_vital(
+		s, frame,
+		frame_build_reason(frame, FRAME_ASSOC_CLOSE, id, reason));
+}
+
+/* A frame whose payload is not built in place: header and body must stay
+ * together in the queue. */
+static void send_hint_2(struct session *s, const uint8_t *head, size_t head_len,
+			const uint8_t *tail, size_t tail_len)
+{
+	uint8_t *frame = malloc(head_len + tail_len);
+
+	if (!frame) {
+		session_count_drop(s, DROP_NO_MEMORY);
+		return;
+	}
+	memcpy(frame, head, head_len);
+	if (tail_len > 0)
+		memcpy(frame + head_len, tail, tail_len);
+	session_send_hint(s, frame, head_len + tail_len);
+	free(frame);
+}
+
+void session_send_resolve(struct session *s, uint32_t id, const uint8_t *query,
+			  size_t len)
+{
+	uint8_t head[FRAME_HEADER_LEN];
+
+	assert_always(len <= FRAME_QUERY_MAX);
+	send_hint_2(s, head, frame_build_header(head, FRAME_RESOLVE, len, id),
+		    query, len);
+}
+
+void session_send_resolved(struct session *s, uint32_t id,
+			   enum frame_reason status, const uint8_t *answer,
+			   size_t len)
+{
+	uint8_t head[FRAME_HEADER_LEN + 2];
+
+	send_hint_2(s, head, frame_build_resolved(head, id, status, len),
+		    answer, len);
+}
