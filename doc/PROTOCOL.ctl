@@ -34,4 +34,5 @@ as {"version": 1, "tunnels": [...]}.
     rtt_us                          round trip to the helper; 0: not measured yet
     helper                          {"version", "origin", "user"}
     missing                         list of sentences: what this gateway cannot carry
-    drops                           {"near": {reason: count}, "frames": {...}}
+    drops                           {"near": {reason: count}, "frames": {...}, "far": {...}}:
+                                    packets here; frames here; on the gateway, up to a second ago

@@ -36,17 +36,35 @@ static const struct option_entry options[] = {
 	{0, NULL, NULL, NULL, NULL},
 };
 
+enum { PART_MAX = 1000 };
+
+/* A length of at most PART_MAX that does not end within a character. */
+static size_t utf8_cut(const char *text)
+{
+	size_t n = PART_MAX;
+
+	while (n > PART_MAX - 4 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
 /* A tunnel may be somebody else's, if we are root: print no control bytes. */
 static void print_lines(const char *answer)
 {
-	char line[4096];
+	char part[4 * PART_MAX + 1];
 
 	while (*answer) {
 		size_t len = strcspn(answer, "\n");
+		/* In parts, so that none is cut: \xNN takes four bytes. */
+		size_t n = len <= PART_MAX ? len : utf8_cut(answer);
 
-		(void)escape_text(answer, len, line, sizeof(line));
-		(void)puts(line);
-		answer += len + (answer[len] == '\n');
+		(void)escape_text(answer, n, part, sizeof(part));
+		(void)fputs(part, stdout);
+		answer += n;
+		if (*answer == '\n') {
+			(void)putchar('\n');
+			answer++;
+		}
 	}
 }
 
@@ -69,10 +87,9 @@ static int ask_all(const struct ctl_tunnel *tunnels, size_t n, const char *name,
 			log_warn("%s, ignoring it", err.text);
 			continue;
 		}
-		if (o->is_json)
-			(void)printf("%s%s", answered ? ", " : "", answer);
-		else
-			print_lines(answer);
+		if (o->is_json && answered > 0)
+			(void)fputs(", ", stdout);
+		print_lines(answer);
 		free(answer);
 		answered++;
 	}

@@ -140,8 +140,6 @@ static int apply_flag(void *target, const struct option_entry *entry,
 	(void)err;
 	if (entry->letter == 'f')
 		config->is_background = true;
-	else if (strcmp(entry->long_name, "allow-loopback") == 0)
-		config->allow_loopback = true;
 	else
 		config->allow_link_local = true;
 	return 0;
@@ -157,10 +155,8 @@ static const struct option_entry options[] = {
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",
 	 apply_address},
-	{0, "allow-loopback", NULL,
-	 "let the tunnel reach the gateway's loopback", apply_flag},
-	{0, "allow-link-local", NULL, "and its link-local addresses",
-	 apply_flag},
+	{0, "allow-link-local", NULL,
+	 "let 169.254.0.0/16 be reached from the gateway", apply_flag},
 	{'F', NULL, "FILE", "ssh: configuration file", apply_ssh},
 	{'i', NULL, "FILE", "ssh: identity (key) file", apply_ssh},
 	{'p', NULL, "PORT", "ssh: port", apply_ssh},
@@ -224,8 +220,11 @@ static int check_subnet(const struct subnet *s, struct err *err)
 {
 	char shown[SUBNET_TEXT_MAX];
 
-	if (s->prefix_len == 0 ||
-	    (!addr_is_loopback(&s->addr) && !addr_is_multicast(&s->addr)))
+	bool is_scoped =
+		s->addr.version == IPV6 && addr_is_link_local(&s->addr);
+
+	if (s->prefix_len == 0 || (!addr_is_loopback(&s->addr) &&
+				   !addr_is_multicast(&s->addr) && !is_scoped))
 		return 0;
 	return err_set(err, -EINVAL, "%s cannot be routed into a tunnel",
 		       subnet_format(s, shown));

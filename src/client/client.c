@@ -87,7 +87,8 @@ static void on_stop(void *ctx)
 	c->ssh = ssh_stdio_free(c->ssh);
 	if (c->broker)
 		loop_io_del(c->loop, &c->broker_io);
-	if (broker_client_stop(c->broker, &err) < 0)
+	/* A broker that died was the reason, and needs no second line. */
+	if (broker_client_stop(c->broker, &err) < 0 && !c->is_broker_dead)
 		log_warn("%s", err.text);
 	c->broker = NULL;
 	if (was_connected && c->exit_code == CLIENT_EXIT_OK)
@@ -138,6 +139,7 @@ static void on_broker_event(void *ctx, uint32_t events)
 	struct err why;
 
 	(void)events;
+	c->is_broker_dead = true;
 	loop_io_del(c->loop, &c->broker_io);
 	(void)err_set(&why, 0,
 		      "ecssh-broker has ended, and the device and routes with "
@@ -217,10 +219,17 @@ static void on_session_down(void *ctx, const struct err *why)
 	c->state = CLIENT_ENDING;
 	(void)err_set(&c->why, 0, "lost the connection to %s: %s",
 		      c->config->dest.host, why->text);
-	if (session_is_explained(flowplane_session(c->plane)))
+	switch (session_end(flowplane_session(c->plane))) {
+	case SESSION_END_SAID:
 		end_because(c, CLIENT_EXIT_RUNTIME, &c->why);
-	else
+		return;
+	case SESSION_END_SILENCE:
+		end_because(c, CLIENT_EXIT_SSH, &c->why);
+		return;
+	case SESSION_END_CARRIER:
 		timer_arm(c->loop, &c->ending, ENDING_US);
+		return;
+	}
 }
 
 static const struct flowplane_ops plane_ops = {
@@ -342,16 +351,13 @@ static int start_ssh(struct client *c, struct err *err)
 {
 	const struct client_config *config = c->config;
 	char helper_path[PATH_MAX];
-	const char *helper_args[3] = {NULL};
-	int n_args = 0;
+	const char *helper_args[2] = {NULL};
 	int r = find_program("ecssh-helper", helper_path, err);
 
 	if (r < 0)
 		return r;
-	if (config->allow_loopback)
-		helper_args[n_args++] = "--allow-loopback";
 	if (config->allow_link_local)
-		helper_args[n_args++] = "--allow-link-local";
+		helper_args[0] = "--allow-link-local";
 	c->ssh_config = calloc(1, sizeof(*c->ssh_config));
 	if (!c->ssh_config)
 		return err_set(err, -ENOMEM, "out of memory");

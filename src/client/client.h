@@ -39,7 +39,7 @@ struct client_config {
 	size_t n_excludes;
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
-	bool allow_loopback, allow_link_local; /* of the gateway */
+	bool allow_link_local; /* of the gateway */
 	bool is_background;
 	/* Written one byte, the exit code, when background work has begun or
 	 * failed; -1 in the foreground. */

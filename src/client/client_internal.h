@@ -32,6 +32,7 @@ struct client {
 	struct loop *loop; /* owned, as all below */
 	struct broker_client *broker;
 	struct loop_io broker_io;
+	bool is_broker_dead;
 	struct ctl_server *ctl;
 	struct sig sig;
 	struct ssh_config *ssh_config;

@@ -19,7 +19,10 @@
 #include "ssh_peers.h"
 #include "tun.h"
 
-enum { PEERS_MAX = 32 };
+enum {
+	PEERS_MAX = 32,
+	MAIN_TABLE = 254, /* RT_TABLE_MAIN */
+};
 
 static int subtract(struct client *c, const struct subnet *hole,
 		    struct err *err)
@@ -34,6 +37,62 @@ static int subtract(struct client *c, const struct subnet *hole,
 			       CLIENT_ROUTES_MAX);
 	c->n_routes = (size_t)n;
 	return 0;
+}
+
+/* True if a subnet that the user asked for is larger than net, and holds it. */
+static bool is_within_request(const struct client *c, const struct subnet *net)
+{
+	for (size_t i = 0; i < c->config->n_subnets; i++)
+		if (c->config->subnets[i].prefix_len < net->prefix_len &&
+		    subnet_covers(&c->config->subnets[i], net))
+			return true;
+	return false;
+}
+
+/*
+ * What has to stay out for the sake of a peer: its address; or, if this machine
+ * has a route of its own for a network around it that is smaller than what was
+ * asked for, that network.  The pieces that are left of the larger subnet are
+ * smaller than it and would otherwise take it over.
+ */
+static struct subnet hole_around(const struct client *c,
+				 const struct ip_addr *peer,
+				 const struct rtnl_route *routes, size_t n)
+{
+	struct subnet hole = subnet_of_addr(peer);
+	uint8_t longest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct subnet *dst = &routes[i].dst;
+
+		if (routes[i].table != MAIN_TABLE ||
+		    dst->prefix_len <= longest || !subnet_contains(dst, peer) ||
+		    !is_within_request(c, dst))
+			continue;
+		hole = *dst;
+		longest = dst->prefix_len;
+	}
+	return hole;
+}
+
+static int exclude_peers(struct client *c, const struct ip_addr *peers,
+			 size_t n_peers, struct err *err)
+{
+	struct rtnl *rtnl = NULL;
+	struct rtnl_route *routes = NULL;
+	size_t n = 0;
+	int r = rtnl_open(&rtnl, err);
+
+	if (r == 0)
+		r = rtnl_route_dump(rtnl, &routes, &n, err);
+	for (size_t i = 0; i < n_peers && r == 0; i++) {
+		struct subnet hole = hole_around(c, &peers[i], routes, n);
+
+		r = subtract(c, &hole, err);
+	}
+	free(routes);
+	(void)rtnl_close(rtnl);
+	return r;
 }
 
 /* Fill c->routes. */
@@ -51,13 +110,13 @@ static int plan_routes(struct client *c, struct err *err)
 	c->n_routes = config->n_subnets;
 	for (size_t i = 0; i < config->n_excludes && r == 0; i++)
 		r = subtract(c, &config->excludes[i], err);
+	if (r < 0)
+		return r;
 	int n = ssh_peers_find(ssh_stdio_pid(c->ssh), peers, PEERS_MAX);
-	for (int i = 0; i < n && r == 0; i++) {
-		struct subnet peer = subnet_of_addr(&peers[i]);
-
-		r = subtract(c, &peer, err);
-	}
-	return r;
+	if (n <= 0)
+		log_warn("cannot tell which address ssh talks to; if it lies "
+			 "in a subnet of the tunnel, exclude it with -x");
+	return n > 0 ? exclude_peers(c, peers, (size_t)n, err) : 0;
 }
 
 static bool has_version(const struct client *c, enum ip_version version)

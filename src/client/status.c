@@ -216,6 +216,8 @@ static void print_json(const struct client *c, FILE *out)
 	json_drops(out, "near", plane_stats_of(c)->drops);
 	(void)fputs(", ", out);
 	json_drops(out, "frames", session_stats_of(c)->drops);
+	(void)fputs(", ", out);
+	json_drops(out, "far", session_stats_of(c)->far_drops);
 	(void)fputs("}}", out);
 }
 
@@ -233,10 +235,8 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fputc('\n', out);
 		return;
 	}
-	(void)fprintf(
-		out, " as %s, for %llu s\n", c->ssh_config->user,
-		(unsigned long long)((loop_now_us(c->loop) - c->started_us) /
-				     US_PER_SEC));
+	(void)fprintf(out, " as %s, for %llu s\n", c->ssh_config->user,
+		      (unsigned long long)(clock_wall_s() - c->since_s));
 	(void)fprintf(out, "  routes      %s via %s\n",
 		      status_subnets(c, text, sizeof(text)), c->device.name);
 	(void)fprintf(out, "  carried by  helper %s (%s)\n", c->helper_version,
@@ -257,18 +257,20 @@ static void print_drops(const struct client *c, FILE *out)
 {
 	const uint64_t *near = plane_stats_of(c)->drops;
 	const uint64_t *frames = session_stats_of(c)->drops;
+	const uint64_t *far = session_stats_of(c)->far_drops;
 	bool any = false;
 
 	(void)fprintf(out, "%s:\n", c->config->name);
 	for (int i = 0; i < DROP__N; i++) {
 		uint64_t n = near[i] + frames[i];
 
-		if (n == 0)
+		if (n + far[i] == 0)
 			continue;
 		any = true;
-		(void)fprintf(out, "  %-24s %llu\n",
+		(void)fprintf(out, "  %-24s %llu here, %llu on the gateway\n",
 			      drop_reason_name((enum drop_reason)i),
-			      (unsigned long long)n);
+			      (unsigned long long)n,
+			      (unsigned long long)far[i]);
 	}
 	if (!any)
 		(void)fputs("  nothing was dropped\n", out);

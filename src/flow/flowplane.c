@@ -227,7 +227,9 @@ static enum drop_reason reject(struct flowplane *p, const struct pkt *pkt,
 
 static bool is_destination_legal(const struct ip_addr *a)
 {
-	return is_unicast(a) && !addr_is_link_local(a);
+	/* IPv4 link-local is for the far end's policy to decide; IPv6 needs a
+	 * scope, which nothing can carry. */
+	return is_unicast(a) && (a->version == IPV4 || !addr_is_link_local(a));
 }
 
 static bool is_icmp_echo(const struct pkt *pkt)

@@ -209,15 +209,10 @@ static int read_addr(uint32_t version, const uint8_t bytes[16],
 static bool is_special(const struct subnet *net)
 {
 	static const struct subnet nets[] = {
-		{{IPV4, {0}}, 8},
-		{{IPV4, {127}}, 8},
-		{{IPV4, {169, 254}}, 16},
-		{{IPV4, {224}}, 4},
-		{{IPV4, {255, 255, 255, 255}}, 32},
-		{{IPV6, {0}}, 127},
-		{{IPV6, {[10] = 0xff, 0xff}}, 96},
-		{{IPV6, {0xfe, 0x80}}, 10},
-		{{IPV6, {0xff}}, 8},
+		{{IPV4, {0}}, 8},	    {{IPV4, {127}}, 8},
+		{{IPV4, {224}}, 4},	    {{IPV4, {255, 255, 255, 255}}, 32},
+		{{IPV6, {0}}, 127},	    {{IPV6, {[10] = 0xff, 0xff}}, 96},
+		{{IPV6, {0xfe, 0x80}}, 10}, {{IPV6, {0xff}}, 8},
 	};
 
 	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
@@ -233,7 +228,7 @@ static int check_addr(const struct broker *b, const struct ip_addr *addr,
 
 	struct subnet net = subnet_of_addr(addr);
 
-	if (is_special(&net))
+	if (is_special(&net) || addr_is_link_local(addr))
 		return err_set(err, -EPERM,
 			       "%s cannot be the address of a tunnel",
 			       addr_format(addr, text));

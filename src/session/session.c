@@ -61,13 +61,14 @@ void session_fail(struct session *s, enum frame_bye reason, const char *what)
 	if (!carrier_is_full(s->carrier))
 		carrier_send(s->carrier, &iov, 1);
 	(void)err_set(&why, 0, "%s", what);
-	s->is_explained = true;
+	s->end = reason == FRAME_BYE_SILENCE ? SESSION_END_SILENCE
+					     : SESSION_END_SAID;
 	session_go_down(s, &why);
 }
 
-bool session_is_explained(const struct session *s)
+enum session_end session_end(const struct session *s)
 {
-	return s->is_explained;
+	return s->end;
 }
 
 /* ---- streams: birth and death ---- */
@@ -315,6 +316,16 @@ static void on_ping_timer(void *ctx)
 	timer_arm(s->loop, &s->ping_timer, SESSION_PING_US - silent_us);
 }
 
+/* ---- statistics ---- */
+
+static void on_drops_timer(void *ctx)
+{
+	struct session *s = ctx;
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_hint(s, frame, frame_build_drops(frame, s->stats.drops));
+}
+
 /* ---- life of the session ---- */
 
 void session_send_hello(struct session *s)
@@ -354,6 +365,7 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	s->ack_timer =
 		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
 	s->ping_timer = (struct timer){.on_fire = on_ping_timer, .ctx = s};
+	s->drops_timer = (struct timer){.on_fire = on_drops_timer, .ctx = s};
 	s->trim_timer = (struct timer){.on_fire = on_trim_timer, .ctx = s};
 	s->heard_us = loop_now_us(loop);
 	timer_arm(loop, &s->ping_timer, SESSION_PING_US);
@@ -377,6 +389,7 @@ struct session *session_free(struct session *s)
 		return NULL;
 	timer_disarm(s->loop, &s->ack_timer);
 	timer_disarm(s->loop, &s->ping_timer);
+	timer_disarm(s->loop, &s->drops_timer);
 	timer_disarm(s->loop, &s->trim_timer);
 	loop_unpost(&s->pump);
 	loop_unpost(&s->reap);
@@ -414,4 +427,7 @@ const struct session_stats *session_stats(const struct session *s)
 void session_count_drop(struct session *s, enum drop_reason reason)
 {
 	s->stats.drops[reason]++;
+	if (s->role == SESSION_FAR && s->state == SESSION_UP &&
+	    !timer_is_armed(&s->drops_timer))
+		timer_arm(s->loop, &s->drops_timer, SESSION_DROPS_DELAY_US);
 }

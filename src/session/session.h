@@ -37,6 +37,7 @@ enum {
 	SESSION_HINTS_BYTES = 64 << 10,
 	SESSION_CONTROL_MAX_BYTES = 64 << 20,
 	SESSION_ACK_DELAY_US = 25000,
+	SESSION_DROPS_DELAY_US = 1000000,
 	SESSION_FIRST_PING_US = 200000,
 	SESSION_PING_US = 15000000,
 	SESSION_SILENCE_US = 45000000,
@@ -102,8 +103,9 @@ struct session_stats {
 	uint64_t tx_bytes, rx_bytes; /* payload of streams and datagrams */
 	uint64_t tx_frames, rx_frames;
 	uint64_t drops[DROP__N];
-	uint32_t streams;	/* now */
-	uint32_t round_trip_us; /* of the last PING; 0: none yet */
+	uint64_t far_drops[DROP__N]; /* near: as the far end told last */
+	uint32_t streams;	     /* now */
+	uint32_t round_trip_us;	     /* of the last PING; 0: none yet */
 };
 
 struct session;
@@ -128,9 +130,14 @@ void session_bye(struct session *s, enum frame_bye reason, const char *text);
 
 bool session_is_up(const struct session *s);
 
-/* In on_down: its reason is what the peer or the protocol said, not merely that
- * the carrier broke. */
-bool session_is_explained(const struct session *s);
+/* How it ended, for on_down. */
+enum session_end {
+	SESSION_END_CARRIER, /* the carrier broke: who made it may know more */
+	SESSION_END_SILENCE, /* nothing was heard for SESSION_SILENCE_US */
+	SESSION_END_SAID,    /* BYE, or a broken protocol: no more to know */
+};
+
+enum session_end session_end(const struct session *s);
 
 const struct session_stats *session_stats(const struct session *s);
 

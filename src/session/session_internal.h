@@ -32,12 +32,13 @@ struct session {
 	struct loop_task pump; /* posted when there is something to send */
 	struct loop_task reap; /* posted when a stream died */
 	struct timer ack_timer;
-	struct timer ping_timer; /* also: silence */
-	struct timer trim_timer; /* gives idle streams' storage back */
-	mono_us_t heard_us;	 /* last frame */
+	struct timer ping_timer;  /* also: silence */
+	struct timer drops_timer; /* far: tells the near end what was refused */
+	struct timer trim_timer;  /* gives idle streams' storage back */
+	mono_us_t heard_us;	  /* last frame */
 	mono_us_t ping_sent_us;
 	struct err down_why;
-	bool is_explained; /* down_why is more than that the carrier broke */
+	enum session_end end;
 	struct session_stats stats;
 };
 

@@ -256,6 +256,13 @@ static int recv_ping(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
+static int recv_drops(struct session *s, const uint8_t *body, size_t len)
+{
+	if (s->role != SESSION_NEAR)
+		return -EBADMSG;
+	return frame_parse_drops(body, len, s->stats.far_drops);
+}
+
 static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 {
 	uint64_t sent_us, now_us = loop_now_us(s->loop);
@@ -278,7 +285,7 @@ static int recv_bye(struct session *s, const uint8_t *body, size_t len)
 		return -EBADMSG;
 	escape_text(bye.text, strlen(bye.text), text, sizeof(text));
 	(void)err_set(&why, 0, "the other end says: %s", *text ? text : "done");
-	s->is_explained = true;
+	s->end = SESSION_END_SAID;
 	session_go_down(s, &why);
 	return 0;
 }
@@ -341,6 +348,8 @@ static int dispatch(struct session *s, const struct frame_header *h,
 		return recv_assoc_close(s, h->id, body, h->len);
 	case FRAME_RESOLVE:
 		return recv_resolve(s, h->id, body, h->len);
+	case FRAME_DROPS:
+		return recv_drops(s, body, h->len);
 	case FRAME_RESOLVED:
 		return recv_resolved(s, h->id, body, h->len);
 	default:

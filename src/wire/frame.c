@@ -510,3 +510,56 @@ int frame_parse_resolved(const uint8_t *body, size_t len,
 	*ret_len = len - 2;
 	return 0;
 }
+
+/* ---- statistics ---- */
+
+static_assert(DROP__N * (1 + FRAME_DROP_NAME_MAX + 8) + FRAME_HEADER_LEN <=
+		      FRAME_FIXED_MAX,
+	      "all reasons fit");
+
+size_t frame_build_drops(uint8_t *out, const uint64_t counts[DROP__N])
+{
+	size_t at = FRAME_HEADER_LEN;
+
+	for (int i = 0; i < DROP__N; i++) {
+		const char *name = drop_reason_name((enum drop_reason)i);
+		size_t len = strlen(name);
+
+		if (counts[i] == 0)
+			continue;
+		assert_always(len <= FRAME_DROP_NAME_MAX);
+		out[at] = (uint8_t)len;
+		/* NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
+		memcpy(out + at + 1, name, len);
+		bytes_put_u64(out + at + 1 + len, counts[i]);
+		at += 1 + len + 8;
+	}
+	(void)frame_build_header(out, FRAME_DROPS, at - FRAME_HEADER_LEN, 0);
+	return at;
+}
+
+static void set_count(uint64_t counts[DROP__N], const uint8_t *name, size_t len,
+		      uint64_t count)
+{
+	for (int i = 0; i < DROP__N; i++) {
+		const char *known = drop_reason_name((enum drop_reason)i);
+
+		if (strlen(known) == len && memcmp(known, name, len) == 0)
+			counts[i] = count;
+	}
+}
+
+int frame_parse_drops(const uint8_t *body, size_t len, uint64_t counts[DROP__N])
+{
+	for (size_t at = 0; at < len;) {
+		size_t name_len = body[at];
+
+		if (name_len == 0 || name_len > FRAME_DROP_NAME_MAX ||
+		    len - at < 1 + name_len + 8)
+			return -EBADMSG;
+		set_count(counts, body + at + 1, name_len,
+			  bytes_get_u64(body + at + 1 + name_len));
+		at += 1 + name_len + 8;
+	}
+	return 0;
+}

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "drop.h"
 
 enum frame_type {
 	FRAME_HELLO = 0x01,
@@ -33,6 +34,7 @@ enum frame_type {
 	FRAME_ASSOC_CLOSE = 0x22,
 	FRAME_RESOLVE = 0x30,
 	FRAME_RESOLVED = 0x31,
+	FRAME_DROPS = 0x80,
 	FRAME_OPTIONAL = 0x80, /* from here on: ignore what is not known */
 };
 
@@ -49,7 +51,8 @@ enum {
 	FRAME_DGRAM_MAX = 65527,
 	FRAME_TEXT_MAX = 256,
 	FRAME_QUERY_MAX = 4096,
-	FRAME_FIXED_MAX = 1024, /* no frame without payload is longer */
+	FRAME_DROP_NAME_MAX = 64,
+	FRAME_FIXED_MAX = 3072, /* no frame without payload is longer */
 };
 
 enum frame_capability {
@@ -197,6 +200,12 @@ size_t frame_build_icmp_error(uint8_t *out, uint32_t id,
 			      const struct frame_icmp_error *e);
 int frame_parse_icmp_error(const uint8_t *body, size_t len,
 			   struct frame_icmp_error *ret);
+
+/* Those of the counts that are not zero. */
+size_t frame_build_drops(uint8_t *out, const uint64_t counts[DROP__N]);
+/* Sets the counts named, leaves the others alone. */
+int frame_parse_drops(const uint8_t *body, size_t len,
+		      uint64_t counts[DROP__N]);
 
 /* Header and status; the answer of answer_len bytes follows elsewhere. */
 size_t frame_build_resolved(uint8_t *out, uint32_t id, enum frame_reason status,

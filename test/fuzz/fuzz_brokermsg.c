@@ -96,7 +96,9 @@ static int add(struct kernel *k, uint32_t ifindex, bool is_route,
 	assert_always(subnet_contains(net, &net->addr));
 	assert_always(net->prefix_len != addr_len_bits(&net->addr) ||
 		      !addr_is_loopback(&net->addr));
-	assert_always(net->prefix_len < 16 || !addr_is_link_local(&net->addr));
+	/* IPv4 link-local may be routed: the far side's policy decides. */
+	assert_always((is_route && net->addr.version == IPV4) ||
+		      net->prefix_len < 16 || !addr_is_link_local(&net->addr));
 	assert_always(net->prefix_len < 8 || !addr_is_multicast(&net->addr));
 	int r = change(k, err);
 	if (r < 0)
