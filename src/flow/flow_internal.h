@@ -87,10 +87,13 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 		     const struct ip_addr *far, const uint8_t *quoted,
 		     size_t quoted_len);
 
+/* ---- tcp_input.c ---- */
+
+enum drop_reason tcp_input_on_segment(struct flowplane *p,
+				      const struct pkt *pkt);
+
 /* ---- tcp_endpoint.c ---- */
 
-enum drop_reason tcp_endpoint_on_segment(struct flowplane *p,
-					 const struct pkt *pkt);
 void tcp_endpoint_flush(struct flow *f);
 /* Session or plane ends: RST to the application; the flow is killed. */
 void tcp_endpoint_abort(struct flow *f);

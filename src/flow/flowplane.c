@@ -269,7 +269,7 @@ static enum drop_reason flowplane_dispatch(struct flowplane *p,
 	if (lacks_family(p, pkt))
 		return reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0, DROP_POLICY);
 	if (pkt->proto == PKT_PROTO_TCP)
-		return tcp_endpoint_on_segment(p, pkt);
+		return tcp_input_on_segment(p, pkt);
 	if (pkt->proto == PKT_PROTO_UDP || is_icmp)
 		return assoc_on_datagram(p, pkt);
 	return reject(p, pkt, ICMP_MEANS_PROTO_UNREACH,

@@ -27,6 +27,7 @@ enum {
 	SYN_RTO_US = 1000000,
 	SYN_RETRIES_MAX = 6,
 	RETRIES_MAX = 14,
+	BACKOFF_MAX = 10,
 	DELACK_US = 40000,
 	TICK_US = 5000,
 	TIME_WAIT_US = 2000000,
@@ -328,10 +329,12 @@ static void on_rto(void *ctx)
 	}
 	if (!has_unfinished_output(a) && a->state != APP_SYN_SENT)
 		return;
-	if (++a->retries > most) {
+	if (++a->unanswered > most) {
 		end_with(a, APP_TIMED_OUT);
 		return;
 	}
+	if (a->retries < BACKOFF_MAX)
+		a->retries++;
 	if (a->state == APP_SYN_SENT) {
 		send_syn(a);
 		arm(a, &a->rto, (uint64_t)SYN_RTO_US << a->retries);
@@ -537,6 +540,7 @@ static bool on_ack(struct app_tcp *a, const struct seg *s)
 			 s->ack - a->snd_max);
 		return false;
 	}
+	a->unanswered = 0;
 	bool is_dup = s->ack == a->snd_una && seg_len(s) == 0 &&
 		      (uint32_t)s->window << a->snd_scale == a->snd_wnd;
 	update_window(a, s);

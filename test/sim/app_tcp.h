@@ -97,7 +97,9 @@ struct app_tcp {
 	uint8_t snd_scale;
 	uint16_t snd_mss;
 	uint32_t cwnd;
-	unsigned dup_acks, retries;
+	unsigned dup_acks;
+	unsigned retries;    /* doublings of the timeout */
+	unsigned unanswered; /* timeouts since the last ACK */
 	bool is_fin_acked;
 	uint32_t peer_edge; /* right edge of the peer's window, as promised */
 

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * tcp_probe: a look inside a TCP endpoint.
- *
- * The endpoint's struct is private to its file, so this is that file and takes
- * its place in the program.
- */
-#include "tcp_endpoint.c"
-
+/* tcp_probe: a look inside a TCP endpoint. */
 #include "tcp_probe.h"
+
+#include "tcp_internal.h"
 
 static const char *state_name(enum tcp_state state)
 {
