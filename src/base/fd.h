@@ -22,6 +22,10 @@ int fd_set_nonblock(int fd);
  * Returns 0 or -errno. */
 int fd_set_cloexec(int fd, int on);
 
+/* Open /dev/null as 0, 1 and 2 where the parent left us without them, so that
+ * no other descriptor of ours takes their place.  Returns 0 or -errno. */
+int fd_open_stdio(void);
+
 /* Write all len bytes to a blocking descriptor.  Returns 0 or -errno. */
 int fd_write_all(int fd, const void *buf, size_t len);
 

@@ -26,6 +26,7 @@ static const struct {
 	{"exec request failed on channel", SSH_WORDS_NO_EXEC, true},
 	/* MaxSessions 0; but see jump_failed. */
 	{"open failed: connect failed: open failed", SSH_WORDS_NO_EXEC, false},
+	{"Bad configuration option: ", SSH_WORDS_KNOWN, false},
 	{"Host key verification failed", SSH_WORDS_KNOWN, false},
 	{"Permission denied (", SSH_WORDS_KNOWN, false},
 	{"Too many authentication failures", SSH_WORDS_KNOWN, false},

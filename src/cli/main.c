@@ -7,6 +7,7 @@
 #include "client.h"
 #include "cmd.h"
 #include "escape.h"
+#include "fd.h"
 #include "log.h"
 
 static const struct cmd *const cmds[] = {&cmd_up, &cmd_down, &cmd_status, NULL};
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
 {
 	char shown[128];
 
+	if (fd_open_stdio() < 0)
+		return CLIENT_EXIT_RUNTIME;
 	log_init("ecssh", LOG_LEVEL_NOTICE);
 	if (sodium_init() < 0) {
 		log_err("the system gives no random numbers");

@@ -297,6 +297,8 @@ static enum drop_reason on_fragment(struct flowplane *p,
 		return flow_drop(p, reason);
 	if (whole.is_fragment)
 		return flow_drop(p, DROP_FRAGMENT_OVERLAP);
+	/* Its sender had it cut; the far host may do so too. */
+	whole.df = false;
 	return flowplane_dispatch(p, &whole);
 }
 

@@ -30,7 +30,7 @@ from typing import Callable, Iterator
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "lab")]
 
-from lab import BUILD, PROJECT, Lab, wait_for  # noqa: E402
+from lab import BUILD, HELPER, PROJECT, Lab, wait_for  # noqa: E402
 from services import ECHO  # noqa: E402
 
 FAR = "10.77.0.2"
@@ -183,7 +183,7 @@ def medians(samples: dict) -> dict:
 def processes(lab: Lab) -> dict[str, int]:
     """The pids that a tunnel consists of."""
     near = {p.comm: p.pid for p in lab.near.processes("^(ecssh|ecssh-broker|ssh)$")}
-    helper = wait_for(lambda: lab.gw.processes("^ecssh-helper"))[0].pid
+    helper = wait_for(lambda: lab.gw.processes(HELPER))[0].pid
     sshd = next(p.pid for p in lab.gw.processes("^sshd$") if p.user != 0)
     return {**near, "ecssh-helper": helper, "sshd": sshd}
 
@@ -275,9 +275,9 @@ def report(results: dict) -> str:
         parts.append("### Connections one after another\n\n`ssh -L` and sshuttle answer connect(2) before they ask the "
                      "far end.\n")
         columns = ("connect_per_s", "connect_p50_us", "connect_p99_us", "exchange_per_s")
+        rows = {name: [f"{row[column]:.0f}" if column in row else "" for column in columns] for name, row in rows.items()}
         parts.append(table(["", "connect and close /s", "connect p50 µs", "p99 µs", "one byte exchanged /s"],
-                           [[name, *(f"{row[column]:.0f}" if column in row else "" for column in columns)]
-                            for name, row in rows.items()]))
+                           [[name, *cells] for name, cells in rows.items()]))
     if sizes := results.get("memory"):
         names = list(sizes["0"])
         parts.append("### Memory with idle flows, PSS in KiB\n")

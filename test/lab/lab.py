@@ -32,6 +32,7 @@ PYTHON = "/usr/bin/python3"     # the caller's own may live in a home folder tha
 PATH = f"{BUILD}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWORD = "wonderland"         # of alice, where a test allows passwords
 USERS = {"alice": 20001, "bob": 20002}
+HELPER = "^(ecssh-)?helper"     # how the kernel names the helper's process, installed or uploaded
 SUBNETS = ("10.77.0.0/24", "fd77::/64", "10.78.0.0/24", "fd78::/64")
 
 CLONE_NEWNET = 0x40000000
@@ -240,7 +241,7 @@ class Host:
         state["sysctl"] = [line for line in settings.splitlines() if not VOLATILE_SYSCTL.search(line)]
         state["resolv.conf"] = self.path("/etc/resolv.conf").read_text()
         files = self.run(["find", "/run", "/tmp", "/var/tmp", "/home", "/root", "-path", "/run/.lab", "-prune", "-o",
-                          "-printf", "%p %M %u\n"]).stdout
+                          "-not", "-type", "d", "-printf", "%p %M %u\n"]).stdout
         state["files"] = sorted(line for line in files.splitlines() if "/run/sudo" not in line)
         state["processes"] = sorted(f"{p.user} {p.args}" for p in self.processes())
         return state
@@ -404,6 +405,7 @@ Host gw gw6 10.9.0.1
     HostKeyAlias gw
 Host far
     HostName 10.77.0.2
+    HostKeyAlias far
 Host *
     User alice
     IdentityFile ~/.ssh/id_ed25519

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from typing import Optional
 
-from lab import SUBNETS, Host, Lab, diff, wait_for
+from lab import HELPER, SUBNETS, Host, Lab, diff, wait_for
 
 # Exit codes of ecssh
 OK, RUNTIME, USAGE, NOT_RUNNING, PRIVILEGE, GATEWAY, SSH = 0, 1, 2, 3, 4, 5, 255
@@ -111,18 +111,18 @@ class Tunnel(Ecssh):
 
     def helper(self):
         """The helper's process on gw."""
-        return wait_for(lambda: self.lab.gw.processes("^ecssh-helper"), what="helper runs")[0]
+        return wait_for(lambda: self.lab.gw.processes(HELPER), what="helper runs")[0]
 
     def engine(self):
         """The near engine's process: the oldest ecssh of this host."""
         return self.host.processes("^ecssh$")[0]
 
-    def expect_restored(self, seconds: float = 5.0) -> None:
-        """Near is exactly as before; on gw no process is left."""
+    def expect_restored(self, seconds: float = 5.0, except_for: str = "") -> None:
+        """Near is exactly as before (but for lines with this text); on gw no process is left."""
         def changed() -> list[str]:
-            gone = diff(self.before, self.lab.near.snapshot())
+            near = diff(self.before, self.lab.near.snapshot())
             gw = diff({"processes": self.gw_before["processes"]}, {"processes": self.lab.gw.snapshot()["processes"]})
-            return gone + [f"gw: {line}" for line in gw]
+            return [line for line in near if not except_for or except_for not in line] + [f"gw: {line}" for line in gw]
         try:
             wait_for(lambda: not changed(), seconds)
         except TimeoutError:

@@ -264,12 +264,6 @@ def test_filtered_is_silence(lab: Lab, tunnel):
         expect(connect_error(lab.near, address, FILTERED, 3), "timeout", address)
 
 
-def test_abandoned_connect_is_forgotten(lab: Lab, tunnel):
-    """An application that gives up on a silent host leaves no socket on gw."""
-    expect(connect_error(lab.near, FAR, FILTERED, 0.5), "timeout")
-    wait_for(lambda: "SYN-SENT" not in lab.gw.run(["ss", "-tan"]).stdout, 10, "gw stopped trying")
-
-
 @slow
 @timeout(120)
 def test_nmap_sees_what_the_gateway_sees(lab: Lab, tunnel):

@@ -15,11 +15,16 @@ from services import CLOSED, ECHO, FILTERED, PROHIBITED
 
 FAR, FAR6, DEEP, DEEP6 = "10.77.0.2", "fd77::2", "10.78.0.2", "fd78::2"
 # <linux/in.h>, <linux/in6.h>; not in the socket module
-IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU, PMTUDISC_DO = 10, 14, 23, 24, 2
+IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_MTU, PMTUDISC_DO = 10, 11, 12, 14, 2
+IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR = 23, 24, 25
 
 
 def udp(host, address: str, port: int = ECHO) -> socket.socket:
     sock = host.socket(family_of(address), socket.SOCK_DGRAM, timeout=3)
+    if family_of(address) == socket.AF_INET6:       # report every ICMP error, not only those that seem final
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     sock.connect((address, port))
     return sock
 
@@ -147,7 +152,7 @@ def test_tos_and_ttl_are_carried(lab: Lab, tunnel):
     """The gateway counts as one hop, and DSCP arrives."""
     with bound(lab.far, FAR) as peer, lab.near.socket(kind=socket.SOCK_DGRAM) as sock:
         peer.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-        peer.setsockopt(socket.IPPROTO_IP, 12, 1)       # IP_RECVTTL
+        peer.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
         sock.sendto(b"x", peer.getsockname())

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint64_t pattern_word(uint64_t key, uint64_t index)
 {
@@ -29,7 +30,17 @@ static inline uint8_t pattern_byte(uint64_t key, uint64_t offset)
 static inline void pattern_fill(uint64_t key, uint64_t offset, uint8_t *out,
 				size_t len)
 {
-	for (size_t i = 0; i < len; i++)
+	size_t i = 0;
+
+	for (; i < len && (offset + i) % 8; i++)
+		out[i] = pattern_byte(key, offset + i);
+	for (; len - i >= 8; i += 8) {
+		uint64_t word = pattern_word(key, (offset + i) / 8);
+
+		for (unsigned k = 0; k < 8; k++)
+			out[i + k] = (uint8_t)(word >> 8 * k);
+	}
+	for (; i < len; i++)
 		out[i] = pattern_byte(key, offset + i);
 }
 
@@ -37,11 +48,20 @@ static inline void pattern_fill(uint64_t key, uint64_t offset, uint8_t *out,
 static inline size_t pattern_match(uint64_t key, uint64_t offset,
 				   const uint8_t *bytes, size_t len)
 {
-	size_t i = 0;
+	uint8_t right[4096];
+	size_t at = 0;
 
-	while (i < len && bytes[i] == pattern_byte(key, offset + i))
-		i++;
-	return i;
+	while (at < len) {
+		size_t n = len - at < sizeof(right) ? len - at : sizeof(right);
+
+		pattern_fill(key, offset + at, right, n);
+		if (memcmp(right, bytes + at, n) != 0)
+			break;
+		at += n;
+	}
+	while (at < len && bytes[at] == pattern_byte(key, offset + at))
+		at++;
+	return at;
 }
 
 /* Keys of the two directions of the connection between these ports. */

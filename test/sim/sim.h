@@ -9,8 +9,9 @@
  *                                                     | far session
  *                                                  sim_far
  *
- * After every step of the clock the invariants of all flows are checked.  With
- * $ECSSH_SIM_TRACE set every segment is printed.
+ * After every step of the clock the invariants of all flows are checked (less
+ * often if there are many).  With $ECSSH_SIM_TRACE set every segment is
+ * printed.
  */
 #ifndef ECSSH_SIM_H
 #define ECSSH_SIM_H
