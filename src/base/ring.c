@@ -90,10 +90,10 @@ int ring_peek(const struct ring *r, uint64_t from, size_t n,
 	return describe(r, from, n, ret_iov);
 }
 
-void ring_drop(struct ring *r, uint64_t upto)
+void ring_drop(struct ring *r, uint64_t to)
 {
-	assert_always(upto >= r->start && upto <= r->end);
-	r->start = upto;
+	assert_always(to >= r->start && to <= r->end);
+	r->start = to;
 }
 
 size_t ring_trim(struct ring *r)

@@ -46,9 +46,9 @@ int ring_push(struct ring *r, const void *bytes, size_t n);
 int ring_peek(const struct ring *r, uint64_t from, size_t n,
 	      struct iovec ret_iov[2]);
 
-/* Let go of all bytes before offset `upto`, start <= upto <= end.  An emptied
+/* Let go of all bytes before offset `to`, start <= to <= end.  An emptied
  * ring keeps its storage: see ring_trim. */
-void ring_drop(struct ring *r, uint64_t upto);
+void ring_drop(struct ring *r, uint64_t to);
 
 /* Give an empty ring's storage back.  Returns the bytes released. */
 size_t ring_trim(struct ring *r);

@@ -203,10 +203,11 @@ no_table:
  * there is none. */
 static bool evict(struct far_assoc_table *t)
 {
-	if (list_is_empty(&t->by_use))
+	struct list *oldest = list_pop(&t->by_use);
+
+	if (!oldest)
 		return false;
-	struct far_assoc *a =
-		container_of(t->by_use.next, struct far_assoc, link);
+	struct far_assoc *a = container_of(oldest, struct far_assoc, link);
 
 	session_send_assoc_close(t->session, a->id, FRAME_REASON_NONE);
 	free_assoc(a);

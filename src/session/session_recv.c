@@ -127,18 +127,18 @@ static int recv_fin(struct session *s, struct stream *st, const uint8_t *body,
 static int recv_ack(struct session *s, struct stream *st, const uint8_t *body,
 		    size_t len)
 {
-	uint64_t upto, limit;
+	uint64_t acked, limit;
 
-	if (frame_parse_ack(body, len, &upto, &limit) < 0 ||
-	    st->state != STREAM_OPEN || upto < st->tx.start ||
-	    upto > st->tx_sent + (st->tx_fin_sent ? 1 : 0) ||
+	if (frame_parse_ack(body, len, &acked, &limit) < 0 ||
+	    st->state != STREAM_OPEN || acked < st->tx.start ||
+	    acked > st->tx_sent + (st->tx_fin_sent ? 1 : 0) ||
 	    limit < st->tx_limit)
 		return -EBADMSG;
-	if (st->tx_fin_sent && upto == st->tx.end + 1) {
+	if (st->tx_fin_sent && acked == st->tx.end + 1) {
 		st->tx_fin_acked = true;
-		upto = st->tx.end;
+		acked = st->tx.end;
 	}
-	ring_drop(&st->tx, upto);
+	ring_drop(&st->tx, acked);
 	session_note_storage(st);
 	st->tx_limit = limit;
 	session_want_send(st);
@@ -302,7 +302,7 @@ static int recv_hello(struct session *s, const uint8_t *body, size_t len)
 	    peer.version_highest < FRAME_VERSION_LOWEST) {
 		(void)snprintf(what, sizeof(what),
 			       "the %s end speaks session protocol %u to %u, "
-			       "the %s end %u to %u: install the same "
+			       "the %s end %d to %d: install the same "
 			       "version of ecssh at both ends",
 			       s->role == SESSION_NEAR ? "far" : "near",
 			       peer.version_lowest, peer.version_highest,

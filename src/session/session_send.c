@@ -299,8 +299,9 @@ void session_send_resolve(struct session *s, uint32_t id, const uint8_t *query,
 	uint8_t head[FRAME_HEADER_LEN];
 
 	assert_always(len <= FRAME_QUERY_MAX);
-	send_hint_2(s, head, frame_build_header(head, FRAME_RESOLVE, len, id),
-		    query, len);
+	size_t n = frame_build_header(head, FRAME_RESOLVE, len, id);
+
+	send_hint_2(s, head, n, query, len);
 }
 
 void session_send_resolved(struct session *s, uint32_t id,
@@ -309,6 +310,7 @@ void session_send_resolved(struct session *s, uint32_t id,
 {
 	uint8_t head[FRAME_HEADER_LEN + 2];
 
-	send_hint_2(s, head, frame_build_resolved(head, id, status, len),
-		    answer, len);
+	size_t n = frame_build_resolved(head, id, status, len);
+
+	send_hint_2(s, head, n, answer, len);
 }

@@ -58,11 +58,11 @@ int stream_rx_peek(const struct stream *s, uint64_t from, size_t n,
 	return ring_peek(&s->rx, from, n, ret_iov);
 }
 
-void stream_consume(struct stream *s, uint64_t upto)
+void stream_consume(struct stream *s, uint64_t to)
 {
-	if (upto == s->rx.start)
+	if (to == s->rx.start)
 		return;
-	ring_drop(&s->rx, upto);
+	ring_drop(&s->rx, to);
 	session_note_storage(s);
 	session_owe_ack(s);
 }

@@ -74,7 +74,7 @@ int stream_rx_peek(const struct stream *s, uint64_t from, size_t n,
 		   struct iovec ret_iov[2]);
 
 /* The local side has taken all bytes below this offset. */
-void stream_consume(struct stream *s, uint64_t upto);
+void stream_consume(struct stream *s, uint64_t to);
 
 /* The local side knows that nothing follows.  May finish the stream: on_closed
  * comes at the end of the turn. */

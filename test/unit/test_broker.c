@@ -877,7 +877,7 @@ static void need_netns(void)
 /* Say something and expect a good answer; returns the descriptor with it. */
 static int tell(int sock, const void *request, size_t len)
 {
-	struct brokermsg_reply reply;
+	struct brokermsg_reply reply = {0};
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(sizeof(int))];

@@ -112,8 +112,9 @@ static void addr_pick_v4_finds_the_last_free_address(void **state)
 	taken[0] = net("198.18.0.0/15");
 	int n = subnet_subtract(&taken, 1, 64, &hole);
 	assert_true(n > 0);
-	taken = realloc(taken, ((size_t)n + 2) * sizeof(*taken));
-	assert_non_null(taken);
+	struct subnet *more = realloc(taken, ((size_t)n + 2) * sizeof(*taken));
+	assert_non_null(more);
+	taken = more;
 	taken[n] = other;
 	a = pick_v4("ecssh0", taken, (size_t)n + 1);
 	assert_true(addr_equal(&a, &hole.addr));
