@@ -151,16 +151,22 @@ void child_signal(const struct child *c, int sig)
 		(void)kill(c->pid, sig); /* a zombie does not mind */
 }
 
-/* Wait for the end of the process.  Returns true if it has been reaped. */
+/* Wait for the end of the process.  Returns true if it has been reaped.  A
+ * pidfd may tell of the end a moment before waitpid does. */
 static bool reap(struct child *c, uint32_t at_most_ms)
 {
+	mono_us_t end_us = clock_mono_us() + at_most_ms * US_PER_MS;
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 
-	if (pidfd >= 0) {
+	while (waitpid(c->pid, NULL, WNOHANG) == 0) {
 		struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
-		(void)poll(&pfd, 1, (int)at_most_ms);
+		mono_us_t now_us = clock_mono_us();
+
+		if (now_us >= end_us)
+			return false;
+		(void)poll(&pfd, 1, (int)((end_us - now_us) / US_PER_MS) + 1);
 	}
-	return waitpid(c->pid, NULL, WNOHANG) != 0;
+	return true;
 }
 
 void child_end(struct child *c, uint32_t grace_ms)

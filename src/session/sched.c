@@ -18,7 +18,9 @@ void sched_push(struct sched *s, struct sched_flow *f)
 {
 	if (!list_is_empty(&f->link))
 		return;
-	f->deficit_bytes = SCHED_QUANTUM_BYTES;
+	/* A debt stays, or who leaves after each frame would pay none. */
+	f->deficit_bytes = SCHED_QUANTUM_BYTES +
+			   (f->deficit_bytes < 0 ? f->deficit_bytes : 0);
 	list_push(&s->flows, &f->link);
 }
 

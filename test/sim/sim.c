@@ -133,6 +133,10 @@ static void deliver_down(struct sim *s, const uint8_t *bytes, size_t len)
 	int proto = seg_proto(bytes, len);
 	struct seg seg;
 
+	if (s->on_down_packet) {
+		s->on_down_packet(s->down_ctx, bytes, len);
+		return;
+	}
 	if (proto == REF_TCP) {
 		const char *wrong = seg_parse(bytes, len, &seg);
 

@@ -78,6 +78,9 @@ struct sim {
 	uint64_t n_steps;
 	bool is_traced;
 	bool has_raw_tun; /* all packets down are captured, none delivered */
+	/* Instead of that, if set: every packet down. */
+	void (*on_down_packet)(void *ctx, const uint8_t *packet, size_t len);
+	void *down_ctx;
 };
 
 /* Build everything and let the sessions greet each other.  Aborts if memory

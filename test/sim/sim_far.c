@@ -235,7 +235,9 @@ static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
 
 	far->n_dgrams++;
 	far->last_dgram = *d;
-	far->last_dgram.payload = NULL;
+	if (d->payload_len > 0)
+		memcpy(far->last_payload, d->payload, d->payload_len);
+	far->last_dgram.payload = far->last_payload;
 	far->last_dgram_id = id;
 	far->dgrams.id = id;
 	if (far->echo_dgrams)

@@ -66,7 +66,8 @@ struct sim_far {
 	bool echo_dgrams;
 	struct dgram_queue dgrams;
 	unsigned n_dgrams;
-	struct frame_dgram last_dgram; /* without payload */
+	struct frame_dgram last_dgram; /* payload in last_payload */
+	uint8_t last_payload[FRAME_DGRAM_MAX];
 	uint32_t last_dgram_id;
 	unsigned n_assoc_closed;
 };

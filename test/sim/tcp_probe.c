@@ -34,10 +34,12 @@ struct tcp_probe tcp_probe(const struct flow *f)
 	const struct tcp_endpoint *ep = from_flow((struct flow *)(uintptr_t)f);
 	struct tcp_probe p = {
 		.state = state_name(ep->state),
+		.iss = ep->iss,
 		.snd_una = ep->snd_una,
 		.snd_nxt = ep->snd_nxt,
 		.snd_max = ep->snd_max,
 		.snd_wnd = ep->snd_wnd,
+		.irs = ep->irs,
 		.rcv_nxt = ep->rcv_nxt,
 		.rcv_adv = ep->rcv_adv,
 		.retries = ep->retries,

@@ -12,8 +12,8 @@ struct flow;
 
 struct tcp_probe {
 	const char *state; /* as in the RFC, or "OPENING" */
-	uint32_t snd_una, snd_nxt, snd_max, snd_wnd;
-	uint32_t rcv_nxt, rcv_adv;
+	uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd;
+	uint32_t irs, rcv_nxt, rcv_adv;
 	unsigned retries;
 	bool has_stream;
 	uint64_t timer_us; /* from now on; UINT64_MAX: not armed */
