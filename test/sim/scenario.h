@@ -21,12 +21,33 @@ static inline void assert_no_violation(const struct sim *s)
 			 (double)sim_now_us(s) / 1e6);
 }
 
+/* Say who is not over, and where its connection hangs. */
+static inline void print_unfinished(struct sim *s)
+{
+	list_for_each (link, &s->apps) {
+		struct app_tcp *a = container_of(link, struct app_tcp, link);
+		const struct flow *f = sim_flow(s, a);
+
+		if (app_tcp_is_over(a))
+			continue;
+		print_message("# port %u to %u: state %d, sent %llu of %llu, "
+			      "received %llu; endpoint %s\n",
+			      a->config.near.port, a->config.far.port,
+			      (int)a->state, (unsigned long long)a->una_offset,
+			      (unsigned long long)a->config.send_total,
+			      (unsigned long long)a->received,
+			      f ? tcp_probe(f).state : "gone");
+	}
+}
+
 /* Run until every application is over; fail if that takes longer. */
 static inline void run_to_end(struct sim *s, uint64_t most_us)
 {
 	bool is_done = sim_run(s, sim_apps_are_over, most_us);
 
 	assert_no_violation(s);
+	if (!is_done)
+		print_unfinished(s);
 	assert_true(is_done);
 }
 
