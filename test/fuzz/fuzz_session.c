@@ -282,11 +282,11 @@ static void op_ack(struct peer *p, struct reader *r)
 	if (!st)
 		return;
 	uint64_t all = st->tx_sent + (st->tx_fin_sent ? 1 : 0);
-	uint64_t upto = st->tx.start + (how & 1 ? more : 0);
-	if ((how & 2) || (!(how & 4) && upto > all))
-		upto = all;
+	uint64_t up_to = st->tx.start + (how & 1 ? more : 0);
+	if ((how & 2) || (!(how & 4) && up_to > all))
+		up_to = all;
 	uint64_t limit = st->tx_limit + (how & 8 ? more * 16 : 0);
-	bytes_put_u64(body, upto);
+	bytes_put_u64(body, up_to);
 	bytes_put_u64(body + 8, limit);
 	if (id < 2 * IDS && limit > p->said[id / 2].limit)
 		p->said[id / 2].limit = limit;
