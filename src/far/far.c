@@ -95,7 +95,7 @@ static uint32_t capabilities(const struct far *far,
 			     const struct frame_hello *hello)
 {
 	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
-	uint32_t caps = 0;
+	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP;
 
 	if (may_ping(IPV4, PKT_PROTO_ICMP))
 		caps |= FRAME_CAP_ECHO;
@@ -181,14 +181,18 @@ static void on_down(void *ctx, const struct err *why)
 		far->on_down(far->ctx, why);
 }
 
-static const struct session_ops session_ops = {
-	.on_up = on_up,
-	.on_open = on_open,
+static const struct stream_ops stream_ops = {
 	.on_data = tcp_out_on_data,
 	.on_readable = tcp_out_on_readable,
 	.on_writable = tcp_out_on_writable,
 	.on_reset = tcp_out_on_reset,
 	.on_closed = tcp_out_on_closed,
+};
+
+static const struct session_ops session_ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.stream = &stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,

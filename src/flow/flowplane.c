@@ -360,15 +360,19 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 	(void)open;
 }
 
-static const struct session_ops session_ops = {
-	.on_up = on_up,
-	.on_open = on_open,
+static const struct stream_ops stream_ops = {
 	.on_opened = tcp_endpoint_on_opened,
 	.on_refused = tcp_endpoint_on_refused,
 	.on_readable = tcp_endpoint_on_readable,
 	.on_writable = tcp_endpoint_on_writable,
 	.on_reset = tcp_endpoint_on_reset,
 	.on_closed = tcp_endpoint_on_closed,
+};
+
+static const struct session_ops session_ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.stream = &stream_ops,
 	.on_dgram = assoc_on_dgram,
 	.on_icmp_error = assoc_on_icmp_error,
 	.on_assoc_close = assoc_on_close,

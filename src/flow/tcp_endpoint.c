@@ -266,6 +266,7 @@ static enum icmp_meaning meaning_of(enum frame_reason reason)
 	case FRAME_REASON_NO_RESOURCES:
 	case FRAME_REASON_RESET:
 	case FRAME_REASON_OTHER:
+	case FRAME_REASON_NO_NAME:
 	case FRAME_REASON__N:
 		return ICMP_MEANS_HOST_UNREACH;
 	}

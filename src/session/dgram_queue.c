@@ -62,30 +62,67 @@ static bool has_room(const struct session *s, const struct dgram_queue *q,
 			     q->bytes + n <= SESSION_DGRAM_QUEUE_BYTES);
 }
 
+/* Room for a frame of len bytes in the queue.  Returns NULL with *ret_reason
+ * set if there is none. */
+static struct dgram *dgram_new(const struct session *s,
+			       const struct dgram_queue *q, size_t len,
+			       enum drop_reason *ret_reason)
+{
+	struct dgram *d = NULL;
+
+	if (s->state != SESSION_UP)
+		*ret_reason = DROP_NO_SESSION;
+	else if (!has_room(s, q, len))
+		*ret_reason = DROP_QUEUE_FULL;
+	else if (!(d = malloc(sizeof(*d) + len)))
+		*ret_reason = DROP_NO_MEMORY;
+	else
+		d->len = len;
+	return d;
+}
+
+static void enqueue(struct session *s, struct dgram_queue *q, struct dgram *d)
+{
+	d->queued_us = loop_now_us(s->loop);
+	q->session = s;
+	list_push(&q->dgrams, &d->link);
+	q->bytes += d->len;
+	q->n++;
+	s->dgram_bytes += d->len;
+	sched_push(&s->sched, &q->flow);
+	session_want_pump(s);
+}
+
 /* hop up 6/11 (datagrams): a copy waits for the carrier */
 enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
 				    const struct frame_dgram *d)
 {
-	size_t len = FRAME_DGRAM_OVERHEAD + d->payload_len;
+	enum drop_reason reason = DROP_NONE;
+	struct dgram *copy =
+		dgram_new(s, q, FRAME_DGRAM_OVERHEAD + d->payload_len, &reason);
 
-	if (s->state != SESSION_UP)
-		return DROP_NO_SESSION;
-	if (!has_room(s, q, len))
-		return DROP_QUEUE_FULL;
-	struct dgram *copy = malloc(sizeof(*copy) + len);
 	if (!copy)
-		return DROP_NO_MEMORY;
-	copy->len = len;
-	copy->queued_us = loop_now_us(s->loop);
+		return reason;
 	size_t at = frame_build_dgram(copy->frame, q->id, d);
+	copy->overhead = at;
 	if (d->payload_len > 0)
 		memcpy(copy->frame + at, d->payload, d->payload_len);
-	q->session = s;
-	list_push(&q->dgrams, &copy->link);
-	q->bytes += len;
-	q->n++;
-	s->dgram_bytes += len;
-	sched_push(&s->sched, &q->flow);
-	session_want_pump(s);
+	enqueue(s, q, copy);
+	return DROP_NONE;
+}
+
+enum drop_reason session_send_packet(struct session *s, struct dgram_queue *q,
+				     const struct frame_packet *p)
+{
+	enum drop_reason reason = DROP_NONE;
+	struct dgram *copy =
+		dgram_new(s, q, FRAME_PACKET_OVERHEAD + p->ip_len, &reason);
+
+	if (!copy)
+		return reason;
+	size_t at = frame_build_packet(copy->frame, p);
+	copy->overhead = at;
+	memcpy(copy->frame + at, p->ip, p->ip_len);
+	enqueue(s, q, copy);
 	return DROP_NONE;
 }

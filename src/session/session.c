@@ -127,6 +127,7 @@ struct stream *session_stream_new(struct session *s, uint32_t id)
 	if (!st)
 		return NULL;
 	st->session = s;
+	st->ops = s->ops->stream;
 	st->id = id;
 	st->node.hash = htab_hash_u32(id);
 	sched_flow_init(&st->flow, SCHED_STREAM);
@@ -184,7 +185,7 @@ void session_maybe_close(struct stream *st)
 		session_send_ack(st);
 	session_stream_kill(st);
 	if (st->owner)
-		st->session->ops->on_closed(st);
+		st->ops->on_closed(st);
 }
 
 struct stream *session_open(struct session *s, void *owner,
@@ -314,6 +315,23 @@ static void on_ping_timer(void *ctx)
 		return;
 	}
 	timer_arm(s->loop, &s->ping_timer, SESSION_PING_US - silent_us);
+}
+
+/* ---- the packet plane's set-up ---- */
+
+void session_send_network(struct session *s, const struct frame_network *n)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_vital(s, frame, frame_build_network(frame, n));
+}
+
+void session_send_network_state(struct session *s,
+				const struct frame_network_state *state)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_vital(s, frame, frame_build_network_state(frame, state));
 }
 
 /* ---- statistics ---- */

@@ -49,15 +49,10 @@ enum session_role {
 };
 
 /*
- * What a session tells its engine.  A stream's owner may be changed by any of
- * them; frames for a stream whose owner is NULL are still handled.
+ * What a stream tells its owner, who may be changed by any of them; frames for
+ * a stream whose owner is NULL are still handled.
  */
-struct session_ops {
-	/* The peer's greeting is accepted: the session can be used. */
-	void (*on_up)(void *ctx, const struct frame_hello *peer);
-	/* far: answer with session_accept or session_refuse, now or later. */
-	void (*on_open)(void *ctx, struct stream *s,
-			const struct frame_open *open);
+struct stream_ops {
 	/* near: the far connection is established. */
 	void (*on_opened)(struct stream *s);
 	/* near: it is not; the stream is dead. */
@@ -76,6 +71,18 @@ struct session_ops {
 	void (*on_reset)(struct stream *s, enum frame_reason reason);
 	/* Both directions are finished and acknowledged; the stream is dead. */
 	void (*on_closed)(struct stream *s);
+};
+
+/* What a session tells its engine.  Those that only one of the two ends is
+ * told may be NULL at the other. */
+struct session_ops {
+	/* The peer's greeting is accepted: the session can be used. */
+	void (*on_up)(void *ctx, const struct frame_hello *peer);
+	/* far: answer with session_accept or session_refuse, now or later. */
+	void (*on_open)(void *ctx, struct stream *s,
+			const struct frame_open *open);
+	/* Streams begin with these; who owns one may set its own. */
+	const struct stream_ops *stream;
 	void (*on_dgram)(void *ctx, uint32_t id, const struct frame_dgram *d);
 	void (*on_icmp_error)(void *ctx, uint32_t id,
 			      const struct frame_icmp_error *e);
@@ -85,6 +92,14 @@ struct session_ops {
 			   size_t len);
 	void (*on_resolved)(void *ctx, uint32_t id, enum frame_reason status,
 			    const uint8_t *answer, size_t len);
+	/* A whole IP packet; NULL: packets are not for this end. */
+	void (*on_packet)(void *ctx, const struct frame_packet *p);
+	/* far: set up the packet plane; answer with
+	 * session_send_network_state, now or later, as often as it changes. */
+	void (*on_network)(void *ctx, const struct frame_network *n);
+	/* near: how it is now. */
+	void (*on_network_state)(void *ctx,
+				 const struct frame_network_state *state);
 	/* The session is over, once; everything in it is to be let go. */
 	void (*on_down)(void *ctx, const struct err *why);
 };
@@ -174,6 +189,17 @@ void dgram_queue_fini(struct dgram_queue *q);
  * DROP_NO_MEMORY or DROP_NO_SESSION. */
 enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
 				    const struct frame_dgram *d);
+
+/* The same for a packet of the packet plane; q's id goes unused. */
+enum drop_reason session_send_packet(struct session *s, struct dgram_queue *q,
+				     const struct frame_packet *p);
+
+/* near: ask the far end to set up its packet plane. */
+void session_send_network(struct session *s, const struct frame_network *n);
+
+/* far: tell how that went, or that it has changed. */
+void session_send_network_state(struct session *s,
+				const struct frame_network_state *state);
 
 /* Send one of the small frames.  ICMP errors and resolver messages are dropped
  * and counted while SESSION_HINTS_BYTES wait. */

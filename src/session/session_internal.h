@@ -113,6 +113,7 @@ struct dgram {
 	struct list link;
 	mono_us_t queued_us;
 	size_t len;
+	size_t overhead; /* of len: what is not payload */
 	uint8_t frame[];
 };
 

@@ -42,7 +42,7 @@ static int recv_open(struct session *s, uint32_t id, const uint8_t *body,
 	return 0;
 }
 
-static int recv_opened(struct session *s, struct stream *st,
+static int recv_opened(const struct session *s, struct stream *st,
 		       const uint8_t *body, size_t len)
 {
 	uint32_t window_bytes;
@@ -53,11 +53,11 @@ static int recv_opened(struct session *s, struct stream *st,
 	st->tx_limit = window_bytes;
 	st->state = STREAM_OPEN;
 	if (st->owner)
-		s->ops->on_opened(st);
+		st->ops->on_opened(st);
 	return 0;
 }
 
-static int recv_refused(struct session *s, struct stream *st,
+static int recv_refused(const struct session *s, struct stream *st,
 			const uint8_t *body, size_t len)
 {
 	struct frame_refused r;
@@ -67,7 +67,7 @@ static int recv_refused(struct session *s, struct stream *st,
 		return -EBADMSG;
 	session_stream_kill(st);
 	if (st->owner)
-		s->ops->on_refused(st, &r);
+		st->ops->on_refused(st, &r);
 	return 0;
 }
 
@@ -86,8 +86,8 @@ static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
 	s->stats.rx_bytes += n;
 	if (!st->owner)
 		taken = n; /* nobody is there to read it */
-	else if (ring_len(&st->rx) == 0 && s->ops->on_data)
-		taken = s->ops->on_data(st, bytes, n);
+	else if (ring_len(&st->rx) == 0 && st->ops->on_data)
+		taken = st->ops->on_data(st, bytes, n);
 	if (st->state == STREAM_DEAD)
 		return 0;
 	if (taken > 0) {
@@ -100,16 +100,15 @@ static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
 	    ring_push(&st->rx, bytes + taken, n - taken) < 0) {
 		stream_reset(st, FRAME_REASON_NO_RESOURCES);
 		if (st->owner)
-			s->ops->on_reset(st, FRAME_REASON_NO_RESOURCES);
+			st->ops->on_reset(st, FRAME_REASON_NO_RESOURCES);
 		return 0;
 	}
 	session_note_storage(st);
-	s->ops->on_readable(st);
+	st->ops->on_readable(st);
 	return 0;
 }
 
-static int recv_fin(struct session *s, struct stream *st, const uint8_t *body,
-		    size_t len)
+static int recv_fin(struct stream *st, const uint8_t *body, size_t len)
 {
 	uint64_t offset;
 
@@ -118,14 +117,13 @@ static int recv_fin(struct session *s, struct stream *st, const uint8_t *body,
 		return -EBADMSG;
 	st->rx_fin = true;
 	if (st->owner)
-		s->ops->on_readable(st);
+		st->ops->on_readable(st);
 	else
 		stream_consume_fin(st);
 	return 0;
 }
 
-static int recv_ack(struct session *s, struct stream *st, const uint8_t *body,
-		    size_t len)
+static int recv_ack(struct stream *st, const uint8_t *body, size_t len)
 {
 	uint64_t acked, limit;
 
@@ -143,13 +141,12 @@ static int recv_ack(struct session *s, struct stream *st, const uint8_t *body,
 	st->tx_limit = limit;
 	session_want_send(st);
 	if (st->owner)
-		s->ops->on_writable(st);
+		st->ops->on_writable(st);
 	session_maybe_close(st);
 	return 0;
 }
 
-static int recv_reset(struct session *s, struct stream *st, const uint8_t *body,
-		      size_t len)
+static int recv_reset(struct stream *st, const uint8_t *body, size_t len)
 {
 	enum frame_reason reason;
 
@@ -157,7 +154,7 @@ static int recv_reset(struct session *s, struct stream *st, const uint8_t *body,
 		return -EBADMSG;
 	session_stream_kill(st);
 	if (st->owner)
-		s->ops->on_reset(st, reason);
+		st->ops->on_reset(st, reason);
 	return 0;
 }
 
@@ -178,11 +175,11 @@ static int recv_stream_frame(struct session *s, const struct frame_header *h,
 	case FRAME_DATA:
 		return recv_data(s, st, body, h->len);
 	case FRAME_FIN:
-		return recv_fin(s, st, body, h->len);
+		return recv_fin(st, body, h->len);
 	case FRAME_ACK:
-		return recv_ack(s, st, body, h->len);
+		return recv_ack(st, body, h->len);
 	default:
-		return recv_reset(s, st, body, h->len);
+		return recv_reset(st, body, h->len);
 	}
 }
 
@@ -196,6 +193,39 @@ static int recv_dgram(struct session *s, uint32_t id, const uint8_t *body,
 		return -EBADMSG;
 	s->stats.rx_bytes += d.payload_len;
 	s->ops->on_dgram(s->ctx, id, &d);
+	return 0;
+}
+
+static int recv_packet(struct session *s, const uint8_t *body, size_t len)
+{
+	struct frame_packet p;
+
+	if (!s->ops->on_packet || frame_parse_packet(body, len, &p) < 0)
+		return -EBADMSG;
+	s->stats.rx_bytes += p.ip_len;
+	s->ops->on_packet(s->ctx, &p);
+	return 0;
+}
+
+static int recv_network(struct session *s, const uint8_t *body, size_t len)
+{
+	struct frame_network n;
+
+	if (!s->ops->on_network || frame_parse_network(body, len, &n) < 0)
+		return -EBADMSG;
+	s->ops->on_network(s->ctx, &n);
+	return 0;
+}
+
+static int recv_network_state(struct session *s, const uint8_t *body,
+			      size_t len)
+{
+	struct frame_network_state state;
+
+	if (!s->ops->on_network_state ||
+	    frame_parse_network_state(body, len, &state) < 0)
+		return -EBADMSG;
+	s->ops->on_network_state(s->ctx, &state);
 	return 0;
 }
 
@@ -239,7 +269,8 @@ static int recv_resolved(struct session *s, uint32_t id, const uint8_t *body,
 static int recv_resolve(struct session *s, uint32_t id, const uint8_t *body,
 			size_t len)
 {
-	if (s->role != SESSION_FAR || len > FRAME_QUERY_MAX)
+	if (s->role != SESSION_FAR || !s->ops->on_resolve ||
+	    len > FRAME_QUERY_MAX)
 		return -EBADMSG;
 	s->ops->on_resolve(s->ctx, id, body, len);
 	return 0;
@@ -346,6 +377,12 @@ static int dispatch(struct session *s, const struct frame_header *h,
 		return recv_icmp_error(s, h->id, body, h->len);
 	case FRAME_ASSOC_CLOSE:
 		return recv_assoc_close(s, h->id, body, h->len);
+	case FRAME_PACKET:
+		return recv_packet(s, body, h->len);
+	case FRAME_NETWORK:
+		return recv_network(s, body, h->len);
+	case FRAME_NETWORK_STATE:
+		return recv_network_state(s, body, h->len);
 	case FRAME_RESOLVE:
 		return recv_resolve(s, h->id, body, h->len);
 	case FRAME_DROPS:

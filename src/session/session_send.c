@@ -135,7 +135,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	batch_add(b, d->frame, d->len);
 	list_push(&b->sent, &d->link);
 	b->n_frames++;
-	s->stats.tx_bytes += d->len - FRAME_DGRAM_OVERHEAD;
+	s->stats.tx_bytes += d->len - d->overhead;
 	s->stats.tx_frames++;
 	return d->len;
 }

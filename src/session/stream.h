@@ -21,6 +21,7 @@
 #include "sched.h"
 
 struct session;
+struct stream_ops;
 
 enum stream_state {
 	STREAM_OPENING, /* OPEN sent or received, not answered yet; no bytes
@@ -31,8 +32,9 @@ enum stream_state {
 };
 
 struct stream {
-	struct session *session; /* borrowed */
-	void *owner;		 /* borrowed; whoever handles the local side */
+	struct session *session;      /* borrowed */
+	const struct stream_ops *ops; /* borrowed; the owner's */
+	void *owner; /* borrowed; whoever handles the local side */
 	uint32_t id;
 	enum stream_state state;
 	struct htab_node node;	/* by id */

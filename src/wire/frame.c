@@ -26,6 +26,9 @@ enum {
 	REFUSED_LEN = 28,
 	DGRAM_FIXED_LEN = 24,
 	ICMP_ERROR_LEN = 44,
+	PACKET_FIXED_LEN = 10,
+	NETWORK_FIXED_LEN = 24,
+	SUBNET_LEN = 18,
 	DGRAM_FLAG_DF = 1,
 };
 
@@ -77,6 +80,7 @@ const char *frame_reason_text(enum frame_reason reason)
 		"out of resources",
 		"reset",
 		"failed",
+		[FRAME_REASON_NO_NAME] = "no such name",
 	};
 
 	static_assert(sizeof(texts) / sizeof(*texts) == FRAME_REASON__N,
@@ -279,14 +283,44 @@ size_t frame_build_open(uint8_t *out, uint32_t id, const struct frame_open *o)
 	bytes_put_u16(body + 10, o->src.port);
 	memcpy(body + 12, o->dst.addr.bytes, 16);
 	memcpy(body + 28, o->src.addr.bytes, 16);
-	return frame_build_header(out, FRAME_OPEN, OPEN_LEN, id) + OPEN_LEN;
+	size_t len = OPEN_LEN + strlen(o->name);
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): has a length */
+	memcpy(body + OPEN_LEN, o->name, len - OPEN_LEN);
+	return frame_build_header(out, FRAME_OPEN, len, id) + len;
+}
+
+bool frame_name_is_valid(const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		char c = name[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.')
+			return false;
+	}
+	return len > 0 && len <= FRAME_NAME_MAX && name[0] != '-';
+}
+
+/* A destination by name: no addresses, and the name at the end. */
+static int parse_open_name(const uint8_t *body, size_t len,
+			   struct frame_open *o)
+{
+	static const uint8_t zero[32];
+	const char *name = (const char *)body + OPEN_LEN;
+
+	if (memcmp(body + 12, zero, sizeof(zero)) != 0 ||
+	    !frame_name_is_valid(name, len - OPEN_LEN))
+		return -EBADMSG;
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): zeroed */
+	memcpy(o->name, name, len - OPEN_LEN);
+	return 0;
 }
 
 int frame_parse_open(const uint8_t *body, size_t len, struct frame_open *ret)
 {
 	struct frame_open o = {0};
 
-	if (len != OPEN_LEN)
+	if (len < OPEN_LEN)
 		return -EBADMSG;
 	o.window_bytes = bytes_get_u32(body);
 	o.proto = body[5];
@@ -294,9 +328,14 @@ int frame_parse_open(const uint8_t *body, size_t len, struct frame_open *ret)
 	o.tos = body[7];
 	o.dst.port = bytes_get_u16(body + 8);
 	o.src.port = bytes_get_u16(body + 10);
-	if (get_addr(body[4], body + 12, &o.dst.addr) < 0 ||
-	    get_addr(body[4], body + 28, &o.src.addr) < 0)
+	if (body[4] == 0) {
+		if (parse_open_name(body, len, &o) < 0)
+			return -EBADMSG;
+	} else if (len != OPEN_LEN ||
+		   get_addr(body[4], body + 12, &o.dst.addr) < 0 ||
+		   get_addr(body[4], body + 28, &o.src.addr) < 0) {
 		return -EBADMSG;
+	}
 	*ret = o;
 	return 0;
 }
@@ -487,6 +526,124 @@ int frame_parse_icmp_error(const uint8_t *body, size_t len,
 	    get_addr(body[0], body + 28, &e.offender) < 0)
 		return -EBADMSG;
 	*ret = e;
+	return 0;
+}
+
+/* ---- packets ---- */
+
+size_t frame_build_packet(uint8_t *out, const struct frame_packet *p)
+{
+	uint8_t *body = out + FRAME_HEADER_LEN;
+
+	body[0] = p->flags;
+	body[1] = p->gso_type;
+	bytes_put_u16(body + 2, p->hdr_len);
+	bytes_put_u16(body + 4, p->gso_size);
+	bytes_put_u16(body + 6, p->csum_start);
+	bytes_put_u16(body + 8, p->csum_offset);
+	(void)frame_build_header(out, FRAME_PACKET,
+				 PACKET_FIXED_LEN + p->ip_len, 0);
+	return FRAME_PACKET_OVERHEAD;
+}
+
+int frame_parse_packet(const uint8_t *body, size_t len,
+		       struct frame_packet *ret)
+{
+	if (len <= PACKET_FIXED_LEN)
+		return -EBADMSG;
+	*ret = (struct frame_packet){
+		.flags = body[0],
+		.gso_type = body[1],
+		.hdr_len = bytes_get_u16(body + 2),
+		.gso_size = bytes_get_u16(body + 4),
+		.csum_start = bytes_get_u16(body + 6),
+		.csum_offset = bytes_get_u16(body + 8),
+		.ip = body + PACKET_FIXED_LEN,
+		.ip_len = len - PACKET_FIXED_LEN,
+	};
+	return 0;
+}
+
+static_assert(NETWORK_FIXED_LEN + FRAME_SUBNETS_MAX * SUBNET_LEN +
+			      FRAME_HEADER_LEN <=
+		      FRAME_FIXED_MAX,
+	      "all subnets fit");
+
+size_t frame_build_network(uint8_t *out, const struct frame_network *n)
+{
+	uint8_t *body = out + FRAME_HEADER_LEN;
+	size_t at = NETWORK_FIXED_LEN;
+
+	body[0] = n->flags;
+	body[1] = (uint8_t)((n->near4.version ? 1 : 0) |
+			    (n->near6.version ? 2 : 0));
+	bytes_put_u16(body + 2, n->mtu_bytes);
+	memcpy(body + 4, n->near4.bytes, 4);
+	memcpy(body + 8, n->near6.bytes, 16);
+	for (size_t i = 0; i < n->n_announced; i++, at += SUBNET_LEN) {
+		body[at] = n->announced[i].addr.version;
+		body[at + 1] = n->announced[i].prefix_len;
+		memcpy(body + at + 2, n->announced[i].addr.bytes, 16);
+	}
+	return frame_build_header(out, FRAME_NETWORK, at, 0) + at;
+}
+
+static int get_subnet(const uint8_t *p, struct subnet *ret)
+{
+	struct subnet s = {.prefix_len = p[1]};
+
+	if (get_addr(p[0], p + 2, &s.addr) < 0 ||
+	    s.prefix_len > (s.addr.version == IPV4 ? 32 : 128))
+		return -EBADMSG;
+	*ret = s;
+	return 0;
+}
+
+int frame_parse_network(const uint8_t *body, size_t len,
+			struct frame_network *ret)
+{
+	struct frame_network n = {0};
+
+	if (len < NETWORK_FIXED_LEN ||
+	    (len - NETWORK_FIXED_LEN) % SUBNET_LEN != 0 ||
+	    (len - NETWORK_FIXED_LEN) / SUBNET_LEN > FRAME_SUBNETS_MAX)
+		return -EBADMSG;
+	n.flags = body[0];
+	n.mtu_bytes = bytes_get_u16(body + 2);
+	if (body[1] & 1)
+		n.near4 = addr_make(IPV4, body + 4);
+	if (body[1] & 2)
+		n.near6 = addr_make(IPV6, body + 8);
+	for (size_t at = NETWORK_FIXED_LEN; at < len; at += SUBNET_LEN)
+		if (get_subnet(body + at, &n.announced[n.n_announced++]) < 0)
+			return -EBADMSG;
+	*ret = n;
+	return 0;
+}
+
+size_t frame_build_network_state(uint8_t *out,
+				 const struct frame_network_state *state)
+{
+	uint8_t *body = out + FRAME_HEADER_LEN;
+	size_t n = strlen(state->text);
+
+	body[0] = (uint8_t)state->status;
+	body[1] = 0;
+	bytes_put_u16(body + 2, state->mtu_bytes);
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): has a length */
+	memcpy(body + 4, state->text, n);
+	return frame_build_header(out, FRAME_NETWORK_STATE, 4 + n, 0) + 4 + n;
+}
+
+int frame_parse_network_state(const uint8_t *body, size_t len,
+			      struct frame_network_state *ret)
+{
+	if (len < 4 || len > 4 + FRAME_TEXT_MAX || body[0] < FRAME_NETWORK_UP ||
+	    body[0] > FRAME_NETWORK_LOST)
+		return -EBADMSG;
+	ret->status = (enum frame_network_status)body[0];
+	ret->mtu_bytes = bytes_get_u16(body + 2);
+	copy_text(ret->text, sizeof(ret->text), body + 4, len - 4);
 	return 0;
 }
 

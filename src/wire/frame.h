@@ -34,6 +34,9 @@ enum frame_type {
 	FRAME_ASSOC_CLOSE = 0x22,
 	FRAME_RESOLVE = 0x30,
 	FRAME_RESOLVED = 0x31,
+	FRAME_PACKET = 0x40,
+	FRAME_NETWORK = 0x41,
+	FRAME_NETWORK_STATE = 0x42,
 	FRAME_DROPS = 0x80,
 	FRAME_OPTIONAL = 0x80, /* from here on: ignore what is not known */
 };
@@ -49,6 +52,9 @@ enum {
 	FRAME_DATA_MAX = 16374 - FRAME_DATA_OVERHEAD,
 	FRAME_DGRAM_OVERHEAD = FRAME_HEADER_LEN + 24,
 	FRAME_DGRAM_MAX = 65527,
+	FRAME_PACKET_OVERHEAD = FRAME_HEADER_LEN + 10,
+	FRAME_NAME_MAX = 253,	/* RFC 1035: a host's name as text */
+	FRAME_SUBNETS_MAX = 64, /* announced by NETWORK */
 	FRAME_TEXT_MAX = 256,
 	FRAME_QUERY_MAX = 4096,
 	FRAME_DROP_NAME_MAX = 64,
@@ -62,6 +68,10 @@ enum frame_capability {
 	FRAME_CAP_IPV6 = 8,
 	FRAME_CAP_RESOLVE = 16,
 	FRAME_CAP_RESUME = 32,
+	FRAME_CAP_TCP = 64,
+	FRAME_CAP_UDP = 128,
+	FRAME_CAP_NAMES = 256,
+	FRAME_CAP_NETWORK = 512,
 };
 
 /* Why a stream or association failed; PROTOCOL.session section 3. */
@@ -76,6 +86,7 @@ enum frame_reason {
 	FRAME_REASON_NO_RESOURCES,
 	FRAME_REASON_RESET,
 	FRAME_REASON_OTHER,
+	FRAME_REASON_NO_NAME,
 	FRAME_REASON__N,
 };
 
@@ -112,7 +123,9 @@ struct frame_hello {
 struct frame_open {
 	uint32_t window_bytes;
 	uint8_t proto, ttl, tos;
-	struct endpoint dst, src; /* same version */
+	/* Same version; or by name: that of both addresses is 0. */
+	struct endpoint dst, src;
+	char name[FRAME_NAME_MAX + 1]; /* "": by address */
 };
 
 struct frame_refused {
@@ -139,6 +152,44 @@ struct frame_icmp_error {
 	struct ip_addr offender; /* version 0: the gateway itself */
 };
 
+/* A packet of the packet plane.  The first fields are those of a
+ * virtio_net_hdr, in host order; not checked against the packet yet. */
+struct frame_packet {
+	uint8_t flags, gso_type;
+	uint16_t hdr_len, gso_size, csum_start, csum_offset;
+	const uint8_t *ip; /* borrowed; not parsed yet */
+	size_t ip_len;	   /* 1 to PKT_IP6_MAX */
+};
+
+enum frame_network_flag {
+	FRAME_NETWORK_NO_NAT = 1,
+	FRAME_NETWORK_ALLOW_INBOUND = 2,
+	FRAME_NETWORK_SUDO = 4, /* sudo may be tried whoever the account is */
+};
+
+/* What the near end wants of the far end's packet plane. */
+struct frame_network {
+	uint8_t flags; /* enum frame_network_flag */
+	uint16_t mtu_bytes;
+	struct ip_addr near4, near6; /* of the near end; version 0: none */
+	struct subnet announced[FRAME_SUBNETS_MAX]; /* behind the near end */
+	size_t n_announced;
+};
+
+enum frame_network_status {
+	FRAME_NETWORK_UP = 1,
+	FRAME_NETWORK_LACKING = 2, /* it never came up; text says why */
+	FRAME_NETWORK_LOST = 3,	   /* it was up; text says what happened */
+};
+
+struct frame_network_state {
+	enum frame_network_status status;
+	uint16_t mtu_bytes; /* of the far device; 0 unless up */
+	/* For a person, not escaped: up: how ("as root", "sudo"); else why
+	 * not. */
+	char text[FRAME_TEXT_MAX + 1];
+};
+
 struct frame_bye_body {
 	uint16_t reason; /* enum frame_bye, or one not known here */
 	char text[FRAME_TEXT_MAX + 1]; /* not escaped */
@@ -161,6 +212,10 @@ int frame_parse_bye(const uint8_t *body, size_t len,
 
 /* type: FRAME_PING or FRAME_PONG. */
 size_t frame_build_ping(uint8_t *out, enum frame_type type, uint64_t value);
+
+/* Letters, digits, - _ and dots; no more than FRAME_NAME_MAX, and no - first.
+ */
+bool frame_name_is_valid(const char *name, size_t len);
 
 size_t frame_build_open(uint8_t *out, uint32_t id, const struct frame_open *o);
 int frame_parse_open(const uint8_t *body, size_t len, struct frame_open *ret);
@@ -195,6 +250,20 @@ int frame_parse_reason(const uint8_t *body, size_t len, enum frame_reason *ret);
 size_t frame_build_dgram(uint8_t *out, uint32_t id,
 			 const struct frame_dgram *d);
 int frame_parse_dgram(const uint8_t *body, size_t len, struct frame_dgram *ret);
+
+/* Header and fixed part; the IP packet follows elsewhere. */
+size_t frame_build_packet(uint8_t *out, const struct frame_packet *p);
+int frame_parse_packet(const uint8_t *body, size_t len,
+		       struct frame_packet *ret);
+
+size_t frame_build_network(uint8_t *out, const struct frame_network *n);
+int frame_parse_network(const uint8_t *body, size_t len,
+			struct frame_network *ret);
+
+size_t frame_build_network_state(uint8_t *out,
+				 const struct frame_network_state *state);
+int frame_parse_network_state(const uint8_t *body, size_t len,
+			      struct frame_network_state *ret);
 
 size_t frame_build_icmp_error(uint8_t *out, uint32_t id,
 			      const struct frame_icmp_error *e);

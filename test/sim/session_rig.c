@@ -244,9 +244,7 @@ static void on_down(void *ctx, const struct err *why)
 	rig->stream = NULL;
 }
 
-static const struct session_ops ops = {
-	.on_up = on_up,
-	.on_open = on_open,
+static const struct stream_ops stream_ops = {
 	.on_opened = on_opened,
 	.on_refused = on_refused,
 	.on_data = on_data,
@@ -254,6 +252,12 @@ static const struct session_ops ops = {
 	.on_writable = on_writable,
 	.on_reset = on_reset,
 	.on_closed = on_closed,
+};
+
+static const struct session_ops ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.stream = &stream_ops,
 	.on_dgram = on_dgram,
 	.on_icmp_error = on_icmp_error,
 	.on_assoc_close = on_assoc_close,

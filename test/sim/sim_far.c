@@ -280,14 +280,18 @@ static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
 	session_send_resolved(far->session, id, FRAME_REASON_NONE, query, len);
 }
 
-static const struct session_ops far_ops = {
-	.on_up = on_up,
-	.on_open = on_open,
+static const struct stream_ops far_stream_ops = {
 	.on_data = on_data,
 	.on_readable = on_readable,
 	.on_writable = on_writable,
 	.on_reset = on_reset,
 	.on_closed = on_closed,
+};
+
+static const struct session_ops far_ops = {
+	.on_up = on_up,
+	.on_open = on_open,
+	.stream = &far_stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,

@@ -220,14 +220,18 @@ static void on_far_down(void *ctx, const struct err *why)
 	n->is_far_down = true;
 }
 
-static const struct session_ops near_ops = {
-	.on_up = on_up,
+static const struct stream_ops near_stream_ops = {
 	.on_opened = on_opened,
 	.on_refused = on_refused,
 	.on_readable = on_readable,
 	.on_writable = on_writable,
 	.on_reset = on_reset,
 	.on_closed = on_closed,
+};
+
+static const struct session_ops near_ops = {
+	.on_up = on_up,
+	.stream = &near_stream_ops,
 	.on_dgram = on_dgram,
 	.on_icmp_error = on_icmp_error,
 	.on_assoc_close = on_assoc_close,
