@@ -8,8 +8,10 @@
 
 /*
  * Make two carriers, each of which delivers what the other sends, in a later
- * task of the same turn.  When one is freed the other is told that it closed.
- * Returns 0 or -ENOMEM.
+ * task of the same turn, or now and then in the next.  When one is freed the
+ * other is told that it closed, after all that was sent to it.  Both have to be
+ * bound before the loop goes on: what comes for nobody is dropped.  Returns 0
+ * or -ENOMEM.
  */
 int mem_carrier_pair(struct loop *loop, struct carrier *ret_pair[2]);
 
