@@ -151,12 +151,14 @@ static_assert(sizeof(struct icmp_hdr) == 8, "wire layout");
 enum icmp_type {
 	ICMP4_ECHO_REPLY = 0,
 	ICMP4_UNREACH = 3,
+	ICMP4_ECHO_REQUEST = 8,
 	ICMP4_TIME_EXCEEDED = 11,
 	ICMP4_PARAM_PROBLEM = 12,
 	ICMP6_UNREACH = 1,
 	ICMP6_TOO_BIG = 2,
 	ICMP6_TIME_EXCEEDED = 3,
 	ICMP6_PARAM_PROBLEM = 4,
+	ICMP6_ECHO_REQUEST = 128,
 	ICMP6_ECHO_REPLY = 129,
 };
 
@@ -190,5 +192,17 @@ struct ip6_walk {
  */
 enum drop_reason ip6_walk_extensions(const uint8_t *ip, size_t end,
 				     struct ip6_walk *walk);
+
+/* pkt_parse_ip, but nothing is believed or verified of the transport checksum:
+ * csum_partial is for the caller to set. */
+enum drop_reason pkt_parse_unsummed(const uint8_t *ip, size_t len,
+				    struct pkt *ret_pkt);
+
+/*
+ * True if p's transport checksum is summed from ip[start] on and lies offset
+ * bytes behind that.  For protocols that are not known here any field behind
+ * the IP header will do: GRE has one that Linux leaves to the device.
+ */
+bool pkt_has_csum_at(const struct pkt *p, size_t start, size_t offset);
 
 #endif
