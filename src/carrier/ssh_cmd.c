@@ -107,7 +107,7 @@ int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 
 /* ---- ciphers ---- */
 
-static bool cpu_has_aes(void)
+bool ssh_cmd_cpu_has_aes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
 	return __builtin_cpu_supports("aes") &&
@@ -244,7 +244,7 @@ static int push_ciphers(struct ssh_cmd *c, const struct ssh_config *config)
 {
 	char list[SSH_CONFIG_VALUE_MAX];
 
-	if (config->has_chosen_ciphers || !cpu_has_aes() ||
+	if (config->has_chosen_ciphers || !ssh_cmd_cpu_has_aes() ||
 	    ssh_cmd_prefer_aes_gcm(config->ciphers, list, sizeof(list)) < 0)
 		return 0;
 	/* The whole list, for "^" came with OpenSSH 8.1 only. */

@@ -3,6 +3,7 @@
 #ifndef ECSSH_SSH_CMD_H
 #define ECSSH_SSH_CMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "err.h"
@@ -70,5 +71,8 @@ int ssh_cmd_build_query(const struct ssh_dest *dest,
  * small.
  */
 int ssh_cmd_prefer_aes_gcm(const char *list, char *out, size_t cap);
+
+/* True if this machine computes AES-GCM by instructions of its own. */
+bool ssh_cmd_cpu_has_aes(void);
 
 #endif
