@@ -87,6 +87,15 @@ be16_t csum_finish(uint64_t sum)
 	return in_memory_order((uint16_t)~fold(sum));
 }
 
+be16_t csum_update(be16_t csum, uint16_t old_word, uint16_t new_word)
+{
+	/* RFC 1624 equation 3: the one that never makes 0xffff of 0. */
+	uint32_t sum = (uint16_t)~be16_get(csum) +
+		       (uint32_t)(uint16_t)~old_word + new_word;
+
+	return be16_of((uint16_t)~fold(sum));
+}
+
 bool csum_is_right(uint64_t sum)
 {
 	return fold(sum) == 0xffff;

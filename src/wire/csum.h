@@ -30,6 +30,10 @@ be16_t csum_fold(uint64_t sum);
 /* The checksum: the complement of the sum. */
 be16_t csum_finish(uint64_t sum);
 
+/* The checksum after one of the 16-bit words under it, in host order, has
+ * changed; RFC 1624. */
+be16_t csum_update(be16_t csum, uint16_t old_word, uint16_t new_word);
+
 /* True if a sum over data that includes its checksum field is right. */
 bool csum_is_right(uint64_t sum);
 

@@ -151,12 +151,14 @@ static_assert(sizeof(struct icmp_hdr) == 8, "wire layout");
 enum icmp_type {
 	ICMP4_ECHO_REPLY = 0,
 	ICMP4_UNREACH = 3,
+	ICMP4_ECHO_REQUEST = 8,
 	ICMP4_TIME_EXCEEDED = 11,
 	ICMP4_PARAM_PROBLEM = 12,
 	ICMP6_UNREACH = 1,
 	ICMP6_TOO_BIG = 2,
 	ICMP6_TIME_EXCEEDED = 3,
 	ICMP6_PARAM_PROBLEM = 4,
+	ICMP6_ECHO_REQUEST = 128,
 	ICMP6_ECHO_REPLY = 129,
 };
 
