@@ -36,6 +36,7 @@ static const char *const names[] = {
 	[DROP_NO_MEMORY] = "no-memory",
 	[DROP_NO_SESSION] = "no-session",
 	[DROP_TUN_WRITE] = "tun-write",
+	[DROP_NO_CHANNEL] = "no-channel",
 	[DROP_POLICY] = "policy",
 	[DROP_STALE_FRAME] = "stale-frame",
 };

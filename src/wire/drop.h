@@ -39,6 +39,7 @@ enum drop_reason {
 	DROP_NO_MEMORY,
 	DROP_NO_SESSION,
 	DROP_TUN_WRITE, /* the device refused the packet */
+	DROP_NO_CHANNEL, /* ssh has no room for another channel */
 	DROP_POLICY,	/* destination the far side may not reach */
 	/* from the other side */
 	DROP_STALE_FRAME, /* for a stream or association that is gone */

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relay_tun: the packet plane as a tun channel of ssh.
+ *
+ * Theory of operation
+ *   The server opens a tun device and moves single packets; address, routes and
+ *   translation there are its administrator's.  Up: super-packets are cut, and
+ *   each packet is one message.  What the channel has no room for is dropped:
+ *   whoever sends learns of it as from any narrow link.  Down: what arrives in
+ *   one turn of the loop is put together again where it is one TCP connection's,
+ *   and goes on at the end of the turn.
+ *
+ *   A server may close a channel that was idle (ChannelTimeout).  Then it is
+ *   opened again, a few times, since the device may be busy for a moment.
+ *
+ *   When the link has been replaced the channel stays where it is as long as
+ *   others do, and then moves.
+ */
+#include "relay_tun.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "escape.h"
+
+enum {
+	WINDOW_BYTES = 2 << 20,
+};
+
+static void open_channel(struct relay_tun *t);
+
+/* ---- what the near end is told ---- */
+
+static void unit_name(uint32_t unit, char out[16])
+{
+	if (unit == MUX_TUN_ANY)
+		(void)snprintf(out, 16, "tunN");
+	else
+		(void)snprintf(out, 16, "tun%u", unit);
+}
+
+size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
+			  const struct ip_addr *near4,
+			  const struct ip_addr *near6)
+{
+	char dev[16], a4[ADDR_TEXT_MAX] = "", a6[ADDR_TEXT_MAX] = "";
+	char text[RELAY_TUN_COMMANDS_MAX];
+	int n;
+
+	unit_name(unit, dev);
+	if (near4->version)
+		(void)addr_format(near4, a4);
+	if (near6->version)
+		(void)addr_format(near6, a6);
+	n = snprintf(text, sizeof(text), "ip link set %s up", dev);
+	if (*a4)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+			      "; ip route add %s dev %s; "
+			      "sysctl net.ipv4.ip_forward=1",
+			      a4, dev);
+	if (*a6)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+			      "; ip route add %s dev %s; "
+			      "sysctl net.ipv6.conf.all.forwarding=1",
+			      a6, dev);
+	n += snprintf(text + n, sizeof(text) - (size_t)n,
+		      "; nft 'table inet ecssh{chain nat{"
+		      "type nat hook postrouting priority 100;%s%s%s%s%s%s}}'",
+		      *a4 ? "ip saddr " : "", a4, *a4 ? " masquerade;" : "",
+		      *a6 ? "ip6 saddr " : "", a6, *a6 ? " masquerade;" : "");
+	if (cap > 0)
+		(void)snprintf(out, cap, "%s", text);
+	return (size_t)n;
+}
+
+static void tell(struct relay_tun *t, enum frame_network_status status,
+		 const char *text)
+{
+	struct frame_network_state state = {.status = status};
+
+	if (status == FRAME_NETWORK_UP)
+		state.mtu_bytes = RELAY_TUN_MTU_BYTES;
+	(void)snprintf(state.text, sizeof(state.text), "%s", text);
+	session_send_network_state(t->relay->session, &state);
+}
+
+/* The commands that the device needs there; those for IPv6 are left to the
+ * reader if they are too long to be told. */
+static void tell_up(struct relay_tun *t)
+{
+	static const struct ip_addr none;
+	char text[FRAME_TEXT_MAX + 1], a6[ADDR_TEXT_MAX];
+
+	size_t n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
+				      &t->near6);
+	if (n >= sizeof(text)) {
+		n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
+				       &none);
+		if (n < sizeof(text))
+			(void)snprintf(text + n, sizeof(text) - n,
+				       "; and for %s in IPv6",
+				       addr_format(&t->near6, a6));
+	}
+	tell(t, FRAME_NETWORK_UP, text);
+}
+
+/* A server says hardly more than no, whatever the cause. */
+static void tell_refused(struct relay_tun *t, uint32_t reason, const char *why)
+{
+	char text[FRAME_TEXT_MAX + 1], dev[16];
+
+	unit_name(t->unit, dev);
+	if (reason == MUX_REFUSED_UNKNOWN_TYPE)
+		(void)snprintf(text, sizeof(text),
+			       "the server knows no tun channels");
+	else
+		(void)snprintf(
+			text, sizeof(text),
+			"the server opens no tun device (%.80s): it takes "
+			"\"PermitTunnel point-to-point\" in sshd_config, and "
+			"root or an unused device of the account's own, %s",
+			*why ? why : "no reason given", dev);
+	tell(t, t->was_up ? FRAME_NETWORK_LOST : FRAME_NETWORK_LACKING, text);
+}
+
+/* ---- down ---- */
+
+static void send_down(struct relay_tun *t, const struct frame_packet *p)
+{
+	enum drop_reason drop =
+		session_send_packet(t->relay->session, &t->queue, p);
+
+	if (drop != DROP_NONE)
+		session_count_drop(t->relay->session, drop);
+}
+
+static void on_flush(void *ctx)
+{
+	struct relay_tun *t = ctx;
+	struct frame_packet p;
+
+	if (gro_take(&t->gro, &p))
+		send_down(t, &p);
+}
+
+/* hop down 2/9 (packets): a packet of the server's device */
+static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
+			    size_t len)
+{
+	struct relay_tun *t = mux_channel_owner(ch);
+	struct frame_packet p = {.ip = bytes, .ip_len = len};
+	enum drop_reason drop = vnet_check(&p);
+
+	mux_channel_consume(ch, len);
+	if (drop != DROP_NONE) {
+		session_count_drop(t->relay->session, drop);
+		return;
+	}
+	if (gro_push(&t->gro, bytes, len)) {
+		loop_post(t->loop, &t->flush);
+		return;
+	}
+	on_flush(t);
+	if (gro_push(&t->gro, bytes, len))
+		loop_post(t->loop, &t->flush);
+	else
+		send_down(t, &p);
+}
+
+/* ---- up ---- */
+
+/* hop up 11/11 (packets): a packet is handed to the channel */
+void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p)
+{
+	struct session *s = t->relay->session;
+	struct gso_cut cut;
+	size_t len;
+
+	if (t->state != RELAY_TUN_UP) {
+		session_count_drop(s, DROP_NO_CHANNEL);
+		return;
+	}
+	enum drop_reason drop = gso_cut_init(&cut, p);
+	if (drop == DROP_NONE && gso_cut_longest(&cut) > MUX_CHANNEL_PACKET_MAX)
+		drop = DROP_BAD_LENGTH;
+	if (drop != DROP_NONE) {
+		session_count_drop(s, drop);
+		return;
+	}
+	while ((len = gso_cut_next(&cut, t->packet)))
+		if (!mux_channel_send_packet(t->channel, t->packet, len))
+			session_count_drop(s, DROP_QUEUE_FULL);
+}
+
+/* ---- the channel ---- */
+
+static void wait_for_retry(struct relay_tun *t)
+{
+	t->state = RELAY_TUN_WAITING;
+	timer_arm(t->loop, &t->retry, RELAY_TUN_RETRY_US);
+}
+
+static void on_channel_open(struct mux_channel *ch)
+{
+	struct relay_tun *t = mux_channel_owner(ch);
+
+	t->state = RELAY_TUN_UP;
+	t->was_up = true;
+	t->up_us = loop_now_us(t->loop);
+	tell_up(t);
+}
+
+static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
+			       const char *text)
+{
+	struct relay_tun *t = mux_channel_owner(ch);
+
+	t->channel = NULL;
+	relay_link_note_failure(t->links);
+	if (--t->tries > 0) {
+		wait_for_retry(t);
+		return;
+	}
+	t->state = RELAY_TUN_OFF;
+	tell_refused(t, reason, text);
+}
+
+static void on_channel_closed(struct mux_channel *ch)
+{
+	struct relay_tun *t = mux_channel_owner(ch);
+	bool was_stable =
+		t->state == RELAY_TUN_UP &&
+		loop_now_us(t->loop) - t->up_us >= RELAY_TUN_STABLE_US;
+
+	t->channel = NULL;
+	if (!was_stable) {
+		t->state = RELAY_TUN_OFF;
+		tell(t, FRAME_NETWORK_LOST,
+		     "the server has closed the tun channel soon after it was "
+		     "opened");
+		return;
+	}
+	tell(t, FRAME_NETWORK_LOST,
+	     "the server has closed the tun channel (a ChannelTimeout in its "
+	     "sshd_config?); it is asked for another one");
+	t->tries = RELAY_TUN_TRIES;
+	wait_for_retry(t);
+}
+
+/* Packets have no end: a server that says so is about to close. */
+static void on_channel_eof(struct mux_channel *ch)
+{
+	mux_channel_close(ch);
+	on_channel_closed(ch);
+}
+
+static const struct mux_channel_ops channel_ops = {
+	.on_open = on_channel_open,
+	.on_refused = on_channel_refused,
+	.on_data = on_channel_data,
+	.on_eof = on_channel_eof,
+	.on_closed = on_channel_closed,
+};
+
+static void open_channel(struct relay_tun *t)
+{
+	struct mux_channel_open what = {
+		.kind = MUX_TUN,
+		.port = t->unit,
+		.window_bytes = WINDOW_BYTES,
+	};
+
+	t->link = t->links->current;
+	t->channel = relay_link_open(t->links, &what, &channel_ops, t);
+	t->state = t->channel ? RELAY_TUN_OPENING : RELAY_TUN_OFF;
+	if (!t->channel) {
+		session_count_drop(t->relay->session, DROP_NO_CHANNEL);
+		tell(t, t->was_up ? FRAME_NETWORK_LOST : FRAME_NETWORK_LACKING,
+		     errno == EMFILE ? "ssh has no room for another channel"
+				     : "ssh opens no channel now");
+	}
+}
+
+static void on_retry(void *ctx)
+{
+	open_channel(ctx);
+}
+
+void relay_tun_leave_old(struct relay_tun *t)
+{
+	if (t->state != RELAY_TUN_UP || t->link == t->links->current ||
+	    mux_link_n_channels(t->link) > 1)
+		return;
+	mux_channel_close(t->channel);
+	t->channel = NULL;
+	t->tries = RELAY_TUN_TRIES;
+	/* The server needs a moment to let go of the device. */
+	wait_for_retry(t);
+}
+
+void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n)
+{
+	t->near4 = n->near4;
+	t->near6 = n->near6;
+	if (t->state == RELAY_TUN_UP)
+		tell_up(t);
+	if (t->state != RELAY_TUN_OFF)
+		return;
+	t->tries = 1;
+	open_channel(t);
+}
+
+/* ---- life ---- */
+
+void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
+		    struct relay_links *links,
+		    const struct relay_ssh_config *config)
+{
+	t->relay = relay;
+	t->loop = loop;
+	t->links = links;
+	t->unit = config->tun_unit;
+	t->retry = (struct timer){.on_fire = on_retry, .ctx = t};
+	t->flush = (struct loop_task){.on_run = on_flush, .ctx = t};
+	list_init(&t->flush.link);
+	dgram_queue_init(&t->queue, 0);
+	gro_init(&t->gro);
+}
+
+void relay_tun_fini(struct relay_tun *t)
+{
+	timer_disarm(t->loop, &t->retry);
+	loop_unpost(&t->flush);
+	if (t->channel)
+		mux_channel_close(t->channel);
+	t->channel = NULL;
+	t->state = RELAY_TUN_OFF;
+	dgram_queue_fini(&t->queue);
+}

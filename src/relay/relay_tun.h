@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* relay_tun: the packet plane as a tun channel of ssh. */
+#ifndef ECSSH_RELAY_TUN_H
+#define ECSSH_RELAY_TUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gso.h"
+#include "mux_link.h"
+#include "relay_internal.h"
+#include "relay_link.h"
+
+enum {
+	RELAY_TUN_MTU_BYTES = 1500, /* of a device that nobody has changed */
+	RELAY_TUN_RETRY_US = 1000000,
+	RELAY_TUN_TRIES = 3, /* to get a lost channel back */
+	/* One that was lost so soon is not opened again. */
+	RELAY_TUN_STABLE_US = 10 * 1000000,
+	RELAY_TUN_COMMANDS_MAX = 1024,
+};
+
+enum relay_tun_state {
+	RELAY_TUN_OFF,	   /* nobody has asked for it, or it cannot be had */
+	RELAY_TUN_OPENING, /* the confirmation is awaited */
+	RELAY_TUN_UP,
+	RELAY_TUN_WAITING, /* to be opened again when timer fires */
+};
+
+/* Storage is the caller's. */
+struct relay_tun {
+	struct relay *relay;	   /* borrowed */
+	struct loop *loop;	   /* borrowed */
+	struct relay_links *links; /* borrowed */
+	enum relay_tun_state state;
+	uint32_t unit; /* MUX_TUN_ANY, or a number */
+	struct mux_channel *channel; /* owned; NULL unless opening or up */
+	struct mux_link *link;	     /* borrowed; the channel's */
+	struct ip_addr near4, near6;
+	bool was_up;
+	unsigned tries; /* left, before a refusal counts */
+	mono_us_t up_us;
+	struct timer retry;
+	struct loop_task flush; /* posted while gro holds anything */
+	struct dgram_queue queue;
+	struct gro gro;
+	uint8_t packet[PKT_IP_MAX]; /* being sent */
+};
+
+void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
+		    struct relay_links *links,
+		    const struct relay_ssh_config *config);
+void relay_tun_fini(struct relay_tun *t);
+
+/* Callbacks of the session. */
+void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n);
+void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p);
+
+/* If the channel is the last one of a link that was replaced: move it. */
+void relay_tun_leave_old(struct relay_tun *t);
+
+/*
+ * Write the shell commands that an administrator runs on the server to make
+ * the device useful to these near addresses (version 0: none), joined by "; ".
+ * unit: MUX_TUN_ANY writes tunN.  Returns their length, of which at most cap - 1
+ * bytes were written.
+ */
+size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
+			  const struct ip_addr *near4,
+			  const struct ip_addr *near6);
+
+#endif
