@@ -247,9 +247,48 @@ def ssh_text():
         seed("fuzz_ssh_text", name, b"\x04" + data)
 
 
+# ---- ssh's control socket: doc/PROTOCOL.mux ----
+
+def mux(kind, *fields):
+    """A packet: numbers, and strings with their length."""
+    body = b"\0" + bytes([kind])
+    for field in fields:
+        body += struct.pack("!I", field) if isinstance(field, int) else struct.pack("!I", len(field)) + field
+    return struct.pack("!I", len(body)) + body
+
+
+def control(*numbers):
+    return struct.pack(f"!{len(numbers) + 1}I", 4 * len(numbers), *numbers)
+
+
+def mux_msg():
+    opened = b"".join(mux(91, channel, channel + 10, 1 << 21, 1 << 15) for channel in (1, 2, 3, 4))
+    for name, data in {
+            "refused": mux(92, 1, 2, b"Connection refused", b""),
+            "data": opened + mux(94, 1, b"\x03abc") + mux(94, 3, b"\0\0\0\2\x0bpacket") + mux(93, 1, 1 << 20),
+            "exec": opened + mux(99, 4) + mux(94, 4, b"\1out") + mux(95, 4, 1, b"err"),
+            "no_exec": opened + mux(100, 4) + mux(97, 4),
+            "ends": opened + mux(96, 1) + mux(94, 2, b"\4eof") + mux(97, 1) + mux(94, 2, b"\x10close") + mux(97, 2),
+            "keepalive": opened + b"\0\0\0\x20" + mux(98, 1, b"keepalive@openssh.com")[4:] + b"\1",
+            "window": opened + b"".join(mux(94, 1, bytes(32768)) for _ in range(5)),
+            "twice": opened + opened,
+            "no_length": mux(91, 1, 1, 1, 0),
+            "not_open": mux(94, 1, b"x"),
+    }.items():
+        seed("fuzz_mux_msg", name, b"\0" + data)
+    seed("fuzz_mux_msg", "entering", b"\1" + control(1, 4) + control(0x8000000F, 1))
+    seed("fuzz_mux_msg", "version", b"\1" + control(1, 5))
+    seed("fuzz_mux_msg", "failure", b"\1" + control(1, 4) + struct.pack("!IIII", 14, 0x80000003, 1, 2) + b"no")
+    seed("fuzz_mux_msg", "forwards", b"\2" + control(0x80000001, 0) + control(0x80000007, 1, 8080))
+    for name, text in {"tcp": b"[::1]:80:h:81", "paths": b"/a:/b", "many": b"a:b:c:d:e", "bracket": b"[x"}.items():
+        seed("fuzz_mux_msg", "local_" + name, b"\3" + text)
+    seed("fuzz_mux_msg", "remote", b"\x04*:0:h:81")
+
+
 packets()
 fragments()
 frames()
 subnets()
 boot()
 ssh_text()
+mux_msg()
