@@ -101,6 +101,45 @@ def packets():
     seed("fuzz_pkt", "fragment6", b"\0" + vnet() + ip6(44, fragment_header(UDP, 8, 1, 1) + b"x" * 16))
 
 
+# ---- offload: see the heads of fuzz_vnet.c and fuzz_gso.c ----
+
+def segment(version, seq, flags, payload, ident=0):
+    options = bytes((1, 1, 8, 10)) + b"timestmp"
+    head = struct.pack("!HHIIBBHHH", 40000, 443, seq, 2000, 0x80, flags, 65535, 0, 0)
+    l4 = with_csum(version, TCP, head + options + payload, 16)
+    return ip4(TCP, l4, 0, ident) if version == 4 else ip6(TCP, l4)
+
+
+def offload():
+    for version, wrap in ((4, ip4), (6, ip6)):
+        head = 20 if version == 4 else 40
+        kind = 1 if version == 4 else 4
+        supers = {
+            "tcp": vnet(1, kind, head + 20, 100, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "ecn": vnet(1, kind | 0x80, head + 20, 7, head, 16) + wrap(TCP, tcp(version, 0x91, b"0123456789")),
+            "udp": vnet(1, 5, head + 8, 10, head, 6) + wrap(UDP, udp(version, b"0123456789" * 3)),
+            "syn": vnet(1, 0, 0, 0, head, 16) + wrap(TCP, tcp(version, 2, options=bytes((1, 2, 4, 5, 0xB4, 3, 3, 7)))),
+            "gre": vnet(1, 0, 0, 0, head, 4) + wrap(47, b"\x80\0\x08\0\0\0\0\0inner"),
+            "plain": vnet() + wrap(50, b"\0\0\0\7sealed"),
+            "error": vnet() + wrap(ICMP if version == 4 else ICMP6, with_csum(
+                version, ICMP if version == 4 else ICMP6,
+                struct.pack("!BBHI", 3 if version == 4 else 1, 3 if version == 4 else 4, 0, 0)
+                + wrap(UDP, udp(version, b"quoted")), 2)),
+            "short": vnet(1, kind, head + 19, 100, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "zero": vnet(1, kind, head + 20, 0, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "outside": vnet(1, 0, 0, 0, 0, 16) + wrap(47, b"\0" * 20),
+        }
+        for name, data in supers.items():
+            seed("fuzz_vnet", f"{name}{version}", b"\0" + data)
+            seed("fuzz_vnet", f"{name}{version}_peer", b"\1" + data)
+            seed("fuzz_gso", f"{name}{version}", b"\1" + data)
+        row = [segment(version, 1000 + 10 * i, 0x10, b"0123456789", i) for i in range(4)]
+        row += [segment(version, 1040, 0x18, b"end", 4), segment(version, 1043, 0x11, b"fin", 5)]
+        pieces = b"".join(struct.pack("!H", len(packet)) + packet for packet in row)
+        seed("fuzz_gso", f"row{version}", b"\0" + pieces)
+        seed("fuzz_gso", f"twice{version}", b"\0" + pieces + pieces)
+
+
 # ---- fragments: see the head of fuzz_reassembly.c ----
 
 MORE, IP6, SECONDS, NONSENSE, RAW = 8, 4, 16, 64, 128
@@ -286,6 +325,7 @@ def mux_msg():
 
 
 packets()
+offload()
 fragments()
 frames()
 subnets()
