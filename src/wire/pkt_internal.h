@@ -191,4 +191,16 @@ struct ip6_walk {
 enum drop_reason ip6_walk_extensions(const uint8_t *ip, size_t end,
 				     struct ip6_walk *walk);
 
+/* pkt_parse_ip, but nothing is believed or verified of the transport checksum:
+ * csum_partial is for the caller to set. */
+enum drop_reason pkt_parse_unsummed(const uint8_t *ip, size_t len,
+				    struct pkt *ret_pkt);
+
+/*
+ * True if p's transport checksum is summed from ip[start] on and lies offset
+ * bytes behind that.  For protocols that are not known here any field behind
+ * the IP header will do: GRE has one that Linux leaves to the device.
+ */
+bool pkt_has_csum_at(const struct pkt *p, size_t start, size_t offset);
+
 #endif

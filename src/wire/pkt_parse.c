@@ -311,10 +311,9 @@ static enum drop_reason parse_bare(const uint8_t *ip, size_t len,
 	return DROP_NONE;
 }
 
-/* True if NEEDS_CSUM points at the checksum field of this very packet. */
-static bool vnet_csum_fits(const struct vnet_hdr *v, const struct pkt *p)
+bool pkt_has_csum_at(const struct pkt *p, size_t start, size_t offset)
 {
-	size_t field;
+	size_t field = offset;
 
 	if (p->is_fragment)
 		return false;
@@ -324,10 +323,8 @@ static bool vnet_csum_fits(const struct vnet_hdr *v, const struct pkt *p)
 		field = offsetof(struct udp_hdr, csum);
 	else if (has_icmp_of_its_version(p))
 		field = offsetof(struct icmp_hdr, csum);
-	else
-		return (size_t)v->csum_start + v->csum_offset + 2 <= p->ip_len;
-	return v->csum_start == (size_t)(p->l4 - p->ip) &&
-	       v->csum_offset == field;
+	return start == (size_t)(p->l4 - p->ip) && offset == field &&
+	       offset + 2 <= p->l4_len;
 }
 
 static bool vnet_gso_fits(const struct vnet_hdr *v, const struct pkt *p)
@@ -369,7 +366,8 @@ enum drop_reason pkt_parse(const uint8_t *buf, size_t len, struct pkt *ret_pkt)
 		parse_bare(buf + sizeof(v), len - sizeof(v), csum, &p);
 	if (reason != DROP_NONE)
 		return reason;
-	if (csum == CSUM_PARTIAL && !vnet_csum_fits(&v, &p))
+	if (csum == CSUM_PARTIAL &&
+	    !pkt_has_csum_at(&p, v.csum_start, v.csum_offset))
 		return DROP_BAD_VNET_HDR;
 	if (v.gso_type != VNET_GSO_NONE && !vnet_gso_fits(&v, &p))
 		return DROP_BAD_VNET_HDR;
@@ -384,6 +382,17 @@ enum drop_reason pkt_parse_ip(const uint8_t *ip, size_t len,
 {
 	struct pkt p = {0};
 	enum drop_reason reason = parse_bare(ip, len, CSUM_VERIFY, &p);
+
+	if (reason == DROP_NONE)
+		*ret_pkt = p;
+	return reason;
+}
+
+enum drop_reason pkt_parse_unsummed(const uint8_t *ip, size_t len,
+				    struct pkt *ret_pkt)
+{
+	struct pkt p = {0};
+	enum drop_reason reason = parse_bare(ip, len, CSUM_PARTIAL, &p);
 
 	if (reason == DROP_NONE)
 		*ret_pkt = p;
