@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* mux_internal: what mux_link.c and mux_channel.c know of each other. */
+#ifndef ECSSH_MUX_INTERNAL_H
+#define ECSSH_MUX_INTERNAL_H
+
+#include "htab.h"
+#include "list.h"
+#include "mux_link.h"
+#include "mux_msg.h"
+#include "ring.h"
+
+enum {
+	/* Data that may be in ssh at a time, as far as we can know. */
+	MUX_QUEUE_MAX_BYTES = 8 << 20,
+	/* Bytes that wait for ssh on our side: of data, and of everything. */
+	MUX_OUT_DATA_BYTES = 256 << 10,
+	MUX_OUT_MAX_BYTES = 32 << 20,
+	/* Less room than that is not worth a callback. */
+	MUX_ROOM_MIN_BYTES = 32 << 10,
+	/* What a channel may send before the next has its turn. */
+	MUX_TURN_BYTES = 64 << 10,
+	MUX_PROBE_EVERY_BYTES = 512 << 10,
+	MUX_PROBES_MAX = 16,
+};
+
+enum mux_link_state {
+	MUX_LINK_GREETING, /* our hello and request are sent */
+	MUX_LINK_ENTERING, /* ssh's hello has come */
+	MUX_LINK_READY,
+	MUX_LINK_FAILED, /* to be told at the end of the turn */
+	MUX_LINK_TOLD,
+};
+
+/* A request whose answer proves that what was written before it has passed. */
+struct mux_probe {
+	struct mux_channel *ch; /* borrowed; NULL: never answered */
+	uint64_t mark;		/* mux_link.sent at that time */
+};
+
+struct mux_link {
+	struct loop *loop;		/* borrowed */
+	const struct mux_link_ops *ops; /* borrowed */
+	void *ctx;
+	enum mux_link_state state;
+	struct err why; /* FAILED */
+	struct loop_io io;
+	uint8_t *in_buf; /* owned, IN_CAP bytes */
+	size_t in_len;
+	struct ring out; /* messages not taken by the kernel yet */
+	struct loop_task turn_end;
+
+	struct htab channels; /* by our number; owned */
+	struct list gone;     /* channels to be freed; owned */
+	uint32_t last_id;
+	uint32_t n_channels; /* in the table */
+	uint32_t n_failures;
+	uint64_t committed; /* sum of rx_max */
+
+	/* Pacing; see doc/PROTOCOL.mux section 5. */
+	struct list waiting; /* channels that want room and have window */
+	struct mux_channel *served; /* whose turn it is, or NULL */
+	size_t turn_left;	    /* bytes it may still send */
+	uint64_t sent;		    /* bytes of data written, since ever */
+	uint64_t passed;	    /* of these, proved by probes */
+	uint64_t probed;	    /* sent at the last probe */
+	uint64_t unreturned;	    /* not granted again by any ADJUST */
+	struct mux_probe probes[MUX_PROBES_MAX];
+	uint32_t n_probes;
+};
+
+/* Is over for its owner once is_gone or is_detached. */
+struct mux_channel {
+	struct htab_node node;
+	struct mux_link *link;		   /* borrowed */
+	const struct mux_channel_ops *ops; /* borrowed */
+	void *owner;			   /* borrowed */
+	enum mux_channel_kind kind;
+	uint32_t id, remote_id;
+	char *command; /* owned; MUX_EXEC: until it is sent */
+	bool is_confirmed, is_open, is_detached, is_gone;
+	bool eof_sent, close_sent, eof_seen, wants_room;
+	struct list waiting; /* in link->waiting */
+	struct list gone;    /* in link->gone */
+
+	uint32_t tx_window;  /* bytes we may still send */
+	uint32_t chunk_max;  /* of data in one message */
+	uint64_t unreturned; /* share of link->unreturned */
+
+	uint32_t rx_asked;  /* what the owner wants at most */
+	uint32_t rx_max;    /* window now; rx_window + held is not more */
+	uint32_t rx_window; /* bytes the server may still send */
+	uint32_t held;	    /* given to the owner and not consumed */
+	uint32_t used;	    /* bytes that came since epoch_us */
+	mono_us_t epoch_us; /* start of measuring how fast it is used up */
+};
+
+/* ---- mux_link.c ---- */
+
+/* The link is over; everybody is told at the end of the turn. */
+__attribute__((format(printf, 2, 3))) void mux_link_fail(struct mux_link *l,
+							 const char *fmt, ...);
+
+/* Append to what is written at the end of the turn. */
+void mux_link_put(struct mux_link *l, const void *bytes, size_t len);
+
+/* Have the end of the turn do its work. */
+void mux_link_post(struct mux_link *l);
+
+/* Bytes of data that may be written now. */
+size_t mux_link_room(const struct mux_link *l);
+
+/* n bytes of data of ch have been written. */
+void mux_link_count_sent(struct mux_link *l, struct mux_channel *ch, size_t n);
+
+/* ch was granted n bytes, or is over: what was written has passed. */
+void mux_link_count_returned(struct mux_link *l, struct mux_channel *ch,
+			     uint64_t n);
+
+/* ch has been answered a request; false if none was open. */
+bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch);
+
+/* No more answers come for ch. */
+void mux_link_forget_probes(struct mux_link *l, const struct mux_channel *ch);
+
+/* ---- mux_channel.c ---- */
+
+/* A message for this channel. */
+void mux_channel_receive(struct mux_channel *ch, const struct mux_msg *m);
+
+/* It has room: tell its owner. */
+void mux_channel_serve(struct mux_channel *ch);
+
+/* Take it out of the table; freed at the end of the turn. */
+void mux_channel_bury(struct mux_channel *ch);
+
+void mux_channel_free(struct mux_channel *ch);
+
+static inline struct mux_channel *mux_channel_of_node(struct htab_node *node)
+{
+	return container_of(node, struct mux_channel, node);
+}
+
+#endif

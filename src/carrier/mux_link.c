@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mux_link: the connection to ssh's control socket, and what may be in ssh.
+ *
+ * Theory of operation
+ *   Down: one large read a turn, whole messages handled in place, the rest
+ *   moved to the front.  ssh is never kept waiting, for it would drop data.
+ *   Up: messages are gathered in `out` and written at the end of the turn.  A
+ *   channel may add data while mux_link_room is not 0: that is bounded by what
+ *   is in `out` and by what has not been proved to have passed ssh, because
+ *   what has been written can be neither reordered nor taken back.  Channels
+ *   that find no room wait in a queue and are served at the end of the turn.
+ *   Once a channel waits nobody else may push in.
+ *
+ * Ownership
+ *   The link owns the channels.  They are freed at the end of the turn only,
+ *   and told of the link's end only there: no handler finds one gone.
+ *
+ * Spec: doc/PROTOCOL.mux
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "fd.h"
+#include "mux_internal.h"
+
+enum {
+	IN_CAP = 512 << 10,
+	PROXY_REQUEST = 1,
+};
+
+void mux_link_fail(struct mux_link *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (l->state >= MUX_LINK_FAILED)
+		return;
+	l->state = MUX_LINK_FAILED;
+	va_start(ap, fmt);
+	(void)vsnprintf(l->why.text, sizeof(l->why.text), fmt, ap);
+	va_end(ap);
+	loop_io_del(l->loop, &l->io);
+	loop_post(l->loop, &l->turn_end);
+}
+
+void mux_link_post(struct mux_link *l)
+{
+	loop_post(l->loop, &l->turn_end);
+}
+
+void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
+{
+	if (l->state >= MUX_LINK_FAILED)
+		return;
+	if (ring_len(&l->out) + len > MUX_OUT_MAX_BYTES)
+		mux_link_fail(l, "ssh does not read its control socket");
+	else if (ring_push(&l->out, bytes, len) < 0)
+		mux_link_fail(l, "not enough memory for a connection to ssh");
+	loop_post(l->loop, &l->turn_end);
+}
+
+/* ---- pacing ---- */
+
+/* Data that may be in ssh, or in our own queue before it. */
+static uint64_t on_the_way(const struct mux_link *l)
+{
+	uint64_t unproved = l->sent - l->passed;
+
+	return unproved < l->unreturned ? unproved : l->unreturned;
+}
+
+size_t mux_link_room(const struct mux_link *l)
+{
+	uint64_t queued = on_the_way(l);
+	size_t out = ring_len(&l->out);
+
+	if (l->state != MUX_LINK_READY || queued >= MUX_QUEUE_MAX_BYTES ||
+	    out >= MUX_OUT_DATA_BYTES)
+		return 0;
+	size_t room = (size_t)(MUX_QUEUE_MAX_BYTES - queued);
+	return room < MUX_OUT_DATA_BYTES - out ? room
+					       : MUX_OUT_DATA_BYTES - out;
+}
+
+static void send_probe(struct mux_link *l, struct mux_channel *ch)
+{
+	uint8_t msg[MUX_MSG_FIXED_MAX];
+
+	if (l->n_probes == MUX_PROBES_MAX)
+		return;
+	l->probes[l->n_probes++] =
+		(struct mux_probe){.ch = ch, .mark = l->sent};
+	l->probed = l->sent;
+	mux_link_put(l, msg, mux_msg_build_probe(msg, ch->remote_id));
+}
+
+void mux_link_count_sent(struct mux_link *l, struct mux_channel *ch, size_t n)
+{
+	l->sent += n;
+	l->unreturned += n;
+	ch->unreturned += n;
+	if (l->sent - l->probed >= MUX_PROBE_EVERY_BYTES)
+		send_probe(l, ch);
+}
+
+void mux_link_count_returned(struct mux_link *l, struct mux_channel *ch,
+			     uint64_t n)
+{
+	if (n > ch->unreturned)
+		n = ch->unreturned;
+	ch->unreturned -= n;
+	l->unreturned -= n;
+	mux_link_post(l);
+}
+
+static void drop_probe(struct mux_link *l, uint32_t i)
+{
+	l->n_probes--;
+	memmove(&l->probes[i], &l->probes[i + 1],
+		(l->n_probes - i) * sizeof(l->probes[0]));
+}
+
+bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch)
+{
+	uint32_t i = 0;
+
+	while (i < l->n_probes && l->probes[i].ch != ch)
+		i++;
+	if (i == l->n_probes)
+		return false;
+	if (l->probes[i].mark > l->passed)
+		l->passed = l->probes[i].mark;
+	drop_probe(l, i);
+	mux_link_post(l);
+	return true;
+}
+
+void mux_link_forget_probes(struct mux_link *l, const struct mux_channel *ch)
+{
+	for (uint32_t i = l->n_probes; i > 0; i--)
+		if (l->probes[i - 1].ch == ch)
+			drop_probe(l, i - 1);
+}
+
+/* Let those who wait send, in turn. */
+static void serve_waiting(struct mux_link *l)
+{
+	while (!list_is_empty(&l->waiting) &&
+	       mux_link_room(l) >= MUX_ROOM_MIN_BYTES) {
+		struct mux_channel *ch = container_of(
+			list_pop(&l->waiting), struct mux_channel, waiting);
+
+		l->served = ch;
+		l->turn_left = MUX_TURN_BYTES;
+		mux_channel_serve(ch);
+		l->served = NULL;
+	}
+	/* The channels whose probes were out may have ended without an answer:
+	 * somebody has to ask, or nobody is ever told of room again. */
+	if (!list_is_empty(&l->waiting) && l->n_probes == 0 &&
+	    l->sent > l->passed)
+		send_probe(l, container_of(l->waiting.next, struct mux_channel,
+					   waiting));
+}
+
+/* ---- writing ---- */
+
+static void watch_writable(struct mux_link *l)
+{
+	bool wants = ring_len(&l->out) > 0 ||
+		     (!list_is_empty(&l->waiting) &&
+		      mux_link_room(l) >= MUX_ROOM_MIN_BYTES);
+	uint32_t events = EPOLLIN | (wants ? EPOLLOUT : 0);
+
+	if (events != l->io.events && loop_io_mod(l->loop, &l->io, events) < 0)
+		mux_link_fail(l, "watching the connection to ssh failed");
+}
+
+static void flush(struct mux_link *l)
+{
+	struct iovec parts[2];
+	int n = ring_peek(&l->out, l->out.start, ring_len(&l->out), parts);
+
+	if (n > 0) {
+		struct msghdr msg = {.msg_iov = parts, .msg_iovlen = (size_t)n};
+		ssize_t sent = sendmsg(l->io.fd, &msg, MSG_NOSIGNAL);
+
+		if (sent > 0)
+			ring_drop(&l->out, l->out.start + (uint64_t)sent);
+		/* What ssh wrote before it closed may still be read: its end
+		 * is told by on_readable. */
+		else if (sent < 0 && errno != EAGAIN && errno != EINTR &&
+			 errno != EPIPE && errno != ECONNRESET)
+			mux_link_fail(l, "writing to ssh failed: %s",
+				      strerror(errno));
+	}
+}
+
+static void free_gone(struct mux_link *l)
+{
+	struct list *at;
+
+	while ((at = list_pop(&l->gone)))
+		mux_channel_free(container_of(at, struct mux_channel, gone));
+}
+
+static void tell_end(struct mux_link *l)
+{
+	struct htab_node *node;
+
+	l->state = MUX_LINK_TOLD;
+	while ((node = htab_any(&l->channels))) {
+		struct mux_channel *ch = mux_channel_of_node(node);
+
+		mux_channel_bury(ch);
+		if (!ch->is_detached && ch->ops->on_closed)
+			ch->ops->on_closed(ch);
+	}
+	free_gone(l);
+	if (l->ops->on_closed)
+		l->ops->on_closed(l->ctx, &l->why); /* may free l */
+}
+
+static void on_turn_end(void *ctx)
+{
+	struct mux_link *l = ctx;
+
+	if (l->state < MUX_LINK_FAILED) {
+		serve_waiting(l);
+		flush(l);
+	}
+	if (l->state < MUX_LINK_FAILED)
+		watch_writable(l);
+	free_gone(l);
+	if (l->state == MUX_LINK_FAILED) {
+		loop_unpost(&l->turn_end);
+		tell_end(l);
+	}
+}
+
+/* ---- reading ---- */
+
+static void fail_refused(struct mux_link *l, const struct mux_msg_control *c)
+{
+	char text[160];
+
+	(void)escape_text((const char *)c->text, c->text_len, text,
+			  sizeof(text));
+	mux_link_fail(l, "ssh refused proxy mode on its control socket: %s",
+		      text);
+}
+
+static void receive_control(struct mux_link *l, const uint8_t *body, size_t len)
+{
+	struct mux_msg_control c;
+
+	if (mux_msg_parse_control(body, len, &c) < 0) {
+		mux_link_fail(l, "a malformed message came from ssh's control "
+				 "socket");
+	} else if (l->state == MUX_LINK_GREETING) {
+		if (c.type == MUX_MSG_HELLO && c.version == MUX_MSG_VERSION)
+			l->state = MUX_LINK_ENTERING;
+		else
+			mux_link_fail(l, "what listens on the control socket "
+					 "is not an ssh that we know");
+	} else if (c.type == MUX_MSG_S_PROXY && c.request == PROXY_REQUEST) {
+		l->state = MUX_LINK_READY;
+		if (l->ops->on_ready)
+			l->ops->on_ready(l->ctx);
+	} else if (c.type == MUX_MSG_S_FAILURE ||
+		   c.type == MUX_MSG_S_PERMISSION_DENIED) {
+		fail_refused(l, &c);
+	} else if (c.type < MUX_MSG_S_EXTENSIONS) {
+		mux_link_fail(l,
+			      "ssh's control socket answered with message "
+			      "0x%x, which means nothing here",
+			      c.type);
+	}
+}
+
+static void receive_packet(struct mux_link *l, const uint8_t *body, size_t len)
+{
+	struct mux_msg m;
+	int r = mux_msg_parse(body, len, &m);
+
+	if (r == -ENOMSG)
+		return;
+	if (r < 0) {
+		mux_link_fail(l, "a malformed message came from the server");
+		return;
+	}
+	struct htab_node *node =
+		htab_find(&l->channels, htab_hash_u32(m.channel));
+	if (node)
+		mux_channel_receive(mux_channel_of_node(node), &m);
+}
+
+static void receive_all(struct mux_link *l)
+{
+	size_t at = 0;
+
+	while (l->state < MUX_LINK_FAILED) {
+		const uint8_t *body;
+		size_t len;
+		int n = mux_msg_split(l->in_buf + at, l->in_len - at, &body,
+				      &len);
+
+		if (n < 0)
+			mux_link_fail(l, "an oversized message came from ssh's "
+					 "control socket");
+		if (n <= 0)
+			break;
+		if (l->state == MUX_LINK_READY)
+			receive_packet(l, body, len);
+		else
+			receive_control(l, body, len);
+		at += (size_t)n;
+	}
+	l->in_len -= at;
+	memmove(l->in_buf, l->in_buf + at, l->in_len);
+}
+
+static void on_event(void *ctx, uint32_t events)
+{
+	struct mux_link *l = ctx;
+
+	if (events & EPOLLOUT)
+		mux_link_post(l);
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	ssize_t n = read(l->io.fd, l->in_buf + l->in_len, IN_CAP - l->in_len);
+	if (n > 0) {
+		l->in_len += (size_t)n;
+		receive_all(l);
+	} else if (n == 0) {
+		mux_link_fail(l, l->state < MUX_LINK_READY
+					 ? "ssh closed its control socket "
+					   "before channels could be opened"
+					 : "ssh has ended");
+	} else if (errno != EAGAIN && errno != EINTR) {
+		mux_link_fail(l, "reading from ssh failed: %s",
+			      strerror(errno));
+	}
+}
+
+/* ---- life ---- */
+
+bool mux_link_is_ready(const struct mux_link *l)
+{
+	return l->state == MUX_LINK_READY;
+}
+
+uint32_t mux_link_n_failures(const struct mux_link *l)
+{
+	return l->n_failures;
+}
+
+uint32_t mux_link_n_channels(const struct mux_link *l)
+{
+	return l->n_channels;
+}
+
+/* Hello and request in one write: see doc/PROTOCOL.mux section 1. */
+static void greet(struct mux_link *l)
+{
+	uint8_t msg[2 * MUX_MSG_FIXED_MAX];
+	size_t len = mux_msg_build_hello(msg);
+
+	len += mux_msg_build_proxy(msg + len, PROXY_REQUEST);
+	mux_link_put(l, msg, len);
+	flush(l);
+}
+
+struct mux_link *mux_link_new(struct loop *loop, int fd,
+			      const struct mux_link_ops *ops, void *ctx)
+{
+	struct mux_link *l = calloc(1, sizeof(*l));
+	int r = -ENOMEM;
+
+	if (!l)
+		goto fail;
+	l->loop = loop;
+	l->ops = ops;
+	l->ctx = ctx;
+	l->io = (struct loop_io){.fd = fd, .on_event = on_event, .ctx = l};
+	l->turn_end = (struct loop_task){.on_run = on_turn_end, .ctx = l};
+	list_init(&l->turn_end.link);
+	list_init(&l->gone);
+	list_init(&l->waiting);
+	l->in_buf = malloc(IN_CAP);
+	if (!l->in_buf)
+		goto fail;
+	r = fd_set_nonblock(fd);
+	if (r == 0)
+		r = loop_io_add(loop, &l->io, EPOLLIN);
+	if (r < 0)
+		goto fail;
+	greet(l);
+	return l;
+fail:
+	if (l)
+		free(l->in_buf);
+	free(l);
+	fd_close(&fd);
+	errno = -r;
+	return NULL;
+}
+
+struct mux_link *mux_link_free(struct mux_link *l)
+{
+	struct htab_node *node;
+
+	if (!l)
+		return NULL;
+	while ((node = htab_any(&l->channels)))
+		mux_channel_bury(mux_channel_of_node(node));
+	free_gone(l);
+	loop_io_del(l->loop, &l->io);
+	loop_unpost(&l->turn_end);
+	fd_close(&l->io.fd);
+	htab_fini(&l->channels);
+	ring_fini(&l->out);
+	free(l->in_buf);
+	free(l);
+	return NULL;
+}
