@@ -68,8 +68,9 @@ void far_checks_connection(struct report *r, const struct ssh_log *log)
 {
 	report_fact(r, RUNG_SSH, RUNG_YES);
 	check_near_ssh(r, log->local);
-	report_ok(r, "login", "%s",
-		  log->method[0] ? log->method : "yes, by an unknown method");
+	report_ok(r, "login", "%s%s%s",
+		  log->method[0] ? log->method : "yes, by an unknown method",
+		  log->offered[0] ? "; the server takes " : "", log->offered);
 	if (log->server[0])
 		report_ok(r, "server", "%s", log->server);
 	else
@@ -114,7 +115,8 @@ static void check_commands(struct report *r, const struct far_facts *f,
 			   probes->exec_text[0] ? ": " : "", probes->exec_text);
 	else
 		report_bad(r, "commands", REPORT_MISSING,
-			   "no shell answers%s%s\t%s", f->noise[0] ? ": " : "",
+			   "no shell answers%s%.*s\t%s",
+			   f->noise[0] ? ": " : "", len_without_stop(f->noise),
 			   f->noise, wanted);
 }
 
@@ -272,22 +274,39 @@ static void check_privilege(struct report *r, const struct far_facts *f)
 			   let_sudo);
 }
 
-static void check_packets(struct report *r, const struct far_facts *f)
+static void check_far_tun(struct report *r, const struct far_facts *f,
+			  bool is_root)
 {
-	/* A device of the account's own is addressed and translated by whoever
-	 * made it. */
-	bool needs_nft = f->n_owned == 0 || f->uid == 0 || is(f->sudo, "yes");
+	bool is_privileged = r->facts.state[RUNG_FAR_PRIVILEGE] == RUNG_YES;
 
-	check_privilege(r, f);
+	report_fact(r, RUNG_FAR_TUN, RUNG_NO);
 	if (is(f->tun, "no")) {
-		report_fact(r, RUNG_FAR_TUN, RUNG_NO);
 		report_bad(r, "far-tun", REPORT_DEGRADED,
 			   "no /dev/net/tun on the server\tload the module "
 			   "tun there, or give the container the device");
-	} else {
-		report_fact(r, RUNG_FAR_TUN, RUNG_YES);
-		report_ok(r, "far-tun", "/dev/net/tun");
+		return;
 	}
+	if (is(f->tun, "denied") && is_privileged && !is_root) {
+		r->facts.why[RUNG_FAR_TUN] =
+			"the account may not open /dev/net/tun on the server";
+		report_bad(r, "far-tun", REPORT_DEGRADED,
+			   "the account may not open /dev/net/tun\trun on the "
+			   "server: chmod 666 /dev/net/tun");
+		return;
+	}
+	report_fact(r, RUNG_FAR_TUN, RUNG_YES);
+	report_ok(r, "far-tun", "/dev/net/tun");
+}
+
+static void check_packets(struct report *r, const struct far_facts *f)
+{
+	bool is_root = (f->has_uid && f->uid == 0) || is(f->sudo, "yes");
+	/* A device of the account's own is addressed and translated by whoever
+	 * made it. */
+	bool needs_nft = is_root || f->n_owned == 0;
+
+	check_privilege(r, f);
+	check_far_tun(r, f, is_root);
 	if (f->nft[0] == '/' || !needs_nft) {
 		report_fact(r, RUNG_FAR_NAT, RUNG_YES);
 		report_ok(r, "nft", "%s",
@@ -391,7 +410,7 @@ static void check_tunnel(struct report *r, const struct far_facts *f,
 		report_bad(r, name, REPORT_DEGRADED,
 			   "permitted, but there is no device for the "
 			   "account\trun on the server: ip tuntap add tun0 "
-			   "mode tun user %s",
+			   "mode tun user %s; chmod 666 /dev/net/tun",
 			   f->user[0] ? f->user : "ACCOUNT");
 		return;
 	}
