@@ -322,6 +322,23 @@ def mux_msg():
     for name, text in {"tcp": b"[::1]:80:h:81", "paths": b"/a:/b", "many": b"a:b:c:d:e", "bracket": b"[x"}.items():
         seed("fuzz_mux_msg", "local_" + name, b"\3" + text)
     seed("fuzz_mux_msg", "remote", b"\x04*:0:h:81")
+def doctor():
+    marker = b"0123456789abcdef0123456789abcdef "
+    account = (b"os Linux", b"machine x86_64", b"uid 1000", b"user alice", b"gids 1000 27", b"groups alice sudo",
+               b"place /home/alice/.cache", b"ping 0 2147483647", b"default4 eth0 1500", b"ipv4", b"resolver 127.0.0.53",
+               b"sudo yes", b"tun denied", b"owned tun0", b"nft /usr/sbin/nft", b"done")
+    for name, data in {
+            "empty": b"",
+            "account": b"".join(b"\n" + marker + line + b"\n" for line in account),
+            "noise": b"Welcome\n\x1b[2J" + marker + b"os Linux\n" + b"x" * 600 + b"\n" + marker + b"uid 99999999999\n",
+            "forced": b"\n" + marker + b"ready 0.1\n\0\0\0\1",
+            "long-words": marker + b"user " + b"\xff" * 400 + b"\n" + marker + b"groups " + b"\x01" * 400 + b"\n",
+            "log": b"OpenSSH_9.2p1 Debian, OpenSSL\ndebug1: Remote protocol version 2.0, remote software version OpenSSH_9.2p1\n"
+                   b"debug1: kex: server->client cipher: aes128-gcm@openssh.com MAC: <implicit> compression: none\n"
+                   b"debug1: kex: client->server cipher: chacha20-poly1305@openssh.com MAC: x\n"
+                   b"Authenticated to gw using \"publickey\".\n",
+    }.items():
+        seed("fuzz_doctor", name, b"\x03" + data)
 
 
 packets()
@@ -332,3 +349,4 @@ subnets()
 boot()
 ssh_text()
 mux_msg()
+doctor()
