@@ -261,18 +261,10 @@ static void on_down(void *ctx, const struct err *why)
 		far->on_down(far->ctx, why);
 }
 
-static const struct stream_ops stream_ops = {
-	.on_data = tcp_out_on_data,
-	.on_readable = tcp_out_on_readable,
-	.on_writable = tcp_out_on_writable,
-	.on_reset = tcp_out_on_reset,
-	.on_closed = tcp_out_on_closed,
-};
-
 static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
-	.stream = &stream_ops,
+	.stream = &tcp_out_stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,
