@@ -19,81 +19,18 @@
 #include <string.h>
 
 #include "boot.h"
+#include "boot_shell.h"
 #include "escape.h"
 
 /* clang-format off */
 
-/* m is the marker, h the hash, k its first digits, n the size, p the
- * protocol. */
 static const char script[] =
-	/* A place to start from, whatever the account's files have done. */
-	"m=$ecssh_marker; "
-	"unset IFS LD_PRELOAD LD_LIBRARY_PATH CDPATH ENV BASH_ENV; "
-	"PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin${PATH:+:$PATH}; "
-	"LC_ALL=C; export PATH LC_ALL; umask 077; cd /; u=$(id -u); "
+	BOOT_SHELL_START
+	BOOT_SHELL_TESTS
 
-	/* Lines with the marker, each in one write. */
-	"nl=$(echo; echo x); nl=${nl%x}; "
-	"say() { printf %s \"$nl$m $*$nl\"; }; "
+	"found() { o=$1; shift; say run $o; exec \"$f\" --marker \"$m\" \"$@\"; }; "
 
-	"IFS= read -r hello || exit 1; "
-
-	/* Does the program speak our protocol? */
-	"fits() { "
-	"case $(\"$1\" --version </dev/null 2>/dev/null) in "
-	"\"ecssh-helper \"*\" protocol $p\") return 0;; esac; return 1; }; "
-
-	/* Has the file our hash?  2: nobody can tell. */
-	"sum() { "
-	"if command -v sha256sum; then set -- $(sha256sum <\"$1\"); "
-	"elif command -v shasum; then set -- $(shasum -a 256 <\"$1\"); "
-	"elif command -v openssl; then "
-	"set -- $(openssl dgst -sha256 -r <\"$1\"); "
-	"elif command -v sha256; then set -- $(sha256 -q <\"$1\"); "
-	"else return 2; fi >/dev/null 2>&1; "
-	"[ \"$1\" = \"$h\" ]; }; "
-
-	"whole() { set -- $(wc -c <\"$1\"); [ \"$1\" = \"$n\" ]; }; "
-
-	/* A directory, not a link, that is ours and nobody else may enter.
-	 * The S is of a parent that hands down its group. */
-	"private() { set -- $(ls -ldn \"$1\" 2>/dev/null); "
-	"case $1 in drwx--[-S]---*) [ \"$3\" = \"$u\" ];; *) return 1;; esac; }; "
-
-	/* Installed by the administrator. */
-	"for f in \"$(command -v ecssh-helper)\" "
-	"/usr/lib/ecssh/ecssh-helper /usr/libexec/ecssh/ecssh-helper "
-	"/usr/local/lib/ecssh/ecssh-helper "
-	"/usr/local/libexec/ecssh/ecssh-helper; do "
-	"case $f in /*) if [ -x \"$f\" ] && fits \"$f\"; then "
-	"say run installed; exec \"$f\" --marker \"$m\" \"$@\"; fi;; esac; done; "
-
-	/* Kept, or else a place to store: $f is the file's final name there and
-	 * $t the new file, which this loop leaves behind when it has found one.
-	 * `why` remembers the place that came nearest. */
-	"why=nodir; t=; "
-	"for pass in kept new; do "
-	"for d in \"${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}\" "
-	"\"$XDG_RUNTIME_DIR\" /dev/shm /tmp /var/tmp; do "
-	"case $d in /*) ;; *) continue;; esac; "
-	"c=$d; d=$d/ecssh-helper-$u; f=$d/helper-$k; "
-	"if [ $pass = kept ]; then "
-	"if [ -f \"$f\" ] && private \"$d\" && sum \"$f\" && fits \"$f\"; then "
-	"say run kept; exec \"$f\" --marker \"$m\" \"$@\"; fi; "
-	"continue; fi; "
-	"mkdir \"$c\" 2>/dev/null; mkdir \"$d\" 2>/dev/null; "
-	"private \"$d\" || continue; "
-	"t=$d/new-$m; "
-	"if (set -C; : >\"$t\") 2>/dev/null; then "
-	"chmod 700 \"$t\"; "
-	"\"$t\" </dev/null >/dev/null 2>&1; if [ $? -ne 126 ]; then "
-	"head -c \"$n\" /dev/zero >\"$t\" 2>/dev/null; "
-	"whole \"$t\" && break 2; why=nospace; "
-	"elif [ $why = nodir ]; then why=noexec; fi; "
-	"rm -f \"$t\"; "
-	/* No new file, but the directory is ours: not even an inode left. */
-	"else [ -w \"$d\" ] && why=nospace; fi; "
-	"rmdir \"$d\" 2>/dev/null; t=; done; done; "
+	BOOT_SHELL_SEARCH
 
 	/* Without head -c it looks like a full disk. */
 	"quit() { [ -n \"$t\" ] && rm -f \"$t\" && rmdir \"$d\" 2>/dev/null; "
@@ -167,7 +104,7 @@ int boot_script_build(const struct boot_script_params *params, char *out,
 	    "exec /bin/sh -c 'ecssh_marker=%s; h=%s; k=%.16s; n=%zu; p=%u; "
 	    "%s' ",
 	    params->marker, params->hash, params->hash, params->size_bytes,
-	    params->protocol, script);
+	    params->protocol, params->script ? params->script : script);
 	add(&t, "ecssh-boot");
 	for (size_t i = 0; params->helper_args && params->helper_args[i]; i++) {
 		const char *arg = params->helper_args[i];

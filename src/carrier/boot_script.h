@@ -22,6 +22,9 @@ struct boot_script_params {
 	size_t size_bytes;  /* of the helper */
 	unsigned protocol;  /* session protocol version */
 	const char *const *helper_args; /* NULL at the end; or NULL */
+	/* Run this instead of what brings up the helper: see boot_shell.h.
+	 * NULL: not. */
+	const char *script;
 };
 
 /*

@@ -31,9 +31,8 @@ static const char *const forced[] = {
 	/* The user's own forwardings belong to his own connections, and two
 	 * cannot listen on one port. */
 	"ClearAllForwardings=yes",
-	/* A connection of our own: no sharing, going to the background or local
-	 * commands. */
-	"ControlMaster=no", "ControlPath=none", "PermitLocalCommand=no",
+	/* A connection of our own: no local commands, and see push_control. */
+	"PermitLocalCommand=no",
 	/* Bytes are bytes. */
 	"RequestTTY=no", "EscapeChar=none", "Compression=no",
 	/* The flows inside differ; none of them is ssh's to mark. */
@@ -108,7 +107,7 @@ int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 
 /* ---- ciphers ---- */
 
-static bool cpu_has_aes(void)
+bool ssh_cmd_cpu_has_aes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
 	return __builtin_cpu_supports("aes") &&
@@ -202,15 +201,31 @@ __attribute__((format(printf, 2, 3))) static const char *make_word(
 	return word;
 }
 
-static int push_forced(struct ssh_cmd *c, const struct ssh_config *config)
+/* Not shared with anybody, and no staying behind when we are gone.  A master
+ * does not tell the server that no more sessions will come. */
+static int push_control(struct ssh_cmd *c, const char *path)
 {
-	int r = 0;
+	const char *word = path ? make_word(c, "ControlPath=%s", path)
+				: "ControlPath=none";
+
+	if (!word || push_option(c, word) < 0 ||
+	    push_option(c, "ControlPersist=no") < 0)
+		return -E2BIG;
+	return push_option(c, path ? "ControlMaster=yes" : "ControlMaster=no");
+}
+
+static int push_forced(struct ssh_cmd *c, const struct ssh_config *config,
+		       const struct ssh_cmd_use *use)
+{
+	int r = push_control(c, use->control_path);
 
 	for (size_t i = 0; r == 0 && i < sizeof(forced) / sizeof(forced[0]);
 	     i++)
 		r = push_option(c, forced[i]);
 	for (int i = 0; r == 0 && i < SSH_CONFIG_NEWER__N; i++)
-		if (config->has_newer[i])
+		/* To be told "SessionType" and -N both is fatal to ssh. */
+		if (config->has_newer[i] &&
+		    (use->remote_command || i != SSH_CONFIG_SESSION_TYPE))
 			r = push_option(c, forced_newer[i]);
 	if (r < 0)
 		return r;
@@ -229,7 +244,7 @@ static int push_ciphers(struct ssh_cmd *c, const struct ssh_config *config)
 {
 	char list[SSH_CONFIG_VALUE_MAX];
 
-	if (config->has_chosen_ciphers || !cpu_has_aes() ||
+	if (config->has_chosen_ciphers || !ssh_cmd_cpu_has_aes() ||
 	    ssh_cmd_prefer_aes_gcm(config->ciphers, list, sizeof(list)) < 0)
 		return 0;
 	/* The whole list, for "^" came with OpenSSH 8.1 only. */
@@ -269,16 +284,18 @@ static int too_long(struct err *err)
 
 int ssh_cmd_build(const struct ssh_dest *dest, const struct ssh_options *o,
 		  const struct ssh_config *config, const char *ssh_path,
-		  const char *remote_command, struct ssh_cmd *ret_cmd,
+		  const struct ssh_cmd_use *use, struct ssh_cmd *ret_cmd,
 		  struct err *err)
 {
 	struct ssh_cmd *c = ret_cmd;
+	const char *command = use->remote_command;
 
 	c->argc = c->text_len = 0;
 	if (push(c, ssh_path ? ssh_path : "ssh") < 0 ||
-	    push_forced(c, config) < 0 || push_ciphers(c, config) < 0 ||
+	    (!command && push(c, "-N") < 0) ||
+	    push_forced(c, config, use) < 0 || push_ciphers(c, config) < 0 ||
 	    push_user_options(c, o) < 0 || push_dest(c, dest) < 0 ||
-	    push(c, remote_command) < 0)
+	    (command && push(c, command) < 0))
 		return too_long(err);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef ECSSH_SSH_CMD_H
 #define ECSSH_SSH_CMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "err.h"
@@ -39,16 +40,22 @@ struct ssh_cmd {
 	size_t text_len;
 };
 
+/* What the connection is for. */
+struct ssh_cmd_use {
+	const char *remote_command; /* NULL: none is run (-N) */
+	/* Where ssh is to listen for requests, see mux_sock.h; NULL: nowhere */
+	const char *control_path;
+};
+
 /*
- * Build the command line that runs remote_command at dest.  Forced options
- * stand first, because ssh takes the first value it meets: nothing but our
- * channel is opened, and nothing of the user's is forwarded.  All arguments
- * are borrowed for the life of *ret_cmd; o may be NULL.  Returns 0, or -E2BIG
- * with err.
+ * Build the command line that connects to dest.  Forced options stand first,
+ * because ssh takes the first value it meets: nothing but our channel is
+ * opened, and nothing of the user's is forwarded.  All arguments are borrowed
+ * for the life of *ret_cmd; o may be NULL.  Returns 0, or -E2BIG with err.
  */
 int ssh_cmd_build(const struct ssh_dest *dest, const struct ssh_options *o,
 		  const struct ssh_config *config, const char *ssh_path,
-		  const char *remote_command, struct ssh_cmd *ret_cmd,
+		  const struct ssh_cmd_use *use, struct ssh_cmd *ret_cmd,
 		  struct err *err);
 
 /* Build the one that prints the user's configuration for dest instead of
@@ -64,5 +71,8 @@ int ssh_cmd_build_query(const struct ssh_dest *dest,
  * small.
  */
 int ssh_cmd_prefer_aes_gcm(const char *list, char *out, size_t cap);
+
+/* True if this machine computes AES-GCM by instructions of its own. */
+bool ssh_cmd_cpu_has_aes(void);
 
 #endif

@@ -64,6 +64,7 @@ struct ssh_stdio {
 	struct ssh_child child;
 	struct loop_io stdin_io, stdout_io, stderr_io;
 	bool is_stdin_watched, is_stdout_watched, is_stderr_watched;
+	bool is_bare;
 	struct timer login_timer, answer_timer, words_timer;
 	struct loop_task tell_task;
 	struct boot boot;
@@ -189,7 +190,7 @@ static void check_login(struct ssh_stdio *s)
 {
 	int n_unread = 0;
 
-	if (s->stage == STAGE_LOGIN &&
+	if (!s->is_bare && s->stage == STAGE_LOGIN &&
 	    ioctl(s->child.stdin_fd, FIONREAD, &n_unread) == 0 && n_unread == 0)
 		await_answer(s);
 }
@@ -343,7 +344,7 @@ static bool read_answer(struct ssh_stdio *s)
 		unwatch(s, &s->stdout_io, &s->is_stdout_watched);
 		return false;
 	}
-	if (s->stage == STAGE_LOGIN)
+	if (s->stage == STAGE_LOGIN && !s->is_bare)
 		await_answer(s);
 	for (size_t at = 0; at < (size_t)n && s->stage == STAGE_ANSWER;) {
 		at += boot_feed(&s->boot, s->buf + at, (size_t)n - at, &event);
@@ -384,8 +385,9 @@ static void on_exit_of_ssh(void *ctx, int wait_status)
 	unwatch_words(s);
 	ssh_words_show(&s->words);
 	if (s->stage == STAGE_READY) {
-		s->exit_code =
-			ssh_verdict_ended(&w, wait_status, cause, &s->err);
+		s->exit_code = s->is_bare ? ssh_verdict_lost(&w, cause, &s->err)
+					  : ssh_verdict_ended(&w, wait_status,
+							      cause, &s->err);
 		s->is_end_untold = true;
 		loop_post(s->loop, &s->tell_task);
 		return;
@@ -418,12 +420,17 @@ static int open_child(struct ssh_stdio *s, const struct ssh_stdio_config *c,
 		.helper_args = c->helper_args,
 	};
 	char line[BOOT_SCRIPT_LINE_MAX];
+	struct ssh_cmd_use use = {.control_path = c->control_path,
+				  .remote_command = c->is_bare ? NULL : line};
 	struct ssh_cmd cmd;
-	int r;
+	int r = 0;
 
-	if ((r = boot_script_build(&params, line, sizeof(line), err)) < 0 ||
-	    (r = ssh_cmd_build(c->dest, c->options, c->config, c->ssh_path,
-			       line, &cmd, err)) < 0)
+	if (!c->is_bare)
+		r = boot_script_build(&params, line, sizeof(line), err);
+	if (r == 0)
+		r = ssh_cmd_build(c->dest, c->options, c->config, c->ssh_path,
+				  &use, &cmd, err);
+	if (r < 0)
 		return r;
 	return ssh_child_open(&s->child, cmd.argv, c->is_background, err);
 }
@@ -459,12 +466,13 @@ static int watch_child(struct ssh_stdio *s, struct err *err)
 	int r;
 
 	init_handlers(s);
-	if ((r = send_hello(s)) < 0 ||
+	if ((!s->is_bare && (r = send_hello(s)) < 0) ||
 	    (r = watch(s, &s->stdout_io, &s->is_stdout_watched, EPOLLIN)) < 0 ||
 	    (r = watch(s, &s->stderr_io, &s->is_stderr_watched, EPOLLIN)) < 0 ||
 	    (r = child_watch(s->loop, &s->child.child)) < 0)
 		return err_set(err, r, "cannot wait for ssh: %s", strerror(-r));
-	timer_arm(s->loop, &s->login_timer, LOGIN_POLL_MS * US_PER_MS);
+	if (!s->is_bare)
+		timer_arm(s->loop, &s->login_timer, LOGIN_POLL_MS * US_PER_MS);
 	return 0;
 }
 
@@ -483,7 +491,9 @@ static int start(struct ssh_stdio *s, const struct ssh_stdio_config *c,
 	if (r < 0)
 		return err_set(err, r, "no random numbers: %s", strerror(-r));
 	boot_init(&s->boot, marker);
-	if ((r = helper_file_load(c->helper_path, &s->helper, err)) < 0 ||
+	s->is_bare = c->is_bare;
+	if ((!s->is_bare &&
+	     (r = helper_file_load(c->helper_path, &s->helper, err)) < 0) ||
 	    (r = open_child(s, c, err)) < 0)
 		return r;
 	return watch_child(s, err);
@@ -510,6 +520,16 @@ struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 	if (start(s, config, err) < 0)
 		return ssh_stdio_free(s);
 	return s;
+}
+
+void ssh_stdio_on_login(struct ssh_stdio *s)
+{
+	if (s->stage != STAGE_LOGIN)
+		return;
+	s->stage = STAGE_READY;
+	ssh_words_end_prompts(&s->words);
+	unwatch_boot(s);
+	ssh_words_forget(&s->words);
 }
 
 pid_t ssh_stdio_pid(const struct ssh_stdio *s)

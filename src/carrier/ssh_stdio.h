@@ -29,6 +29,14 @@ struct ssh_stdio_config {
 	const char *ssh_path;		   /* NULL: "ssh", found in PATH */
 	const char *helper_path;	   /* the ELF file to upload */
 	unsigned protocol;		   /* session protocol version */
+	/* Where ssh is to listen for requests (see mux_sock.h); NULL: not. */
+	const char *control_path;
+	/*
+	 * Run nothing there: no helper, on_ready never comes, and the fields
+	 * about it are not used.  ssh is of use by its control socket; tell
+	 * ssh_stdio_on_login when that has shown itself.
+	 */
+	bool is_bare;
 	/*
 	 * Arguments of the helper, NULL at the end; NULL: none.  Letters,
 	 * digits and . _ - + = : , / % @ only.  A helper that the server's
@@ -81,6 +89,10 @@ struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 				  const struct ssh_stdio_config *config,
 				  const struct ssh_stdio_ops *ops, void *ctx,
 				  struct err *err);
+
+/* A bare ssh is through with the login: its end is told by on_exited from now
+ * on, not by on_failed. */
+void ssh_stdio_on_login(struct ssh_stdio *s);
 
 /* The process of ssh, for ssh_peers_find; 0 once it has ended. */
 pid_t ssh_stdio_pid(const struct ssh_stdio *s);

@@ -171,6 +171,14 @@ int ssh_verdict_ended_early(const struct ssh_verdict_who *who,
 		       who->host, who->user, status, colon, len, words, wanted);
 }
 
+int ssh_verdict_lost(const struct ssh_verdict_who *who, const char *cause,
+		     struct err *err)
+{
+	return err_set(err, SSH_STDIO_EXIT_SSH,
+		       "the connection to %s is lost%s%s", who->host,
+		       cause[0] ? ": " : " without a word", cause);
+}
+
 int ssh_verdict_ended(const struct ssh_verdict_who *who, int wait_status,
 		      const char *cause, struct err *err)
 {
@@ -180,9 +188,7 @@ int ssh_verdict_ended(const struct ssh_verdict_who *who, int wait_status,
 		return killed_here(who, WTERMSIG(wait_status), err);
 	int status = WEXITSTATUS(wait_status);
 	if (status == STATUS_SSH_FAILED && cause[0])
-		return err_set(err, SSH_STDIO_EXIT_SSH,
-			       "the connection to %s is lost: %s", who->host,
-			       cause);
+		return ssh_verdict_lost(who, cause, err);
 	if (status == STATUS_SSH_FAILED)
 		return err_set(err, SSH_STDIO_EXIT_SSH,
 			       "the helper on %s was killed, or the connection "

@@ -55,7 +55,11 @@ int ssh_verdict_ended_early(const struct ssh_verdict_who *who,
 			    const char *cause, enum ssh_words_rank rank,
 			    struct err *err);
 
-/* ssh has ended after that. */
+/* ssh that ran nothing there has ended after the login. */
+int ssh_verdict_lost(const struct ssh_verdict_who *who, const char *cause,
+		     struct err *err);
+
+/* ssh has ended after the helper was ready. */
 int ssh_verdict_ended(const struct ssh_verdict_who *who, int wait_status,
 		      const char *cause, struct err *err);
 

@@ -11,6 +11,7 @@
 #include "cmd.h"
 #include "escape.h"
 #include "log.h"
+#include "ssh_opts.h"
 
 /* ---- options ---- */
 
@@ -19,15 +20,7 @@ static int apply_ssh(void *target, const struct option_entry *entry,
 {
 	struct client_config *config = target;
 
-	return ssh_options_add(&config->ssh_options, entry->letter, value, err);
-}
-
-/* -v is ssh's, and ours. */
-static int apply_verbose(void *target, const struct option_entry *entry,
-			 const char *value, struct err *err)
-{
-	log_init("ecssh", LOG_LEVEL_DEBUG);
-	return apply_ssh(target, entry, value, err);
+	return ssh_opts_take(&config->ssh_options, entry, value, err);
 }
 
 static int append(struct subnet **list, size_t *n, const struct subnet *s,
@@ -157,16 +150,7 @@ static const struct option_entry options[] = {
 	 apply_address},
 	{0, "allow-link-local", NULL,
 	 "let 169.254.0.0/16 be reached from the gateway", apply_flag},
-	{'F', NULL, "FILE", "ssh: configuration file", apply_ssh},
-	{'i', NULL, "FILE", "ssh: identity (key) file", apply_ssh},
-	{'p', NULL, "PORT", "ssh: port", apply_ssh},
-	{'J', NULL, "DEST", "ssh: jump host", apply_ssh},
-	{'l', NULL, "USER", "ssh: user", apply_ssh},
-	{'o', NULL, "OPTION", "ssh: any option of ssh_config(5)", apply_ssh},
-	{'4', NULL, NULL, "ssh: connect by IPv4 only", apply_ssh},
-	{'6', NULL, NULL, "ssh: connect by IPv6 only", apply_ssh},
-	{'v', NULL, NULL, "say more, and ssh too", apply_verbose},
-	{'q', NULL, NULL, "ssh: say less", apply_ssh},
+	SSH_OPTS_ENTRIES(apply_ssh),
 	{0, NULL, NULL, NULL, NULL},
 };
 

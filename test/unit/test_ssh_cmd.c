@@ -170,17 +170,46 @@ static int index_of(const struct ssh_cmd *cmd, const char *word)
 	return -1;
 }
 
-static void build(const char *dest_text, const struct ssh_options *o,
-		  const struct ssh_config *config, struct ssh_cmd *cmd)
+static void build_for(const struct ssh_cmd_use *use, const char *dest_text,
+		      const struct ssh_options *o,
+		      const struct ssh_config *config, struct ssh_cmd *cmd)
 {
 	/* argv points into these. */
 	static struct ssh_dest dest;
 	struct err err;
 
 	assert_int_equal(ssh_dest_parse(dest_text, &dest, &err), 0);
-	assert_int_equal(
-		ssh_cmd_build(&dest, o, config, NULL, "exec x", cmd, &err), 0);
+	assert_int_equal(ssh_cmd_build(&dest, o, config, NULL, use, cmd, &err),
+			 0);
 	assert_null(cmd->argv[cmd->argc]);
+}
+
+static void build(const char *dest_text, const struct ssh_options *o,
+		  const struct ssh_config *config, struct ssh_cmd *cmd)
+{
+	struct ssh_cmd_use use = {.remote_command = "exec x"};
+
+	build_for(&use, dest_text, o, config, cmd);
+}
+
+static void ssh_cmd_runs_nothing_but_listens(void **state)
+{
+	struct ssh_cmd_use use = {.control_path = "/run/x/ctl"};
+	struct ssh_config config = {.has_chosen_ciphers = true};
+	struct ssh_options o = {.n_words = 0};
+	struct ssh_cmd cmd;
+
+	(void)state;
+	config.has_newer[SSH_CONFIG_SESSION_TYPE] = true;
+	config.has_newer[SSH_CONFIG_STDIN_NULL] = true;
+	build_for(&use, "gw", &o, &config, &cmd);
+	assert_string_equal(cmd.argv[1], "-N");
+	assert_true(index_of(&cmd, "ControlMaster=yes") > 0);
+	assert_true(index_of(&cmd, "ControlPath=/run/x/ctl") > 0);
+	assert_true(index_of(&cmd, "ControlPersist=no") > 0);
+	assert_true(index_of(&cmd, "StdinNull=no") > 0);
+	assert_int_equal(index_of(&cmd, "SessionType=default"), -1);
+	assert_string_equal(cmd.argv[cmd.argc - 1], "gw");
 }
 
 static void ssh_cmd_puts_forced_options_first_and_the_command_last(void **state)
@@ -303,9 +332,11 @@ int main(void)
 		cmocka_unit_test(ssh_config_is_parsed),
 		cmocka_unit_test(ssh_config_of_an_old_ssh_has_no_newer_options),
 		cmocka_unit_test(ssh_config_skips_values_that_are_too_long),
+		cmocka_unit_test(ssh_cmd_runs_nothing_but_listens),
 		cmocka_unit_test(ssh_cmd_prefers_aes_gcm_as_the_table_says),
 		cmocka_unit_test(ssh_options_takes_only_what_is_passed_on),
 		cmocka_unit_test(ssh_options_are_bounded),
+		cmocka_unit_test(ssh_cmd_runs_nothing_but_listens),
 		cmocka_unit_test(
 			ssh_cmd_puts_forced_options_first_and_the_command_last),
 		cmocka_unit_test(
