@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 struct old_link {
-	struct list link;	/* relay_links.old */
-	struct mux_link *mux;	/* borrowed */
+	struct list link;     /* relay_links.old */
+	struct mux_link *mux; /* borrowed */
 	void (*on_retired)(void *ctx, struct mux_link *link);
 	void *ctx; /* borrowed */
 };
@@ -84,8 +84,7 @@ struct mux_channel *relay_link_open(struct relay_links *l,
 				    const struct mux_channel_ops *ops,
 				    void *owner)
 {
-	struct mux_channel *ch =
-		mux_channel_open(l->current, what, ops, owner);
+	struct mux_channel *ch = mux_channel_open(l->current, what, ops, owner);
 
 	if (!ch && errno == EMFILE) {
 		tell_worn(l);

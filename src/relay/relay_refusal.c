@@ -7,8 +7,8 @@
 
 #include "mux_link.h"
 
-/* Parts of what strerror(3) and gai_strerror(3) say on glibc, musl and the BSDs.
- * The first that occurs counts. */
+/* Parts of what strerror(3) and gai_strerror(3) say on glibc, musl and the
+ * BSDs. The first that occurs counts. */
 static const struct {
 	const char *part;
 	enum frame_reason reason;

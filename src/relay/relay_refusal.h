@@ -3,8 +3,8 @@
  * relay_refusal: why a server did not open a channel, and for how long that
  * answer is good.
  *
- * Each refusal wears ssh (see mux_link.h), so an application that tries again at
- * once gets the same answer from here.
+ * Each refusal wears ssh (see mux_link.h), so an application that tries again
+ * at once gets the same answer from here.
  */
 #ifndef ECSSH_RELAY_REFUSAL_H
 #define ECSSH_RELAY_REFUSAL_H

@@ -29,7 +29,7 @@ struct relay_ssh {
 	struct relay_ssh_tcp tcp;
 	struct relay_ssh_dns dns;
 	struct relay_tun tun;
-	bool has_forwarding, has_tun;
+	bool has_forwarding;
 };
 
 static struct relay_ssh *from_base(struct relay *r)
@@ -124,12 +124,10 @@ static void on_tick(void *ctx)
 	relay_tun_leave_old(&r->tun);
 }
 
-void relay_ssh_renew(struct relay *base, struct mux_link *link,
+void relay_ssh_renew(struct relay *r, struct mux_link *link,
 		     void (*on_retired)(void *ctx, struct mux_link *link))
 {
-	struct relay_ssh *r = from_base(base);
-
-	relay_link_renew(&r->links, link, on_retired, base->ctx);
+	relay_link_renew(&from_base(r)->links, link, on_retired, r->ctx);
 }
 
 /* ---- life ---- */
@@ -183,15 +181,14 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
 		return NULL;
 	}
 	r->has_forwarding = config->has_forwarding;
-	r->has_tun = config->has_tun;
 	fill_hello(&hello, config);
 	relay_link_init(&r->links, loop, config->link);
 	r->links.on_worn = on_worn;
 	r->links.on_tick = on_tick;
 	r->links.ctx = r;
 	relay_ssh_tcp_init(&r->tcp, loop, &r->links);
-	relay_ssh_dns_init(&r->dns, &r->base, loop, &r->links,
-			   &r->tcp.refusals, config);
+	relay_ssh_dns_init(&r->dns, &r->base, loop, &r->links, &r->tcp.refusals,
+			   config);
 	relay_tun_init(&r->tun, &r->base, loop, &r->links, config);
 	int error = relay_init(&r->base, &kind, loop, carrier, &session_ops,
 			       &hello, ops, ctx);

@@ -31,7 +31,7 @@ static const uint64_t tag_resolve = UINT64_C(1) << 32;
 
 /* A byte stream of dns_tcp. */
 struct dns_channel {
-	struct relay_ssh_dns *dns; /* borrowed */
+	struct relay_ssh_dns *dns;   /* borrowed */
 	struct dns_tcp_conn *conn;   /* borrowed; whom to tell */
 	struct mux_channel *channel; /* owned */
 	struct endpoint server;
@@ -64,7 +64,7 @@ static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
 	enum frame_reason why = relay_refusal_meaning(reason, text);
 
 	relay_refusal_add(d->refusals, &c->server, "", why,
-			  loop_now_us(d->relay->loop));
+			  loop_now_us(d->tcp.loop));
 	free(c);
 	dns_tcp_on_closed(conn, why);
 	relay_link_note_failure(d->links);
@@ -111,9 +111,12 @@ static const struct mux_channel_ops channel_ops = {
 	.on_closed = on_channel_closed,
 };
 
-static int errno_of(enum frame_reason reason)
+/* The reason if the server was refused just now. */
+static enum frame_reason known_refusal(const struct relay_ssh_dns *d,
+				       const struct endpoint *server)
 {
-	return reason == FRAME_REASON_PROHIBITED ? EACCES : ECONNREFUSED;
+	return relay_refusal_find(d->refusals, server, "",
+				  loop_now_us(d->tcp.loop));
 }
 
 static int stream_open(void *ctx, struct dns_tcp_conn *conn,
@@ -127,11 +130,6 @@ static int stream_open(void *ctx, struct dns_tcp_conn *conn,
 		.port = server->port,
 		.window_bytes = WINDOW_BYTES,
 	};
-	enum frame_reason known = relay_refusal_find(
-		d->refusals, server, "", loop_now_us(d->relay->loop));
-
-	if (known != FRAME_REASON_NONE)
-		return -errno_of(known);
 	struct dns_channel *c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -201,7 +199,11 @@ static void ask_next(struct relay_ssh_dns *d, struct resolve *r,
 			.answer_max = DNS_TCP_ANSWER_MAX,
 		};
 
-		if (dns_tcp_ask(&d->tcp, &q) == DROP_NONE)
+		enum frame_reason known = known_refusal(d, &q.server);
+
+		if (known != FRAME_REASON_NONE)
+			reason = known;
+		else if (dns_tcp_ask(&d->tcp, &q) == DROP_NONE)
 			return;
 	}
 	finish(d, r, reason, r->message, 0);
@@ -231,27 +233,6 @@ void relay_ssh_dns_on_resolve(struct relay_ssh_dns *d, uint32_t id,
 
 /* ---- datagrams ---- */
 
-void relay_ssh_dns_on_dgram(struct relay_ssh_dns *d, uint32_t id,
-			    const struct frame_dgram *dgram)
-{
-	struct dns_tcp_query q = {
-		.tag = id,
-		.server = dgram->remote,
-		.remote = dgram->remote,
-		.message = dgram->payload,
-		.len = dgram->payload_len,
-	};
-	enum drop_reason drop = dns_tcp_ask(&d->tcp, &q);
-
-	if (drop != DROP_NONE)
-		session_count_drop(d->relay->session, drop);
-}
-
-void relay_ssh_dns_on_assoc_close(struct relay_ssh_dns *d, uint32_t id)
-{
-	dns_tcp_forget(&d->tcp, id);
-}
-
 static void answer_dgram(struct relay_ssh_dns *d, uint32_t id,
 			 const struct endpoint *remote, const uint8_t *message,
 			 size_t len)
@@ -277,9 +258,8 @@ static void fail_dgram(struct relay_ssh_dns *d, uint32_t id,
 		       const struct endpoint *remote, size_t len,
 		       enum frame_reason reason)
 {
-	struct frame_dgram dgram = {.proto = PKT_PROTO_UDP,
-				    .remote = *remote,
-				    .payload_len = len};
+	struct frame_dgram dgram = {
+		.proto = PKT_PROTO_UDP, .remote = *remote, .payload_len = len};
 
 	if (reason == FRAME_REASON_PROHIBITED)
 		relay_prohibit(d->relay, id, &dgram);
@@ -292,6 +272,32 @@ static void fail_dgram(struct relay_ssh_dns *d, uint32_t id,
 	else if (reason == FRAME_REASON_HOST_UNREACH)
 		relay_send_icmp(d->relay, id, &dgram, ICMP_MEANS_HOST_UNREACH,
 				0);
+}
+
+void relay_ssh_dns_on_dgram(struct relay_ssh_dns *d, uint32_t id,
+			    const struct frame_dgram *dgram)
+{
+	struct dns_tcp_query q = {
+		.tag = id,
+		.server = dgram->remote,
+		.remote = dgram->remote,
+		.message = dgram->payload,
+		.len = dgram->payload_len,
+	};
+	enum frame_reason known = known_refusal(d, &q.server);
+
+	if (known != FRAME_REASON_NONE) {
+		fail_dgram(d, id, &q.remote, q.len, known);
+		return;
+	}
+	enum drop_reason drop = dns_tcp_ask(&d->tcp, &q);
+	if (drop != DROP_NONE)
+		session_count_drop(d->relay->session, drop);
+}
+
+void relay_ssh_dns_on_assoc_close(struct relay_ssh_dns *d, uint32_t id)
+{
+	dns_tcp_forget(&d->tcp, id);
 }
 
 /* ---- what dns_tcp tells ---- */

@@ -20,8 +20,9 @@
  *   them.  What a server reads as an error arrives as EOF; that cannot be told
  *   apart.
  *
- * Ownership: a struct conn belongs to its table; it owns the channel, and borrows
- * the stream until that is dead or disowned.  Freed at the end of the turn.
+ * Ownership: a struct conn belongs to its table; it owns the channel, and
+ * borrows the stream until that is dead or disowned.  Freed at the end of the
+ * turn.
  */
 #include "relay_ssh_tcp.h"
 
@@ -51,11 +52,11 @@ struct conn {
 	struct mux_channel *channel; /* owned; NULL: closed */
 	struct list link;	     /* table->live or table->dead */
 	enum conn_state state;
-	uint64_t returned;     /* bytes below this tx offset do not count
-				  against the window any more */
-	bool is_up_blocked;    /* the channel is full: wait for on_writable */
-	bool is_up_done;       /* EOF was sent */
-	bool is_down_done;     /* EOF was received */
+	uint64_t returned;  /* bytes below this tx offset do not count
+			       against the window any more */
+	bool is_up_blocked; /* the channel is full: wait for on_writable */
+	bool is_up_done;    /* EOF was sent */
+	bool is_down_done;  /* EOF was received */
 	struct endpoint dst;
 	char name[]; /* "": by address */
 };

@@ -7,8 +7,8 @@
  *   translation there are its administrator's.  Up: super-packets are cut, and
  *   each packet is one message.  What the channel has no room for is dropped:
  *   whoever sends learns of it as from any narrow link.  Down: what arrives in
- *   one turn of the loop is put together again where it is one TCP connection's,
- *   and goes on at the end of the turn.
+ *   one turn of the loop is put together again where it is one TCP
+ * connection's, and goes on at the end of the turn.
  *
  *   A server may close a channel that was idle (ChannelTimeout).  Then it is
  *   opened again, a few times, since the device may be busy for a moment.
@@ -20,9 +20,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "escape.h"
+#include "vnet.h"
 
 enum {
 	WINDOW_BYTES = 2 << 20,
@@ -90,11 +89,13 @@ static void tell(struct relay_tun *t, enum frame_network_status status,
 static void tell_up(struct relay_tun *t)
 {
 	static const struct ip_addr none;
-	char text[FRAME_TEXT_MAX + 1], a6[ADDR_TEXT_MAX];
+	char text[FRAME_TEXT_MAX + 1];
 
 	size_t n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				      &t->near6);
 	if (n >= sizeof(text)) {
+		char a6[ADDR_TEXT_MAX];
+
 		n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				       &none);
 		if (n < sizeof(text))
@@ -307,6 +308,11 @@ void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n)
 		tell_up(t);
 	if (t->state != RELAY_TUN_OFF)
 		return;
+	if (!t->is_wanted) {
+		tell(t, FRAME_NETWORK_LACKING,
+		     "no tun device of the server's is to be used");
+		return;
+	}
 	t->tries = 1;
 	open_channel(t);
 }
@@ -320,6 +326,7 @@ void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
 	t->relay = relay;
 	t->loop = loop;
 	t->links = links;
+	t->is_wanted = config->has_tun;
 	t->unit = config->tun_unit;
 	t->retry = (struct timer){.on_fire = on_retry, .ctx = t};
 	t->flush = (struct loop_task){.on_run = on_flush, .ctx = t};

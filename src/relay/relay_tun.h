@@ -34,7 +34,8 @@ struct relay_tun {
 	struct loop *loop;	   /* borrowed */
 	struct relay_links *links; /* borrowed */
 	enum relay_tun_state state;
-	uint32_t unit; /* MUX_TUN_ANY, or a number */
+	bool is_wanted;		     /* or nothing is opened */
+	uint32_t unit;		     /* MUX_TUN_ANY, or a number */
 	struct mux_channel *channel; /* owned; NULL unless opening or up */
 	struct mux_link *link;	     /* borrowed; the channel's */
 	struct ip_addr near4, near6;
@@ -63,8 +64,8 @@ void relay_tun_leave_old(struct relay_tun *t);
 /*
  * Write the shell commands that an administrator runs on the server to make
  * the device useful to these near addresses (version 0: none), joined by "; ".
- * unit: MUX_TUN_ANY writes tunN.  Returns their length, of which at most cap - 1
- * bytes were written.
+ * unit: MUX_TUN_ANY writes tunN.  Returns their length, of which at most cap -
+ * 1 bytes were written.
  */
 size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
 			  const struct ip_addr *near4,

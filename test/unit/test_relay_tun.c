@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* relay_tun: packets over a tun channel, with a server played. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gso.h"
+#include "pkt.h"
+#include "relay_rig.h"
+#include "relay_tun.h"
+#include "vnet.h"
+
+static const struct relay_ssh_config config = {
+	.has_forwarding = true,
+	.has_tun = true,
+	.tun_unit = 3,
+};
+
+static int setup(void **state)
+{
+	*state = relay_rig_new(&config);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)relay_rig_free(*state);
+	return 0;
+}
+
+static struct mux_channel *newest(struct relay_rig *rig)
+{
+	return relay_rig_newest(&rig->links[0]);
+}
+
+static void ask_for_network(struct relay_rig *rig, const char *near6)
+{
+	struct frame_network n = {.mtu_bytes = 1500};
+
+	(void)addr_parse("100.64.0.2", &n.near4);
+	if (near6)
+		(void)addr_parse(near6, &n.near6);
+	session_send_network(rig->near, &n);
+	relay_rig_settle(rig);
+}
+
+static struct mux_channel *come_up(struct relay_rig *rig)
+{
+	ask_for_network(rig, NULL);
+	struct mux_channel *ch = newest(rig);
+	relay_rig_confirm(rig, ch);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	return ch;
+}
+
+enum { PAYLOAD_LEN = 10000, MSS_BYTES = 1448 };
+
+/* A super-packet of TCP as a TUN would deliver it. */
+static struct frame_packet super_packet(uint8_t buf[PKT_VNET_LEN + 12000],
+					uint32_t seq)
+{
+	struct pkt_ip_params ip = {.ttl = 64, .df = true};
+	struct pkt_tcp_params tcp = {
+		.src_port = 80,
+		.dst_port = 4000,
+		.seq = seq,
+		.ack = 1,
+		.flags = TCP_ACK,
+		.window = 1000,
+		.window_scale = -1,
+		.gso_bytes = MSS_BYTES,
+	};
+	struct frame_packet p;
+
+	(void)addr_parse("10.77.0.2", &ip.src);
+	(void)addr_parse("100.64.0.2", &ip.dst);
+	size_t at = pkt_build_tcp(buf, &ip, &tcp, PAYLOAD_LEN);
+	memset(buf + at, 'x', PAYLOAD_LEN);
+	assert_int_equal(vnet_parse(buf, at + PAYLOAD_LEN, &p, NULL),
+			 DROP_NONE);
+	return p;
+}
+
+static void comes_up_with_what_is_to_be_done_there(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	assert_true(rig->hello.capabilities & FRAME_CAP_NETWORK);
+	ask_for_network(rig, NULL);
+	assert_int_equal(newest(rig)->kind, MUX_TUN);
+	assert_int_equal(newest(rig)->port, 3);
+	assert_int_equal(rig->n.states, 0);
+	relay_rig_confirm(rig, newest(rig));
+	assert_int_equal(rig->n.states, 1);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	assert_int_equal(rig->state.mtu_bytes, 1500);
+	assert_string_equal(
+		rig->state.text,
+		"ip link set tun3 up; ip route add 100.64.0.2 dev tun3; "
+		"sysctl net.ipv4.ip_forward=1; nft 'table inet ecssh{chain "
+		"nat{type nat hook postrouting priority 100;ip saddr "
+		"100.64.0.2 masquerade;}}'");
+}
+
+static void tells_both_families_apart_if_they_do_not_fit(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	ask_for_network(rig, "fd00:1234:5678:9abc:def0:1234:5678:9abc");
+	relay_rig_confirm(rig, newest(rig));
+	assert_non_null(strstr(rig->state.text, "100.64.0.2 masquerade;}}'; "));
+	assert_non_null(strstr(
+		rig->state.text,
+		"and for fd00:1234:5678:9abc:def0:1234:5678:9abc in IPv6"));
+}
+
+static void says_what_a_refusal_may_mean(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	ask_for_network(rig, NULL);
+	relay_rig_refuse(rig, newest(rig), MUX_REFUSED_CONNECT, "open failed");
+	assert_int_equal(rig->state.status, FRAME_NETWORK_LACKING);
+	assert_int_equal(rig->state.mtu_bytes, 0);
+	assert_non_null(strstr(rig->state.text, "open failed"));
+	assert_non_null(strstr(rig->state.text, "PermitTunnel"));
+	assert_non_null(strstr(rig->state.text, "tun3"));
+	relay_rig_advance(rig, 100 * US_PER_SEC);
+	assert_int_equal(rig->links[0].n_opened, 1);
+}
+
+static void lacks_what_is_not_to_be_used(void **state)
+{
+	static const struct relay_ssh_config none = {.has_forwarding = true};
+	struct relay_rig *rig = relay_rig_new(&none);
+
+	(void)state;
+	assert_int_equal(rig->hello.capabilities & FRAME_CAP_NETWORK, 0);
+	ask_for_network(rig, NULL);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_LACKING);
+	assert_int_equal(rig->links[0].n_opened, 0);
+	(void)relay_rig_free(rig);
+}
+
+static void send_super_packet(struct relay_rig *rig, struct dgram_queue *q)
+{
+	uint8_t buf[PKT_VNET_LEN + 12000];
+	struct frame_packet p = super_packet(buf, 1000);
+
+	assert_int_equal(session_send_packet(rig->near, q, &p), DROP_NONE);
+	relay_rig_settle(rig);
+}
+
+static void cuts_super_packets_for_the_channel(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+	struct dgram_queue q;
+	struct pkt view;
+
+	dgram_queue_init(&q, 0);
+	send_super_packet(rig, &q);
+	assert_int_equal(ch->n_packets, 7);
+	for (size_t i = 0, at = 0; i < 7; at += ch->packet_lens[i++]) {
+		assert_in_range(ch->packet_lens[i], 41, 1500);
+		assert_int_equal(
+			pkt_parse_ip(ch->sent + at, ch->packet_lens[i], &view),
+			DROP_NONE);
+	}
+	dgram_queue_fini(&q);
+}
+
+static uint64_t far_drops(struct relay_rig *rig, enum drop_reason reason)
+{
+	relay_rig_advance(rig, 2 * US_PER_SEC);
+	return session_stats(rig->near)->far_drops[reason];
+}
+
+static void drops_and_counts_what_does_not_fit(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+	struct dgram_queue q;
+
+	dgram_queue_init(&q, 0);
+	ch->room = 3200;
+	send_super_packet(rig, &q);
+	/* Two of seven, and the last and short one does not fit either. */
+	assert_int_equal(ch->n_packets, 2);
+	assert_int_equal(far_drops(rig, DROP_QUEUE_FULL), 5);
+	dgram_queue_fini(&q);
+}
+
+static void puts_packets_of_one_turn_together(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+	uint8_t buf[PKT_VNET_LEN + 12000], out[PKT_IP6_MAX];
+	struct frame_packet p = super_packet(buf, 1000);
+	struct gso_cut cut;
+	size_t len, n = 0;
+
+	assert_int_equal(gso_cut_init(&cut, &p), DROP_NONE);
+	while ((len = gso_cut_next(&cut, out)) > 0) {
+		n += len;
+		ch->ops->on_data(ch, out, len);
+	}
+	relay_rig_settle(rig);
+	assert_int_equal(rig->n.packets, 1);
+	assert_int_equal(rig->packet.ip_len, p.ip_len);
+	assert_int_equal(rig->packet.gso_size, MSS_BYTES);
+	assert_int_equal(ch->consumed, n);
+	/* What comes in the next turn does not wait. */
+	p = super_packet(buf, 1000 + PAYLOAD_LEN);
+	assert_int_equal(gso_cut_init(&cut, &p), DROP_NONE);
+	len = gso_cut_next(&cut, out);
+	relay_rig_data(rig, ch, out, len);
+	assert_int_equal(rig->n.packets, 2);
+	assert_int_equal(rig->payload_len, len);
+	assert_memory_equal(rig->payload, out, len);
+}
+
+static void refuses_what_is_no_packet(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+
+	relay_rig_data(rig, ch, "not a packet at all", 19);
+	assert_int_equal(rig->n.packets, 0);
+	assert_int_equal(ch->consumed, 19);
+}
+
+static void comes_back_after_the_server_closed_it(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+
+	relay_rig_advance(rig, RELAY_TUN_STABLE_US);
+	relay_rig_close(rig, ch);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_LOST);
+	relay_rig_advance(rig, RELAY_TUN_RETRY_US);
+	relay_rig_refuse(rig, newest(rig), MUX_REFUSED_CONNECT, "open failed");
+	relay_rig_advance(rig, RELAY_TUN_RETRY_US);
+	relay_rig_confirm(rig, newest(rig));
+	assert_int_equal(rig->n.states, 3);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	/* But not if it is closed at once. */
+	relay_rig_close(rig, newest(rig));
+	assert_int_equal(rig->state.status, FRAME_NETWORK_LOST);
+	relay_rig_advance(rig, 100 * US_PER_SEC);
+	assert_int_equal(rig->links[0].n_channels, 0);
+}
+
+static void moves_when_it_is_the_last_on_an_old_link(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	rig->renews = true;
+	(void)come_up(rig);
+	(void)relay_rig_open(rig, "", 80);
+	struct mux_channel *tcp = newest(rig);
+	relay_rig_confirm(rig, tcp);
+	rig->links[0].is_full = true;
+	(void)relay_rig_open(rig, "", 81);
+	assert_int_equal(rig->n_renewed, 1);
+	relay_rig_advance(rig, 5 * US_PER_SEC);
+	assert_int_equal(rig->links[0].n_channels, 2);
+	relay_rig_close(rig, tcp);
+	relay_rig_advance(rig, 5 * US_PER_SEC);
+	assert_int_equal(rig->n.retired, 1);
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_TUN);
+	relay_rig_confirm(rig, relay_rig_newest(&rig->links[1]));
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+}
+
+#define RIG(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		RIG(comes_up_with_what_is_to_be_done_there),
+		RIG(tells_both_families_apart_if_they_do_not_fit),
+		RIG(says_what_a_refusal_may_mean),
+		cmocka_unit_test(lacks_what_is_not_to_be_used),
+		RIG(cuts_super_packets_for_the_channel),
+		RIG(drops_and_counts_what_does_not_fit),
+		RIG(puts_packets_of_one_turn_together),
+		RIG(refuses_what_is_no_packet),
+		RIG(comes_back_after_the_server_closed_it),
+		RIG(moves_when_it_is_the_last_on_an_old_link),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
