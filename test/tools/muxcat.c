@@ -9,6 +9,7 @@
  *        muxcat SOCKET worn HOST PORT CLOSED fail until no more can be opened
  *        muxcat SOCKET up HOST PORT BYTES    send so many; print seconds
  *        muxcat SOCKET down HOST PORT        receive to the end; the same
+ *        muxcat start HOST PORT SSHARGS...   cat, through an ssh of its own
  *        muxcat SOCKET -L|-R FORWARDING      have ssh do it; print the port
  *
  * The end of what comes is told on stderr by "eof". A refusal is printed on
@@ -20,11 +21,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "mux_forward.h"
 #include "mux_link.h"
+#include "mux_sock.h"
 
 enum {
 	WINDOW = MUX_CHANNEL_WINDOW_MAX_BYTES,
@@ -35,7 +38,8 @@ enum {
 struct muxcat {
 	struct loop *loop;
 	struct mux_link *link;
-	char **argv; /* behind the name of the socket */
+	struct mux_sock *sock; /* start */
+	char **argv;	       /* behind the name of the socket */
 	int status;
 	uint32_t n_left; /* channels that are to end */
 	/* cat */
@@ -438,6 +442,58 @@ static int forward(struct muxcat *c, int fd)
 	return c->status;
 }
 
+/* ---- an ssh of our own ---- */
+
+static void on_connected(void *ctx, int fd)
+{
+	struct muxcat *c = ctx;
+
+	if (fd >= 0)
+		c->link = mux_link_new(c->loop, fd, &link_ops, c);
+	if (!c->link)
+		finish(c, 2);
+}
+
+static pid_t start_ssh(struct muxcat *c, int argc, char **args)
+{
+	char path[128];
+	char **argv = calloc((size_t)argc + 3, sizeof(*argv));
+	struct err err;
+
+	c->sock = mux_sock_new(c->loop, on_connected, c, &err);
+	if (!c->sock || !argv)
+		abort();
+	(void)snprintf(path, sizeof(path), "-oControlPath=%s",
+		       mux_sock_path(c->sock));
+	argv[0] = "ssh";
+	argv[1] = "-oControlMaster=yes";
+	argv[2] = path;
+	memcpy(argv + 3, args, (size_t)argc * sizeof(*argv) - sizeof(*argv));
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)close(STDIN_FILENO);
+		(void)execvp(argv[0], argv);
+		_exit(127);
+	}
+	free(argv);
+	return pid;
+}
+
+static int run_start(struct muxcat *c, int argc, char **argv)
+{
+	static char mode[] = "cat";
+	char *cat[] = {mode, argv[2], argv[3]};
+
+	c->argv = cat;
+	pid_t pid = start_ssh(c, argc - 3, argv + 4);
+	if (pid < 0 || loop_run(c->loop) < 0)
+		return 2;
+	c->link = mux_link_free(c->link);
+	(void)waitpid(pid, NULL, 0);
+	c->sock = mux_sock_free(c->sock);
+	return c->status;
+}
+
 int main(int argc, char **argv)
 {
 	struct muxcat *c = calloc(1, sizeof(*c));
@@ -448,6 +504,8 @@ int main(int argc, char **argv)
 	}
 	c->argv = argv + 2;
 	c->loop = loop_new(LOOP_TIME_REAL);
+	if (strcmp(argv[1], "start") == 0)
+		return run_start(c, argc, argv);
 	int fd = connect_to(argv[1]);
 	if (c->argv[0][0] == '-')
 		return forward(c, fd);
