@@ -3,9 +3,10 @@
  * far: the engine on the far side.
  *
  * Theory of operation
- *   Puts a session and the three things that serve it together: tcp_out for
- *   streams, far_assoc for datagrams, resolver for names.  Finds out what this
- *   host permits and says so in the greeting; afterwards it only hands on.
+ *   Puts a session and what serves it together: tcp_out for streams, name_out
+ *   for those to a name, far_assoc for datagrams, resolver for DNS messages.
+ *   Finds out what this host permits and says so in the greeting; afterwards it
+ *   only hands on.
  *
  *   When the session is over all sockets are closed at once.
  */
@@ -20,6 +21,7 @@
 #include <sys/random.h>
 
 #include "far_assoc.h"
+#include "name_out.h"
 #include "pkt.h"
 #include "resolver.h"
 #include "session.h"
@@ -32,6 +34,7 @@ struct far {
 	struct tcp_out_table tcp;
 	struct far_assoc_table assocs;
 	struct resolver resolver;
+	struct name_out_table names;
 	void (*on_down)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */
 };
@@ -95,7 +98,7 @@ static uint32_t capabilities(const struct far *far,
 			     const struct frame_hello *hello)
 {
 	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
-	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP;
+	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP | FRAME_CAP_NAMES;
 
 	if (may_ping(IPV4, PKT_PROTO_ICMP))
 		caps |= FRAME_CAP_ECHO;
@@ -140,7 +143,10 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 {
 	struct far *far = ctx;
 
-	tcp_out_on_open(&far->tcp, s, open);
+	if (open->name[0])
+		name_out_on_open(&far->names, s, open);
+	else
+		tcp_out_on_open(&far->tcp, s, open);
 }
 
 static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
@@ -167,6 +173,7 @@ static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
 
 static void close_all(struct far *far)
 {
+	name_out_table_fini(&far->names);
 	tcp_out_table_fini(&far->tcp);
 	far_assoc_table_fini(&far->assocs);
 	resolver_fini(&far->resolver);
@@ -208,6 +215,9 @@ struct far *far_new(struct loop *loop, struct carrier *carrier,
 			      options->resolv_conf ? options->resolv_conf
 						   : "/etc/resolv.conf",
 			      options->dns_port ? options->dns_port : DNS_PORT);
+		name_out_table_init(&far->names, &far->tcp, &far->resolver,
+				    options->hosts ? options->hosts
+						   : "/etc/hosts");
 		r = far_assoc_table_init(&far->assocs, loop, options->policy);
 	}
 	if (r == 0)

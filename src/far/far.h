@@ -23,6 +23,7 @@ struct far_options {
 	const char *ssh_connection;
 	const char *user;	 /* for the greeting; NULL: not told */
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
+	const char *hosts;	 /* NULL: /etc/hosts */
 	uint16_t dns_port;	 /* of the resolvers there; 0: 53 */
 	/* The session is over, once; call far_free in a later turn.  why is one
 	 * sentence; bytes from the peer in it are escaped.  May be NULL. */
@@ -32,8 +33,8 @@ struct far_options {
 
 /*
  * Begin a session as its far end.  Owns the carrier from now on, even if it
- * fails; strings in options are borrowed for the call, resolv_conf until
- * far_free.  Opens and closes a socket or two to find out what this host
+ * fails; strings in options are borrowed for the call, resolv_conf and hosts
+ * until far_free.  Opens and closes a socket or two to find out what this host
  * permits.  Returns NULL with errno set if memory or randomness is not to be
  * had.
  */
