@@ -143,9 +143,10 @@ static struct question *find_txid(struct dns_tcp_conn *c, uint16_t txid)
 
 static void free_conn(struct dns_tcp_conn *c)
 {
-	while (!list_is_empty(&c->questions))
-		free_question(c, container_of(c->questions.next,
-					      struct question, link));
+	struct list *link;
+
+	while ((link = list_pop(&c->questions)))
+		free_question(c, container_of(link, struct question, link));
 	timer_disarm(c->table->loop, &c->timer);
 	list_del(&c->link);
 	c->table->n--;
@@ -157,14 +158,14 @@ static void free_conn(struct dns_tcp_conn *c)
 /* What waits is told that it failed; no conn is left to ask on again. */
 static void end_conn(struct dns_tcp_conn *c, enum frame_reason reason)
 {
+	struct list *link;
+
 	/* Taken out first: a callback may ask again, on a new one. */
 	list_del(&c->link);
 	timer_disarm(c->table->loop, &c->timer);
-	while (!list_is_empty(&c->questions))
-		fail_question(
-			c,
-			container_of(c->questions.next, struct question, link),
-			reason);
+	while ((link = list_pop(&c->questions)))
+		fail_question(c, container_of(link, struct question, link),
+			      reason);
 	free_conn(c);
 }
 
@@ -429,9 +430,11 @@ void dns_tcp_init(struct dns_tcp *t, struct loop *loop,
 
 void dns_tcp_fini(struct dns_tcp *t)
 {
-	while (!list_is_empty(&t->conns)) {
+	struct list *link;
+
+	while ((link = list_pop(&t->conns))) {
 		struct dns_tcp_conn *c =
-			container_of(t->conns.next, struct dns_tcp_conn, link);
+			container_of(link, struct dns_tcp_conn, link);
 
 		if (c->stream)
 			t->ops->close(c->stream);

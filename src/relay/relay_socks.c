@@ -174,12 +174,12 @@ static void stop_probe(struct relay_socks *r)
 static void close_all(struct relay *base)
 {
 	struct relay_socks *r = from_base(base);
+	struct list *link;
 
 	stop_probe(r);
 	loop_unpost(&r->fail);
-	while (!list_is_empty(&r->dials))
-		free_dial(
-			container_of(r->dials.next, struct stream_dial, link));
+	while ((link = list_pop(&r->dials)))
+		free_dial(container_of(link, struct stream_dial, link));
 	tcp_out_table_fini(&r->tcp);
 	socks_assoc_table_fini(&r->assocs);
 }
@@ -421,10 +421,10 @@ struct relay *relay_socks_new(struct loop *loop, struct carrier *carrier,
 	return &r->base;
 }
 
-const struct ip_addr *relay_socks_server(const struct relay *base)
+const struct ip_addr *relay_socks_server(const struct relay *r)
 {
-	const struct relay_socks *r = container_of(
-		(struct relay *)(uintptr_t)base, struct relay_socks, base);
+	const struct relay_socks *socks = container_of(
+		(struct relay *)(uintptr_t)r, struct relay_socks, base);
 
-	return base->session ? &r->proxy.at.addr : NULL;
+	return r->session ? &socks->proxy.at.addr : NULL;
 }
