@@ -199,6 +199,7 @@ static int kernel_forward_add(void *ctx, const struct broker_forward *forward,
 	struct nft_rules rules = {.name = forward->name,
 				  .flags = flags,
 				  .guarded = forward->switched,
+				  .forward = forward,
 				  .nets = nets,
 				  .n = n};
 	char *text = malloc(NFT_TEXT_MAX);
