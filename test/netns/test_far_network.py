@@ -324,6 +324,9 @@ def test_address_taken(lab: Lab):
     three = PacketNear(lab, device="-", near4="10.77.0.99")
     three.state(2, "10.77.0.0/24", "far0")
     three.end()
+    four = PacketNear(lab, "128.0.0.0/1", device="-")
+    four.state(2, "128.0.0.0/1", "too large")
+    four.end()
 
 
 def test_no_nft(lab: Lab):
@@ -391,6 +394,10 @@ def test_by_file_capability(lab: Lab):
     before = snapshot(lab)
     near = PacketNear(lab, user="alice", helper=path).up("by file capability")
     echo(lab.near, "10.77.0.2")
+    # The capability is good for private subnets only.
+    other = PacketNear(lab, user="alice", helper=path, device="-", near4="203.0.113.9", near6="fd00:9::10")
+    other.state(2, "203.0.113.9", "only root")
+    other.end()
     expect_in("CapEff:\t0000000000000000", open(f"/proc/{helper_of(lab).pid}/status").read())
     near.end()
     expect_restored(lab, before)
