@@ -135,8 +135,11 @@ static int try_broker(struct setup *s, enum broker_via via, const char *how)
 
 	path[len > 0 ? len : 0] = '\0';
 	int r = broker_client_start(&c, &start, &err);
-	if (r == 0)
+	if (r == 0) {
 		r = configure(s, c, how, &err);
+		if (r == -EPERM) /* not for want of the privilege */
+			r = -EACCES;
+	}
 	if (r == 0)
 		s->broker_fd = broker_client_release(c);
 	else {

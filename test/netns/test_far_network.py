@@ -6,13 +6,15 @@
 """
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
-from common import Skip, connect_error, expect, expect_in
+from common import Skip, connect_error, expect, expect_in, slow, timeout
 from lab import BUILD, HELPER, Host, Lab, Process, diff, wait_for
 from services import ECHO
 
@@ -292,6 +294,27 @@ def test_killed_broker_and_helper(lab: Lab):
         os.kill(process.pid, signal.SIGKILL)
     near.process.wait(10)
     expect_restored(lab, before)
+
+
+@timeout(180)
+@slow
+def test_killed_during_set_up(lab: Lab):
+    """Any one of the processes, at random moments from login on."""
+    before = snapshot(lab)
+    for number in range(20):
+        rng = random.Random(number)
+        near = PacketNear(lab, device="-")
+        wait_for(lambda: lab.gw.processes(HELPER), what="helper runs")
+        time.sleep(rng.uniform(0, 0.12))     # not for an event, but to be at no event in particular
+        victims = lab.gw.processes(HELPER) + lab.gw.processes("^(nft|ecssh-keeper)$")
+        if victims:
+            os.kill(rng.choice(victims).pid, signal.SIGKILL)
+        near.process.stdin.close()
+        near.process.wait(20)
+        try:
+            expect_restored(lab, before)
+        except AssertionError as error:
+            raise AssertionError(f"round {number}, of {victims}: {error}") from None
 
 
 def test_device_deleted(lab: Lab):
