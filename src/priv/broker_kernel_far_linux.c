@@ -167,6 +167,8 @@ static int check_route(const struct kernel *k, const struct subnet *dst,
 			       "%s is too large to be behind a near end: at "
 			       "least /%d",
 			       text, least);
+	if (addr_is_link_local(&dst->addr))
+		return err_set(err, -EPERM, "%s cannot be routed", text);
 	if (!k->is_for_root && !is_private(dst))
 		return err_set(err, -EPERM,
 			       "%s is no private subnet, and only root may "
