@@ -266,6 +266,28 @@ static void rung_follows_from_the_facts(void **state)
 	}
 }
 
+static void refused_tunnel_is_told_apart(void **state)
+{
+	struct ssh_log log = {.local = ""};
+	struct far_facts f = parse(MARKER " owned tun3\n" MARKER " tun yes\n");
+
+	(void)state;
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_OPENED);
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_UNKNOWN, &f, &log),
+			 FAR_PROBE_UNKNOWN);
+	log.rejected_tun = true;
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_PROHIBITED);
+	log.rejected_tun = false;
+	f = parse(MARKER " owned mine0\n" MARKER " tun yes\n");
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_FAILED);
+	f = parse(MARKER " owned tun3\n" MARKER " tun denied\n");
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_FAILED);
+}
+
 static void words_of_the_server_are_told(void **state)
 {
 	struct far_probes probes = {.exec = FAR_PROBE_FAILED};
@@ -315,6 +337,7 @@ int main(void)
 		cmocka_unit_test(unknown_lines_leave_unknown),
 		cmocka_unit_test(versions_are_compared_as_numbers),
 		cmocka_unit_test(rung_follows_from_the_facts),
+		cmocka_unit_test(refused_tunnel_is_told_apart),
 		cmocka_unit_test(words_of_the_server_are_told),
 		cmocka_unit_test(json_is_escaped),
 		cmocka_unit_test(script_is_one_quoted_word),
