@@ -255,12 +255,23 @@ static void check_privilege(struct report *r, const struct far_facts *f)
 		report_ok(r, name, "a capability of %s", f->helper);
 		return;
 	}
-	if (f->n_owned > 0) {
-		report_ok(r, name, "the device %s belongs to %s", f->owned[0],
-			  user);
-		return;
+	for (size_t i = 0; i < f->n_owned; i++) {
+		if (f->is_up[i]) {
+			report_ok(r, name, "the device %s belongs to %s",
+				  f->owned[i], user);
+			return;
+		}
 	}
 	report_fact(r, RUNG_FAR_PRIVILEGE, RUNG_NO);
+	if (f->n_owned > 0) {
+		r->facts.why[RUNG_FAR_PRIVILEGE] =
+			"the TUN device of the account is down there";
+		report_bad(r, name, REPORT_DEGRADED,
+			   "the device %s belongs to %s and is down\tas root "
+			   "there: ip link set %s up",
+			   f->owned[0], user, f->owned[0]);
+		return;
+	}
 	if (is(f->sudo, "untried"))
 		report_bad(r, name, REPORT_DEGRADED,
 			   "%s is not root; sudo was not tried, for the groups "

@@ -57,6 +57,7 @@ struct far_facts {
 	char sudo[BOOT_WORD_MAX]; /* root, yes, no, none, untried */
 	char tun[BOOT_WORD_MAX];  /* /dev/net/tun: yes, denied, no */
 	char owned[FAR_FACTS_LISTED_MAX][BOOT_WORD_MAX]; /* devices of ours */
+	bool is_up[FAR_FACTS_LISTED_MAX];		 /* each of them */
 	size_t n_owned;
 	char nft[FAR_FACTS_TEXT_MAX];	 /* its path, or "no" */
 	char socket[FAR_FACTS_TEXT_MAX]; /* a stream socket that accepts us */

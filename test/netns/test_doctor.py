@@ -203,6 +203,7 @@ def test_owned_device_and_helper(lab: Lab):
     lab.sshd(port=2222, PermitTunnel="yes")
     open_tun_driver(lab)
     lab.gw.run(["ip", "tuntap", "add", "tun7", "mode", "tun", "user", "alice"])
+    expect_in("is down", Doctor(lab, "-p", "2222", "gw").checks["far-privilege"]["fact"])
     lab.gw.run(["ip", "link", "set", "tun7", "up"])
     doctor = Doctor(lab, "-p", "2222", "gw", rung="helper+packets")
     expect_in("tun7", doctor.checks["far-privilege"]["fact"])
