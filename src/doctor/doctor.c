@@ -347,6 +347,23 @@ static int set_up(struct doctor *d, struct err *err)
 
 /* ---- the outcome ---- */
 
+/* What `up` would hope for, and try, is no finding. */
+static bool is_sure(const struct report *r)
+{
+	return r->facts.state[RUNG_EXEC] == RUNG_YES &&
+	       r->facts.state[RUNG_HELPER_FITS] == RUNG_YES;
+}
+
+static void tell_nothing_of_server(struct report *r)
+{
+	report_bad(r, "channels", REPORT_MISSING,
+		   "ssh gives no channels of our own, so nothing more can be "
+		   "told\tinstall OpenSSH 7.4 or later on this host");
+	report_fact(r, RUNG_FAR_PRIVILEGE, RUNG_NO);
+	r->facts.why[RUNG_FAR_PRIVILEGE] =
+		"it is unknown whether a TUN device can be made there";
+}
+
 static int diagnose(struct doctor *d)
 {
 	struct report *r = &d->report;
@@ -362,10 +379,7 @@ static int diagnose(struct doctor *d)
 	near_checks_subnets(r, d->config->subnets, d->config->n_subnets,
 			    d->peers, d->n_peers);
 	if (r->facts.state[RUNG_MUX] == RUNG_NO && !d->probe)
-		report_bad(r, "channels", REPORT_MISSING,
-			   "ssh gives no channels of our own, so nothing more "
-			   "can be told\tinstall OpenSSH 7.4 or later on this "
-			   "host");
+		tell_nothing_of_server(r);
 	else {
 		d->probes.tunnel =
 			far_checks_tunnel(d->probes.tunnel, &d->facts, &d->log);
@@ -373,8 +387,9 @@ static int diagnose(struct doctor *d)
 				   d->has_helper ? &d->helper : NULL);
 		far_checks_channels(r, &d->facts, &d->probes);
 	}
-	return rung_choose(&r->facts) <= RUNG_HELPER ? DOCTOR_EXIT_OK
-						     : DOCTOR_EXIT_LACKING;
+	return rung_choose(&r->facts) <= RUNG_HELPER && is_sure(r)
+		       ? DOCTOR_EXIT_OK
+		       : DOCTOR_EXIT_LACKING;
 }
 
 static int run(struct doctor *d, struct err *err)

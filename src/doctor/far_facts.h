@@ -2,12 +2,8 @@
 /*
  * far_facts: what the far script says of the gateway.
  *
- * Pure: bytes in, facts out, constant memory.  Each line is
- *
- *     "\n" MARKER " " KEY *(" " WORD) "\n"
- *
- * as in doc/PROTOCOL.boot section 3; keys that are not known are skipped, and
- * so is a line that does not fit its key.  All else is noise.
+ * Pure: bytes in, facts out, constant memory.  What is not one of our lines is
+ * noise.  Spec: doc/PROTOCOL.doctor.
  */
 #ifndef ECSSH_FAR_FACTS_H
 #define ECSSH_FAR_FACTS_H

@@ -5,6 +5,8 @@
  * Two programs read it: see the top of carrier/boot_script.c for what may not
  * be in it.  Most comes from /proc, because the programs that show the same
  * are not everywhere.
+ *
+ * Spec: doc/PROTOCOL.doctor.
  */
 #include "far_script.h"
 

@@ -262,6 +262,22 @@ def test_usage(lab: Lab):
         assert "\033" not in result.stderr and not result.stdout, result
 
 
+def test_ssh_without_control_socket(lab: Lab):
+    """Another ssh than OpenSSH's: nothing is guessed."""
+    lab.near.write("/usr/local/bin/ssh", """#!/bin/sh
+        n=$#
+        for word; do
+            case $word in ControlMaster=yes) word=ControlMaster=no;; esac
+            set -- "$@" "$word"
+        done
+        shift $n
+        exec /usr/bin/ssh "$@"
+    """, mode=0o755)
+    doctor = Doctor(lab, "gw", code=GATEWAY)
+    doctor.expect(login="ok", channels="missing")
+    assert "commands" not in doctor.checks, doctor.json
+
+
 def test_hostile_answers_are_escaped(lab: Lab):
     lab.gw.write("/usr/local/bin/fake", "#!/bin/sh\nprintf '\\033]0;owned\\007\\nlast\\033[2J words'\n", mode=0o755)
     force_key(lab, "/usr/local/bin/fake")
