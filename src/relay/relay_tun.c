@@ -55,17 +55,17 @@ size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
 	n = snprintf(text, sizeof(text), "ip link set %s up", dev);
 	if (*a4)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route add %s dev %s; "
+			      "; ip route replace %s dev %s; "
 			      "sysctl net.ipv4.ip_forward=1",
 			      a4, dev);
 	if (*a6)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route add %s dev %s; "
+			      "; ip route replace %s dev %s; "
 			      "sysctl net.ipv6.conf.all.forwarding=1",
 			      a6, dev);
 	n += snprintf(text + n, sizeof(text) - (size_t)n,
 		      "; nft 'table inet ecssh{chain nat{"
-		      "type nat hook postrouting priority 100;%s%s%s%s%s%s}}'",
+		      "type nat hook postrouting priority 100;%s%s%s%s%s%s};}'",
 		      *a4 ? "ip saddr " : "", a4, *a4 ? " masquerade;" : "",
 		      *a6 ? "ip6 saddr " : "", a6, *a6 ? " masquerade;" : "");
 	if (cap > 0)

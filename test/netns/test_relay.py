@@ -214,3 +214,102 @@ def test_throughput(lab: Lab):
         with open(path, "w") as file:
             file.write(report)
     assert up > 0.4 and down > 0.4, report
+
+
+def use_tun(lab: Lab, relay: Relay, name: str) -> None:
+    """Do on gw what the relay says is to be done there, and route to far here."""
+    status, _, commands = relay.line().partition(" ")
+    expect(status, "up", commands)
+    device = wait_for(lambda: tun_devices(lab), what="a tun device on gw")[0]
+    lab.gw.run(["sh", "-ec", commands.replace("tunN", device)])
+    lab.near.run(["ip", "route", "add", f"{FAR}/32", "dev", name, "src", "100.64.0.2"])
+
+
+def tun_devices(lab: Lab) -> list[str]:
+    out = lab.gw.run(["ip", "-o", "tuntap"]).stdout
+    return [line.split(":")[0] for line in out.splitlines()]
+
+
+def test_tun(lab: Lab):
+    """Packets of all kinds through the server's device, set up by the words of the relay."""
+    lab.sshd(2200, PermitTunnel="yes")
+    relay = Relay(lab, "-p2200", to="root@gw", tun="relay0")
+    use_tun(lab, relay, "relay0")
+    lab.near.run(["ping", "-c3", "-i0.2", "-W5", FAR])
+    lab.near.run(["ping", "-c2", "-i0.2", "-W5", "-s1400", "-Mdo", FAR])
+    data = os.urandom(10_000_000)
+    with lab.near.connect(FAR, SINK) as peer:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        expect(read_all(peer).decode().strip(), sha256(data), "hash of what went up")
+    with lab.near.connect(FAR, SOURCE) as peer:
+        peer.sendall(b"10000000\n")
+        out = read_all(peer)
+        expect(out[10_000_000:].decode().strip(), sha256(out[:10_000_000]), "hash of what came down")
+
+
+def test_tun_refused(lab: Lab):
+    relay = Relay(lab, tun="relay0")
+    status, _, text = relay.line().partition(" ")
+    expect(status, "lacking")
+    expect_in("PermitTunnel", text)
+    with relay.connect(FAR, ECHO) as peer:
+        peer.sendall(b"alive")
+        expect(peer.recv(5), b"alive")
+
+
+@slow
+@timeout(300)
+def test_tun_throughput(lab: Lab):
+    """TCP through the packet plane beside TCP through ssh -w in the same run."""
+    size = 100_000_000
+    lab.sshd(2200, PermitTunnel="yes")
+    relay = Relay(lab, "-p2200", to="root@gw", tun="relay0")
+    use_tun(lab, relay, "relay0")
+    listeners = {lab.far.listen("10.77.0.2"): "10.77.0.2"}
+    lab.far.ip("addr add 10.77.0.22/24 dev gw0")
+    listeners[lab.far.listen("10.77.0.22")] = "10.77.0.22"
+    lab.near.popen(["ssh", "-N", "-p2200", "-w7:7", "root@gw"])
+    for host in (lab.near, lab.gw):
+        wait_for(lambda: host.run(["ip", "link", "show", "tun7"], check=False).returncode == 0)
+    lab.near.ip("link set tun7 up", "addr add 100.65.0.2/32 dev tun7",
+                "route add 10.77.0.22/32 dev tun7 src 100.65.0.2")
+    lab.gw.ip("link set tun7 up", "route add 100.65.0.2/32 dev tun7")
+    lab.gw.run(["nft", "add rule inet ecssh nat ip saddr 100.65.0.2 masquerade"])
+    buffer = bytearray(1 << 18)
+
+    def timed(listener, is_source: bool) -> float:
+        def serve():
+            peer = listener.accept()[0]
+            if is_source:
+                for _ in range(size // len(buffer)):
+                    peer.sendall(buffer)
+            else:
+                while peer.recv_into(buffer):
+                    pass
+            peer.close()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        own = bytearray(1 << 18)
+        start = time.monotonic()
+        with lab.near.connect(*listener.getsockname()) as peer:
+            if not is_source:
+                for _ in range(size // len(own)):
+                    peer.sendall(own)
+                peer.shutdown(socket.SHUT_WR)
+            while peer.recv_into(own):
+                pass
+        seconds = time.monotonic() - start
+        thread.join()
+        return size / seconds / 1e6
+
+    ours, theirs = listeners
+    rounds = [(timed(theirs, False), timed(ours, False), timed(theirs, True), timed(ours, True)) for _ in range(3)]
+    up = max(r[1] for r in rounds) / max(r[0] for r in rounds)
+    down = max(r[3] for r in rounds) / max(r[2] for r in rounds)
+    report = "\n".join("ssh -w up %.0f, relay up %.0f, ssh -w down %.0f, relay down %.0f MB/s" % r for r in rounds)
+    report += f"\nratio up {up:.2f}, down {down:.2f}\n"
+    if path := os.environ.get("ECSSH_RELAY_FIGURES"):
+        with open(path, "w") as file:
+            file.write(report)
+    assert up > 0.6 and down > 0.6, report

@@ -99,10 +99,10 @@ static void comes_up_with_what_is_to_be_done_there(void **state)
 	assert_int_equal(rig->state.mtu_bytes, 1500);
 	assert_string_equal(
 		rig->state.text,
-		"ip link set tun3 up; ip route add 100.64.0.2 dev tun3; "
+		"ip link set tun3 up; ip route replace 100.64.0.2 dev tun3; "
 		"sysctl net.ipv4.ip_forward=1; nft 'table inet ecssh{chain "
 		"nat{type nat hook postrouting priority 100;ip saddr "
-		"100.64.0.2 masquerade;}}'");
+		"100.64.0.2 masquerade;};}'");
 }
 
 static void tells_both_families_apart_if_they_do_not_fit(void **state)
@@ -111,7 +111,8 @@ static void tells_both_families_apart_if_they_do_not_fit(void **state)
 
 	ask_for_network(rig, "fd00:1234:5678:9abc:def0:1234:5678:9abc");
 	relay_rig_confirm(rig, newest(rig));
-	assert_non_null(strstr(rig->state.text, "100.64.0.2 masquerade;}}'; "));
+	assert_non_null(
+		strstr(rig->state.text, "100.64.0.2 masquerade;};}'; "));
 	assert_non_null(strstr(
 		rig->state.text,
 		"and for fd00:1234:5678:9abc:def0:1234:5678:9abc in IPv6"));
