@@ -180,7 +180,7 @@ static uint64_t far_drops(struct relay_rig *rig, enum drop_reason reason)
 	return session_stats(rig->near)->far_drops[reason];
 }
 
-static void drops_and_counts_what_does_not_fit(void **state)
+static void keeps_what_does_not_fit_for_a_little(void **state)
 {
 	struct relay_rig *rig = *state;
 	struct mux_channel *ch = come_up(rig);
@@ -189,9 +189,33 @@ static void drops_and_counts_what_does_not_fit(void **state)
 	dgram_queue_init(&q, 0);
 	ch->room = 3200;
 	send_super_packet(rig, &q);
-	/* Two of seven, and the last and short one does not fit either. */
+	/* Two of seven; the last and short one does not get ahead of others. */
 	assert_int_equal(ch->n_packets, 2);
-	assert_int_equal(far_drops(rig, DROP_QUEUE_FULL), 5);
+	relay_rig_advance(rig, RELAY_TUN_QUEUE_US / 2);
+	relay_rig_room(rig, ch, 3200);
+	assert_int_equal(ch->n_packets, 4);
+	relay_rig_advance(rig, RELAY_TUN_QUEUE_US);
+	/* Room comes too late for the three that are left, not for new ones. */
+	ch->room = SIZE_MAX;
+	send_super_packet(rig, &q);
+	assert_int_equal(ch->n_packets, 4 + 7);
+	assert_int_equal(far_drops(rig, DROP_STALE_DATAGRAM), 3);
+	dgram_queue_fini(&q);
+}
+
+static void drops_what_would_make_the_queue_long(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+	struct dgram_queue q;
+
+	dgram_queue_init(&q, 0);
+	ch->room = 0;
+	for (int i = 0; i < 60; i++)
+		send_super_packet(rig, &q);
+	assert_int_equal(ch->n_packets, 0);
+	uint64_t n = far_drops(rig, DROP_QUEUE_FULL);
+	assert_in_range(n, 50, 100);
 	dgram_queue_fini(&q);
 }
 
@@ -287,7 +311,8 @@ int main(void)
 		RIG(says_what_a_refusal_may_mean),
 		cmocka_unit_test(lacks_what_is_not_to_be_used),
 		RIG(cuts_super_packets_for_the_channel),
-		RIG(drops_and_counts_what_does_not_fit),
+		RIG(keeps_what_does_not_fit_for_a_little),
+		RIG(drops_what_would_make_the_queue_long),
 		RIG(puts_packets_of_one_turn_together),
 		RIG(refuses_what_is_no_packet),
 		RIG(comes_back_after_the_server_closed_it),
