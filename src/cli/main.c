@@ -10,7 +10,8 @@
 #include "fd.h"
 #include "log.h"
 
-static const struct cmd *const cmds[] = {&cmd_up, &cmd_down, &cmd_status, NULL};
+static const struct cmd *const cmds[] = {&cmd_up, &cmd_down, &cmd_status,
+					 &cmd_doctor, NULL};
 
 static void print_usage(FILE *out)
 {
@@ -54,8 +55,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], cmds[i]->name) == 0)
 			return cmds[i]->run(cmds[i], argc - 1, argv + 1);
 	escape_text(argv[1], strlen(argv[1]), shown, sizeof(shown));
-	log_err("there is no command \"%s\"; the commands are up, down and "
-		"status",
+	log_err("there is no command \"%s\"; the commands are up, down, "
+		"status and doctor",
 		shown);
 	return CLIENT_EXIT_USAGE;
 }

@@ -3,9 +3,10 @@
  * far: the engine on the far side.
  *
  * Theory of operation
- *   Puts a session and the three things that serve it together: tcp_out for
- *   streams, far_assoc for datagrams, resolver for names.  Finds out what this
- *   host permits and says so in the greeting; afterwards it only hands on.
+ *   Puts a session and the four things that serve it together: tcp_out for
+ *   streams, far_assoc for datagrams, resolver for names, tun_out for packets
+ *   once somebody with the privilege has made a device for it.  Finds out what
+ * this host permits and says so in the greeting; afterwards it only hands on.
  *
  *   When the session is over all sockets are closed at once.
  */
@@ -24,6 +25,7 @@
 #include "resolver.h"
 #include "session.h"
 #include "tcp_out.h"
+#include "tun_out.h"
 
 enum { DNS_PORT = 53 };
 
@@ -32,6 +34,11 @@ struct far {
 	struct tcp_out_table tcp;
 	struct far_assoc_table assocs;
 	struct resolver resolver;
+	struct tun_out tun;
+	const struct far_network_ops *network_ops; /* borrowed; may be NULL */
+	void *network_ctx;			   /* borrowed */
+	struct frame_network network;		   /* as asked for */
+	bool is_network_asked, is_network_over;
 	void (*on_down)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */
 };
@@ -105,6 +112,8 @@ static uint32_t capabilities(const struct far *far,
 		caps |= FRAME_CAP_IPV4;
 	if (hello->gateway6.version)
 		caps |= FRAME_CAP_IPV6;
+	if (far->network_ops)
+		caps |= FRAME_CAP_NETWORK;
 	if (resolver_servers(&far->resolver, servers) > 0)
 		caps |= FRAME_CAP_RESOLVE;
 	return caps;
@@ -165,8 +174,79 @@ static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
 	resolver_on_resolve(&far->resolver, id, query, len);
 }
 
+/* ---- the packet plane ---- */
+
+static void send_state(struct far *far, enum frame_network_status status,
+		       uint16_t mtu_bytes, const char *text)
+{
+	struct frame_network_state state = {.status = status,
+					    .mtu_bytes = mtu_bytes};
+
+	(void)snprintf(state.text, sizeof(state.text), "%s", text);
+	session_send_network_state(far->session, &state);
+}
+
+static void on_network(void *ctx, const struct frame_network *n)
+{
+	struct far *far = ctx;
+
+	if (far->is_network_asked)
+		return; /* once is enough */
+	far->is_network_asked = true;
+	if (!far->network_ops) {
+		far_network_down(far, "the administrator of the far host does "
+				      "not allow packets");
+		return;
+	}
+	far->network = *n;
+	far->network_ops->start(far->network_ctx, &far->network);
+}
+
+static void on_packet(void *ctx, const struct frame_packet *p)
+{
+	struct far *far = ctx;
+
+	if (far->tun.io.fd < 0)
+		session_count_drop(far->session, DROP_POLICY);
+	else
+		tun_out_on_packet(&far->tun, p);
+}
+
+void far_network_up(struct far *far, int fd, uint16_t mtu_bytes,
+		    const char *how)
+{
+	int r = tun_out_open(&far->tun, far->session, fd, &far->network);
+
+	if (r < 0)
+		far_network_down(far, strerror(-r));
+	else
+		send_state(far, FRAME_NETWORK_UP, mtu_bytes, how);
+}
+
+void far_network_down(struct far *far, const char *why)
+{
+	bool was_up = far->tun.io.fd >= 0;
+
+	if (far->is_network_over)
+		return;
+	far->is_network_over = true;
+	tun_out_close(&far->tun);
+	if (session_is_up(far->session))
+		send_state(far,
+			   was_up ? FRAME_NETWORK_LOST : FRAME_NETWORK_LACKING,
+			   0, why);
+	if (far->network_ops)
+		far->network_ops->stop(far->network_ctx);
+}
+
+static void on_tun_lost(void *ctx, const struct err *why)
+{
+	far_network_down(ctx, why->text);
+}
+
 static void close_all(struct far *far)
 {
+	tun_out_close(&far->tun);
 	tcp_out_table_fini(&far->tcp);
 	far_assoc_table_fini(&far->assocs);
 	resolver_fini(&far->resolver);
@@ -181,21 +261,15 @@ static void on_down(void *ctx, const struct err *why)
 		far->on_down(far->ctx, why);
 }
 
-static const struct stream_ops stream_ops = {
-	.on_data = tcp_out_on_data,
-	.on_readable = tcp_out_on_readable,
-	.on_writable = tcp_out_on_writable,
-	.on_reset = tcp_out_on_reset,
-	.on_closed = tcp_out_on_closed,
-};
-
 static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
-	.stream = &stream_ops,
+	.stream = &tcp_out_stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,
+	.on_packet = on_packet,
+	.on_network = on_network,
 	.on_down = on_down,
 };
 
@@ -211,6 +285,12 @@ struct far *far_new(struct loop *loop, struct carrier *carrier,
 	if (r == 0) {
 		far->on_down = options->on_down;
 		far->ctx = options->ctx;
+		far->network_ops = options->network;
+		far->network_ctx = options->network_ctx;
+		tun_out_init(&far->tun);
+		far->tun.loop = loop;
+		far->tun.on_lost = on_tun_lost;
+		far->tun.ctx = far;
 		tcp_out_table_init(&far->tcp, loop, options->policy);
 		resolver_init(&far->resolver, loop,
 			      options->resolv_conf ? options->resolv_conf

@@ -10,11 +10,23 @@
 
 #include "carrier.h"
 #include "err.h"
+#include "frame.h"
 #include "loop.h"
 #include "policy.h"
 
 struct far;
 struct session;
+
+/* Who makes the device of the packet plane. */
+struct far_network_ops {
+	/*
+	 * The near end asks for it, once.  Answer with far_network_up or
+	 * far_network_down in a later turn.  network is borrowed for the call.
+	 */
+	void (*start)(void *ctx, const struct frame_network *network);
+	/* It is over with the device; undo everything. */
+	void (*stop)(void *ctx);
+};
 
 struct far_options {
 	unsigned policy; /* enum policy_flag */
@@ -24,6 +36,8 @@ struct far_options {
 	const char *user;	 /* for the greeting; NULL: not told */
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
 	uint16_t dns_port;	 /* of the resolvers there; 0: 53 */
+	const struct far_network_ops *network; /* NULL: no packet plane */
+	void *network_ctx;		       /* borrowed */
 	/* The session is over, once; call far_free in a later turn.  why is one
 	 * sentence; bytes from the peer in it are escaped.  May be NULL. */
 	void (*on_down)(void *ctx, const struct err *why);
@@ -46,6 +60,17 @@ struct far *far_free(struct far *far);
 
 /* The session, for session_bye and statistics. */
 struct session *far_session(struct far *far);
+
+/*
+ * The device is there.  fd as tun_out_open wants it; owned from now on.  how
+ * tells a person how it was made and is escaped.
+ */
+void far_network_up(struct far *far, int fd, uint16_t mtu_bytes,
+		    const char *how);
+
+/* There is none, or no longer; why is a sentence, escaped.  Nothing happens if
+ * that was said before. */
+void far_network_down(struct far *far, const char *why);
 
 /* Connections and associations at this moment. */
 struct far_counts {

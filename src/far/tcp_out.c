@@ -380,6 +380,16 @@ static int pending_error(int fd)
 	return errnum;
 }
 
+/* The socket is connected: bytes may move. */
+static void start(struct tcp_out *t)
+{
+	/* From here on an ICMP error must not end the connection. */
+	(void)errqueue_disable(t->io.fd, t->version);
+	t->state = TCP_OUT_OPEN;
+	session_accept(t->stream);
+	settle(t);
+}
+
 static void on_connected(struct tcp_out *t)
 {
 	int errnum = pending_error(t->io.fd);
@@ -388,11 +398,21 @@ static void on_connected(struct tcp_out *t)
 		refuse_failed(t, errnum);
 		return;
 	}
-	/* From here on an ICMP error must not end the connection. */
-	(void)errqueue_disable(t->io.fd, t->version);
-	t->state = TCP_OUT_OPEN;
-	session_accept(t->stream);
-	settle(t);
+	start(t);
+}
+
+void tcp_out_adopt(struct tcp_out_table *table, struct stream *s,
+		   enum ip_version version, int fd)
+{
+	struct tcp_out *t = tcp_out_new(table, s, version, fd);
+
+	if (!t) {
+		fd_close(&fd);
+		refuse(s, FRAME_REASON_NO_RESOURCES);
+		return;
+	}
+	s->ops = &tcp_out_stream_ops;
+	start(t);
 }
 
 static void on_event(void *ctx, uint32_t events)
@@ -478,6 +498,14 @@ void tcp_out_on_closed(struct stream *s)
 	if (s->owner)
 		bury(s->owner);
 }
+
+const struct stream_ops tcp_out_stream_ops = {
+	.on_data = tcp_out_on_data,
+	.on_readable = tcp_out_on_readable,
+	.on_writable = tcp_out_on_writable,
+	.on_reset = tcp_out_on_reset,
+	.on_closed = tcp_out_on_closed,
+};
 
 /* ---- the table ---- */
 

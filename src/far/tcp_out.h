@@ -26,6 +26,17 @@ void tcp_out_table_init(struct tcp_out_table *t, struct loop *loop,
  * takes half of the bytes for all of them.  Streams are not touched. */
 void tcp_out_table_fini(struct tcp_out_table *t);
 
+/*
+ * Go on with a connection that exists already: accept the stream, whose ops
+ * become tcp_out's, and carry its bytes.  fd, connected and non-blocking, is
+ * owned from now on; if memory runs out it is closed and the stream refused.
+ */
+void tcp_out_adopt(struct tcp_out_table *t, struct stream *s,
+		   enum ip_version version, int fd);
+
+/* The callbacks below as a table. */
+extern const struct stream_ops tcp_out_stream_ops;
+
 /* The rest are callbacks of the session, for role SESSION_FAR. */
 
 /* Connect as asked for, and answer when the outcome is known. */

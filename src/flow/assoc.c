@@ -87,8 +87,9 @@ static struct assoc *assoc_new(struct flowplane *p, const struct flow_key *key)
 		htab_del(&p->assocs, &a->id_node);
 		goto fail;
 	}
-	/* An id comes again only after 2^32 associations. */
-	p->next_assoc_id++;
+	/* An id comes again only after 2^31 associations. */
+	if (++p->next_assoc_id >= FLOWPLANE_FOREIGN_ID)
+		p->next_assoc_id = 1;
 	return a;
 fail:
 	peer_set_fini(&a->peers);

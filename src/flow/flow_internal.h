@@ -28,6 +28,27 @@ struct flow {
 	bool is_dead;
 };
 
+enum {
+	PACKET_QUEUES = 8,
+	/* A row of super-packets may wait in one. */
+	PACKET_QUEUE_BYTES = 1 << 20,
+};
+
+/* Whole packets: packet_plane.c; who may send them here: packet_track.c. */
+struct packet_plane {
+	enum flowplane_plane mode;
+	bool is_asked;			  /* NETWORK was sent */
+	bool is_up;			  /* packets are carried */
+	uint32_t far_mtu_bytes;		  /* while up */
+	struct frame_network_state state; /* status 0: nothing told yet */
+	struct flowplane_network network; /* subnets owned */
+	struct dgram_queue queues[PACKET_QUEUES];
+	struct htab tracks;	    /* struct packet_track by key */
+	struct list tracks_by_age;  /* the one unused for longest first */
+	uint32_t n_inbound;	    /* tracks that the far side has begun */
+	uint8_t whole[PKT_IP6_MAX]; /* a reassembled packet, to be changed */
+};
+
 struct flowplane {
 	struct loop *loop; /* borrowed */
 	const struct flowplane_ops *ops;
@@ -52,9 +73,13 @@ struct flowplane {
 	mono_us_t icmp_refilled_us, challenge_refilled_us;
 	uint32_t icmp_tokens, challenge_tokens;
 	struct flowplane_stats stats;
+	struct packet_plane packets;
 };
 
 /* ---- flowplane.c ---- */
+
+/* SipHash of a key. */
+uint64_t flow_hash(const struct flowplane *p, const struct flow_key *key);
 
 /* The flow with this key, or NULL. */
 struct flow *flow_find(struct flowplane *p, const struct flow_key *key);
@@ -86,6 +111,66 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 		     const struct ip_addr *src, const struct ip_addr *near,
 		     const struct ip_addr *far, const uint8_t *quoted,
 		     size_t quoted_len);
+
+/* True if streams or associations carry the packet's protocol at all; of UDP
+ * at least that to port 53. */
+bool flow_is_served(const struct flowplane *p, const struct pkt *pkt);
+
+/* Answer a packet with an ICMP error from the gateway, if it may have one, and
+ * count it.  Returns reason. */
+enum drop_reason flow_reject(struct flowplane *p, const struct pkt *pkt,
+			     enum icmp_meaning meaning, uint32_t info,
+			     enum drop_reason reason);
+
+/* ---- packet_plane.c ---- */
+
+void packet_plane_init(struct flowplane *p);
+/* While the session is still there. */
+void packet_plane_fini(struct flowplane *p);
+
+/* True if this packet of the TUN's is to be carried whole. */
+bool packet_plane_takes(struct flowplane *p, const struct pkt *pkt);
+
+/* Carry what the TUN delivered. */
+enum drop_reason packet_plane_on_tun(struct flowplane *p, uint8_t *buf,
+				     size_t len);
+
+/* Carry a packet that was put together from fragments. */
+enum drop_reason packet_plane_on_whole(struct flowplane *p,
+				       const struct pkt *whole);
+
+/* Callbacks of the session. */
+void packet_plane_on_packet(void *ctx, const struct frame_packet *packet);
+void packet_plane_on_state(void *ctx, const struct frame_network_state *state);
+
+/* ---- packet_track.c: who has sent to whom ---- */
+
+enum packet_track_way {
+	PACKET_TRACK_UP,
+	PACKET_TRACK_DOWN,
+};
+
+/* What pkt, travelling that way, belongs to: by ports, by the identifier of an
+ * echo, else by the addresses and the protocol alone. */
+void packet_track_key(const struct pkt *pkt, enum packet_track_way way,
+		      struct flow_key *ret);
+
+/* The same of the packet that an ICMP error travelling that way is about.
+ * Returns false if pkt is no such error. */
+bool packet_track_key_quoted(const struct pkt *pkt, enum packet_track_way way,
+			     struct flow_key *ret);
+
+/* Somebody has sent packets of this key lately. */
+bool packet_track_has(struct flowplane *p, const struct flow_key *key);
+
+/* The same, and it was the far side that began. */
+bool packet_track_is_inbound(struct flowplane *p, const struct flow_key *key);
+
+/* A packet of this key passes; one without a track begins it. */
+void packet_track_note(struct flowplane *p, const struct flow_key *key,
+		       enum packet_track_way way, const struct pkt *pkt);
+
+void packet_track_clear(struct flowplane *p);
 
 /* ---- tcp_input.c ---- */
 

@@ -4,9 +4,10 @@
  *
  * Theory of operation
  *   Each packet is parsed (wire/), put together from fragments if it came in
- *   several, checked for a legal destination and a TTL that reaches beyond the
- * gateway, and handed to the code of its protocol.  What cannot be carried is
- * answered as a router would: with the ICMP error that says why.
+ *   several and goes on as a flow, checked for a legal destination and a TTL
+ * that reaches beyond the gateway, and handed to the code of its protocol. What
+ * cannot be carried is answered as a router would: with the ICMP error that
+ * says why.
  *
  *   Seen from the application's host the tunnel is one hop, the gateway.
  *
@@ -34,12 +35,13 @@ enum {
 	CHALLENGE_PER_SEC = 100, /* RFC 5961 section 7 suggests a limit */
 	ICMP_OUT_MAX = PKT_VNET_LEN + 1280,
 	ICMP_TTL = 64,
+	DNS_PORT = 53,
 };
 
 /* ---- the table ---- */
 
 /* SipHash over the fields alone: padding has no defined value. */
-static uint64_t hash_key(const struct flowplane *p, const struct flow_key *key)
+uint64_t flow_hash(const struct flowplane *p, const struct flow_key *key)
 {
 	uint8_t in[2 * sizeof(key->near.addr) + 5];
 	uint64_t hash;
@@ -64,7 +66,7 @@ static bool is_same_key(const struct flow_key *a, const struct flow_key *b)
 
 struct flow *flow_find(struct flowplane *p, const struct flow_key *key)
 {
-	struct htab_node *node = htab_find(&p->flows, hash_key(p, key));
+	struct htab_node *node = htab_find(&p->flows, flow_hash(p, key));
 
 	for (; node; node = htab_next(node)) {
 		struct flow *f = container_of(node, struct flow, node);
@@ -87,7 +89,7 @@ int flow_add(struct flowplane *p, struct flow *f)
 	if (p->flows.n >= FLOWPLANE_FLOWS_MAX)
 		return -ENOSPC;
 	f->plane = p;
-	f->node.hash = hash_key(p, &f->key);
+	f->node.hash = flow_hash(p, &f->key);
 	list_init(&f->link);
 	if (htab_add(&p->flows, &f->node) < 0)
 		return -ENOMEM;
@@ -210,16 +212,42 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 	flow_tun_write(p, &iov, 1);
 }
 
-/* Answer a packet with an ICMP error from the gateway and count it. */
-static enum drop_reason reject(struct flowplane *p, const struct pkt *pkt,
-			       enum icmp_meaning meaning, uint32_t info,
-			       enum drop_reason reason)
+static bool is_icmp(const struct pkt *pkt)
+{
+	return pkt->proto ==
+	       (pkt->dst.version == IPV4 ? PKT_PROTO_ICMP : PKT_PROTO_ICMP6);
+}
+
+static bool is_icmp_echo(const struct pkt *pkt)
+{
+	return pkt->icmp.type == (pkt->dst.version == IPV4 ? 8 : 128) &&
+	       pkt->icmp.code == 0;
+}
+
+/* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): no error about an error,
+ * and none about a later fragment. */
+static bool may_have_error(const struct pkt *pkt)
+{
+	if (pkt->is_fragment)
+		return pkt->frag_offset == 0 && !is_icmp(pkt);
+	if (!is_icmp(pkt))
+		return true;
+	return pkt->dst.version == IPV4
+		       ? pkt->icmp.type == 0 || pkt->icmp.type == 8 ||
+				 pkt->icmp.type >= 13
+		       : pkt->icmp.type >= 128;
+}
+
+enum drop_reason flow_reject(struct flowplane *p, const struct pkt *pkt,
+			     enum icmp_meaning meaning, uint32_t info,
+			     enum drop_reason reason)
 {
 	struct icmp_error error =
 		icmp_error_make(pkt->src.version, meaning, info);
 
-	flow_icmp_error(p, &error, NULL, &pkt->src, &pkt->dst, pkt->ip,
-			pkt->ip_len);
+	if (may_have_error(pkt))
+		flow_icmp_error(p, &error, NULL, &pkt->src, &pkt->dst, pkt->ip,
+				pkt->ip_len);
 	return flow_drop(p, reason);
 }
 
@@ -232,11 +260,17 @@ static bool is_destination_legal(const struct ip_addr *a)
 	return is_unicast(a) && (a->version == IPV4 || !addr_is_link_local(a));
 }
 
-static bool is_icmp_echo(const struct pkt *pkt)
+bool flow_is_served(const struct flowplane *p, const struct pkt *pkt)
 {
-	return pkt->proto == PKT_PROTO_ICMP
-		       ? pkt->icmp.type == 8 && pkt->icmp.code == 0
-		       : pkt->icmp.type == 128 && pkt->icmp.code == 0;
+	uint32_t cap = pkt->proto == PKT_PROTO_TCP   ? FRAME_CAP_TCP
+		       : pkt->proto == PKT_PROTO_UDP ? FRAME_CAP_UDP
+		       : !is_icmp(pkt)		     ? 0
+		       : pkt->dst.version == IPV4    ? FRAME_CAP_ECHO
+						     : FRAME_CAP_ECHO6;
+
+	return (p->capabilities & cap) ||
+	       (pkt->proto == PKT_PROTO_UDP && !pkt->is_fragment &&
+		pkt->udp.dst_port == DNS_PORT);
 }
 
 /* The far host has no address of this family to send from. */
@@ -248,32 +282,48 @@ static bool lacks_family(const struct flowplane *p, const struct pkt *pkt)
 	return !(p->capabilities & cap);
 }
 
-/* hop up 4/11: which protocol carries it, or why none does */
-static enum drop_reason flowplane_dispatch(struct flowplane *p,
-					   const struct pkt *pkt)
+/* To the code of its protocol, or the error that says why not. */
+static enum drop_reason to_flow(struct flowplane *p, const struct pkt *pkt)
 {
-	bool is_icmp =
-		pkt->proto ==
-		(pkt->dst.version == IPV4 ? PKT_PROTO_ICMP : PKT_PROTO_ICMP6);
+	if (p->packets.mode == FLOWPLANE_PLANE_PACKET)
+		return flow_reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
+				   DROP_NO_PACKET_PLANE);
+	if (lacks_family(p, pkt))
+		return flow_reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
+				   DROP_POLICY);
+	if (is_icmp(pkt))
+		return assoc_on_datagram(p, pkt);
+	if (pkt->proto != PKT_PROTO_TCP && pkt->proto != PKT_PROTO_UDP)
+		return flow_reject(p, pkt, ICMP_MEANS_PROTO_UNREACH,
+				   (uint32_t)pkt->proto_offset, DROP_PROTOCOL);
+	if (!flow_is_served(p, pkt))
+		return flow_reject(p, pkt, ICMP_MEANS_ADMIN_PROHIBITED, 0,
+				   DROP_POLICY);
+	return pkt->proto == PKT_PROTO_TCP ? tcp_input_on_segment(p, pkt)
+					   : assoc_on_datagram(p, pkt);
+}
 
+/* hop up 4/11: which plane carries it, or why none does.  buf: what the TUN
+ * delivered, if it was this packet whole. */
+static enum drop_reason flowplane_dispatch(struct flowplane *p,
+					   const struct pkt *pkt, uint8_t *buf,
+					   size_t len)
+{
 	if (!is_destination_legal(&pkt->dst))
 		return flow_drop(p, DROP_BAD_DESTINATION);
-	if (is_icmp && !is_icmp_echo(pkt))
+	bool is_packet = packet_plane_takes(p, pkt);
+	if (!is_packet && is_icmp(pkt) && !is_icmp_echo(pkt))
 		return flow_drop(p, DROP_ICMP_OTHER);
 	if (!p->session || !session_is_up(p->session))
-		return reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
-			      DROP_NO_SESSION);
+		return flow_reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
+				   DROP_NO_SESSION);
 	if (pkt->ttl <= 1)
-		return reject(p, pkt, ICMP_MEANS_TTL_EXCEEDED, 0,
-			      DROP_TTL_EXCEEDED);
-	if (lacks_family(p, pkt))
-		return reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0, DROP_POLICY);
-	if (pkt->proto == PKT_PROTO_TCP)
-		return tcp_input_on_segment(p, pkt);
-	if (pkt->proto == PKT_PROTO_UDP || is_icmp)
-		return assoc_on_datagram(p, pkt);
-	return reject(p, pkt, ICMP_MEANS_PROTO_UNREACH,
-		      (uint32_t)pkt->proto_offset, DROP_PROTOCOL);
+		return flow_reject(p, pkt, ICMP_MEANS_TTL_EXCEEDED, 0,
+				   DROP_TTL_EXCEEDED);
+	if (!is_packet)
+		return to_flow(p, pkt);
+	return buf ? packet_plane_on_tun(p, buf, len)
+		   : packet_plane_on_whole(p, pkt);
 }
 
 static enum drop_reason on_fragment(struct flowplane *p,
@@ -299,11 +349,11 @@ static enum drop_reason on_fragment(struct flowplane *p,
 		return flow_drop(p, DROP_FRAGMENT_OVERLAP);
 	/* Its sender had it cut; the far host may do so too. */
 	whole.df = false;
-	return flowplane_dispatch(p, &whole);
+	return flowplane_dispatch(p, &whole, NULL, 0);
 }
 
 /* hop up 2/11: counted; fragments leave the path here until they are whole */
-enum drop_reason flowplane_on_packet(struct flowplane *p, const uint8_t *buf,
+enum drop_reason flowplane_on_packet(struct flowplane *p, uint8_t *buf,
 				     size_t len)
 {
 	struct pkt pkt;
@@ -313,9 +363,9 @@ enum drop_reason flowplane_on_packet(struct flowplane *p, const uint8_t *buf,
 	if (reason != DROP_NONE)
 		return flow_drop(p, reason);
 	p->stats.tun_rx_bytes += pkt.ip_len;
-	if (pkt.is_fragment)
+	if (pkt.is_fragment && !packet_plane_takes(p, &pkt))
 		return on_fragment(p, &pkt);
-	return flowplane_dispatch(p, &pkt);
+	return flowplane_dispatch(p, &pkt, buf, len);
 }
 
 /* ---- the session ---- */
@@ -349,6 +399,7 @@ static void on_down(void *ctx, const struct err *why)
 	struct flowplane *p = ctx;
 
 	htab_each(&p->flows, abort_flow, NULL);
+	p->packets.is_up = false;
 	p->ops->on_down(p->ctx, why);
 }
 
@@ -358,6 +409,53 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 	(void)ctx;
 	(void)s;
 	(void)open;
+}
+
+static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
+{
+	struct flowplane *p = ctx;
+
+	if (id < FLOWPLANE_FOREIGN_ID)
+		assoc_on_dgram(p, id, d);
+	else if (p->ops->on_dgram)
+		p->ops->on_dgram(p->ctx, id, d);
+	else
+		session_count_drop(p->session, DROP_STALE_FRAME);
+}
+
+static void on_icmp_error(void *ctx, uint32_t id,
+			  const struct frame_icmp_error *e)
+{
+	struct flowplane *p = ctx;
+
+	if (id < FLOWPLANE_FOREIGN_ID)
+		assoc_on_icmp_error(p, id, e);
+	else if (p->ops->on_icmp_error)
+		p->ops->on_icmp_error(p->ctx, id, e);
+	else
+		session_count_drop(p->session, DROP_STALE_FRAME);
+}
+
+static void on_assoc_close(void *ctx, uint32_t id, enum frame_reason reason)
+{
+	struct flowplane *p = ctx;
+
+	if (id < FLOWPLANE_FOREIGN_ID)
+		assoc_on_close(p, id, reason);
+	else if (p->ops->on_assoc_close)
+		p->ops->on_assoc_close(p->ctx, id, reason);
+}
+
+/* The plane itself asks for no names. */
+static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
+			const uint8_t *answer, size_t len)
+{
+	struct flowplane *p = ctx;
+
+	if (id >= FLOWPLANE_FOREIGN_ID && p->ops->on_resolved)
+		p->ops->on_resolved(p->ctx, id, status, answer, len);
+	else
+		session_count_drop(p->session, DROP_STALE_FRAME);
 }
 
 static const struct stream_ops stream_ops = {
@@ -373,9 +471,12 @@ static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
 	.stream = &stream_ops,
-	.on_dgram = assoc_on_dgram,
-	.on_icmp_error = assoc_on_icmp_error,
-	.on_assoc_close = assoc_on_close,
+	.on_dgram = on_dgram,
+	.on_icmp_error = on_icmp_error,
+	.on_assoc_close = on_assoc_close,
+	.on_resolved = on_resolved,
+	.on_packet = packet_plane_on_packet,
+	.on_network_state = packet_plane_on_state,
 	.on_down = on_down,
 };
 
@@ -420,6 +521,7 @@ struct flowplane *flowplane_new(struct loop *loop, uint32_t mtu_bytes,
 	p->flush = (struct loop_task){.on_run = on_flush, .ctx = p};
 	list_init(&p->flush.link);
 	list_init(&p->opening);
+	packet_plane_init(p);
 	randombytes_buf(p->hash_key, sizeof(p->hash_key));
 	randombytes_buf(&p->peer_seed, sizeof(p->peer_seed));
 	p->reassembly = reassembly_new();
@@ -435,6 +537,7 @@ struct flowplane *flowplane_free(struct flowplane *p)
 	htab_each(&p->flows, abort_flow, NULL);
 	on_flush(p);
 	loop_unpost(&p->flush);
+	packet_plane_fini(p);
 	p->session = session_free(p->session);
 	p->reassembly = reassembly_free(p->reassembly);
 	htab_fini(&p->flows);

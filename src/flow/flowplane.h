@@ -19,6 +19,30 @@
 enum {
 	FLOWPLANE_FLOWS_MAX = 40000, /* of all kinds, TIME-WAIT included */
 	FLOWPLANE_MSS_MIN_BYTES = 88,
+	FLOWPLANE_TRACKS_MAX = 16384, /* of the packet plane */
+	/* Ids of associations and of RESOLVE from here on are not the plane's:
+	 * what comes for them goes to its owner. */
+	FLOWPLANE_FOREIGN_ID = 0x80000000,
+};
+
+/* What is carried as whole packets. */
+enum flowplane_plane {
+	FLOWPLANE_PLANE_AUTO,	/* what the flow plane cannot carry */
+	FLOWPLANE_PLANE_FLOW,	/* nothing */
+	FLOWPLANE_PLANE_PACKET, /* everything */
+};
+
+/* What the packet plane lets in from the far side. */
+struct flowplane_network {
+	struct ip_addr near4, near6; /* of this end; version 0: none */
+	/* Behind this end; borrowed for the call. */
+	const struct subnet *announced;
+	size_t n_announced;
+	/* The subnets that were asked for: where packets may come from;
+	 * borrowed for the call. */
+	const struct subnet *asked;
+	size_t n_asked;
+	bool allow_inbound; /* who is there may begin */
 };
 
 struct flowplane_ops {
@@ -29,6 +53,18 @@ struct flowplane_ops {
 	void (*on_up)(void *ctx, const struct frame_hello *peer);
 	/* The session is over; the plane refuses everything from now on. */
 	void (*on_down)(void *ctx, const struct err *why);
+	/* The packet plane has come up, will not, or is lost.  May be NULL, as
+	 * all below. */
+	void (*on_network_state)(void *ctx,
+				 const struct frame_network_state *state);
+	/* For ids from FLOWPLANE_FOREIGN_ID on; see struct session_ops. */
+	void (*on_resolved)(void *ctx, uint32_t id, enum frame_reason status,
+			    const uint8_t *answer, size_t len);
+	void (*on_dgram)(void *ctx, uint32_t id, const struct frame_dgram *d);
+	void (*on_icmp_error)(void *ctx, uint32_t id,
+			      const struct frame_icmp_error *e);
+	void (*on_assoc_close)(void *ctx, uint32_t id,
+			       enum frame_reason reason);
 };
 
 struct flowplane_stats {
@@ -37,6 +73,10 @@ struct flowplane_stats {
 	uint64_t drops[DROP__N];
 	uint32_t tcp_flows, udp_flows, echo_flows; /* now */
 	uint64_t tcp_opened, tcp_refused;	   /* ever */
+	/* Carried whole; a super-packet is one. */
+	uint64_t plane_up_packets, plane_down_packets;
+	uint64_t plane_up_bytes, plane_down_bytes;
+	uint32_t tracks; /* of the packet plane, now */
 };
 
 struct flowplane;
@@ -56,10 +96,27 @@ int flowplane_attach(struct flowplane *p, struct carrier *carrier);
 /* The session, or NULL before attach. */
 struct session *flowplane_session(struct flowplane *p);
 
-/* Handle what the TUN delivered: virtio header and packet.  Returns what became
- * of it, already counted. */
-enum drop_reason flowplane_on_packet(struct flowplane *p, const uint8_t *buf,
+/* Handle what the TUN delivered: virtio header and packet, which may be changed
+ * in place.  Returns what became of it, already counted. */
+enum drop_reason flowplane_on_packet(struct flowplane *p, uint8_t *buf,
 				     size_t len);
+
+/* At any time; AUTO at first. */
+void flowplane_set_plane(struct flowplane *p, enum flowplane_plane plane);
+
+/* Copies n.  To be called before flowplane_request_network; without it nothing
+ * is let in.  Returns 0 or -ENOMEM. */
+int flowplane_set_network(struct flowplane *p,
+			  const struct flowplane_network *n);
+
+/* Ask the far end for its packet plane; once, after on_up, and only if it has
+ * FRAME_CAP_NETWORK.  on_network_state tells how that went. */
+void flowplane_request_network(struct flowplane *p,
+			       const struct frame_network *n);
+
+/* What the far end has told last, or NULL: nothing yet. */
+const struct frame_network_state *flowplane_network_state(
+	const struct flowplane *p);
 
 const struct flowplane_stats *flowplane_stats(const struct flowplane *p);
 

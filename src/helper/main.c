@@ -7,7 +7,8 @@
  *   itself on standard output, then speaks the session protocol on standard
  *   input and output until one of them ends, a BYE comes, the near side is
  *   silent for too long, or a signal tells it to stop.  Everything it has are
- *   sockets, so nothing is left behind.
+ *   sockets, so nothing is left behind; a network device for packets is made
+ *   and undone by another process, the broker (--broker).
  *
  * Spec: doc/PROTOCOL.boot section 6, doc/PROTOCOL.session
  */
@@ -22,10 +23,14 @@
 #include <unistd.h>
 
 #include "boot_far.h"
+#include "broker.h"
+#include "broker_process.h"
 #include "far.h"
 #include "fd.h"
 #include "fd_carrier.h"
 #include "log.h"
+#include "network.h"
+#include "privdrop.h"
 #include "session.h"
 
 enum exit_code {
@@ -37,9 +42,12 @@ enum exit_code {
 struct helper {
 	struct loop *loop; /* owned */
 	struct far *far;   /* owned */
+	struct network network;
 	struct loop_io signals;
 	char marker[BOOT_MARKER_LEN + 1];
 	bool is_forced; /* run by a forced command: the hello is to be read */
+	bool is_broker;
+	bool has_no_packets; /* whatever our privilege */
 	unsigned policy;
 };
 
@@ -49,6 +57,8 @@ enum option_id {
 	OPTION_MARKER,
 	OPTION_ALLOW_LOOPBACK,
 	OPTION_ALLOW_LINK_LOCAL,
+	OPTION_NO_PACKETS,
+	OPTION_BROKER,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -69,6 +79,11 @@ static const struct option_entry options[] = {
 	{"--allow-link-local", NULL,
 	 "let it reach link-local addresses and cloud metadata services",
 	 OPTION_ALLOW_LINK_LOCAL},
+	{"--no-packets", NULL,
+	 "make no TUN device for the near side, whatever the privilege",
+	 OPTION_NO_PACKETS},
+	{"--broker", NULL, "for ecssh-helper itself: configure the network",
+	 OPTION_BROKER},
 	{"--help", NULL, "show this", OPTION_HELP},
 	{"--version", NULL, "show version and protocol", OPTION_VERSION},
 };
@@ -118,6 +133,12 @@ static int apply_option(struct helper *h, enum option_id id, const char *value)
 		return 0;
 	case OPTION_ALLOW_LINK_LOCAL:
 		h->policy |= POLICY_ALLOW_LINK_LOCAL;
+		return 0;
+	case OPTION_NO_PACKETS:
+		h->has_no_packets = true;
+		return 0;
+	case OPTION_BROKER:
+		h->is_broker = true;
 		return 0;
 	case OPTION_HELP:
 		print_help();
@@ -261,6 +282,8 @@ static int start_engine(struct helper *h)
 		.policy = h->policy,
 		.ssh_connection = getenv("SSH_CONNECTION"),
 		.user = user ? user : getenv("LOGNAME"),
+		.network = h->has_no_packets ? NULL : network_ops(),
+		.network_ctx = &h->network,
 		.on_down = on_down,
 		.ctx = h,
 	};
@@ -270,6 +293,8 @@ static int start_engine(struct helper *h)
 	if (!carrier)
 		return -errno;
 	h->far = far_new(h->loop, carrier, &far_options);
+	h->network.loop = h->loop;
+	h->network.far = h->far;
 	return h->far ? 0 : -errno;
 }
 
@@ -288,6 +313,7 @@ static int serve(struct helper *h)
 		r = start_engine(h);
 	if (r == 0)
 		r = loop_run(h->loop);
+	network_fini(&h->network);
 	h->far = far_free(h->far);
 	fd_close(&h->signals.fd);
 	h->loop = loop_free(h->loop);
@@ -298,15 +324,19 @@ int main(int argc, char **argv)
 {
 	struct helper h = {.signals.fd = -1};
 
+	network_init(&h.network);
 	log_init("ecssh-helper", LOG_LEVEL_NOTICE);
 	int r = argc > 0 ? parse_options(&h, argv) : -EINVAL;
 	if (r > 0)
 		return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+	if (r == 0 && h.is_broker)
+		_exit(broker_process(broker_far_run));
 	if (r == 0)
 		r = find_marker(&h);
 	if (r < 0)
 		return EXIT_USAGE;
 	prepare_process();
+	privdrop_file_capabilities();
 	r = serve(&h);
 	if (r < 0) {
 		log_err("cannot serve: %s", strerror(-r));

@@ -19,6 +19,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,18 +31,24 @@
 
 static_assert(sizeof(((struct err *)0)->text) == BROKERMSG_TEXT_MAX, "");
 
+enum {
+	ALARMS_MAX = 4,
+};
+
 enum phase {
 	PHASE_START = 1 << 0, /* no HELLO yet */
 	PHASE_IDLE = 1 << 1,  /* no device */
 	PHASE_DOWN = 1 << 2,  /* the device is there, and down */
 	PHASE_UP = 1 << 3,
-	PHASE_END = 1 << 4, /* nothing is allowed any more */
+	PHASE_FORWARDING = 1 << 4, /* routes are final */
+	PHASE_END = 1 << 5,	   /* nothing is allowed any more */
 };
 
 enum undo_kind {
 	UNDO_LINK,
 	UNDO_ADDR,
 	UNDO_ROUTE,
+	UNDO_FORWARD,
 	UNDO__N,
 };
 
@@ -56,11 +64,12 @@ struct broker {
 	int ready; /* 0, or why nothing can be done, with: */
 	struct err why_not;
 	enum phase phase;
-	struct broker_link link; /* valid in PHASE_DOWN and PHASE_UP */
-	uint32_t mtu_bytes;	 /* likewise */
+	struct broker_link link;       /* valid in PHASE_DOWN and PHASE_UP */
+	uint32_t mtu_bytes;	       /* likewise */
+	struct broker_forward forward; /* valid if it is in the journal */
 	size_t n_undo;
 	size_t n_of[UNDO__N]; /* of each kind, in the journal */
-	struct undo journal[1 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX];
+	struct undo journal[2 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX];
 };
 
 struct broker *broker_new(const struct broker_ops *ops, void *ctx, int ready,
@@ -89,9 +98,28 @@ struct broker *broker_free(struct broker *b)
  * The journal
  */
 
+static void tell(const struct broker *b, bool is_strike, uint32_t kind,
+		 size_t index, const struct subnet *net)
+{
+	struct broker_note note;
+
+	if (!b->ops->note)
+		return;
+	memset(&note, 0, sizeof(note)); /* holes too: it leaves the process */
+	note.is_strike = is_strike;
+	note.kind = kind;
+	note.index = (uint32_t)index;
+	note.net = *net;
+	note.link = b->link;
+	if (kind == UNDO_FORWARD)
+		note.forward = b->forward;
+	b->ops->note(b->ctx, &note);
+}
+
 static void journal_push(struct broker *b, enum undo_kind kind,
 			 const struct subnet *net)
 {
+	tell(b, false, kind, 0, net);
 	assert_always(b->n_undo < sizeof(b->journal) / sizeof(b->journal[0]));
 	b->journal[b->n_undo++] = (struct undo){.kind = kind, .net = *net};
 	b->n_of[kind]++;
@@ -99,14 +127,34 @@ static void journal_push(struct broker *b, enum undo_kind kind,
 
 static void journal_strike(struct broker *b, size_t i)
 {
+	tell(b, true, b->journal[i].kind, i, &b->journal[i].net);
 	b->n_of[b->journal[i].kind]--;
 	b->n_undo--;
 	memmove(&b->journal[i], &b->journal[i + 1],
 		(b->n_undo - i) * sizeof(b->journal[0]));
 }
 
+void broker_mirror(struct broker *b, const struct broker_note *note)
+{
+	if (note->is_strike) {
+		if (note->index < b->n_undo)
+			journal_strike(b, note->index);
+		return;
+	}
+	if (note->kind >= UNDO__N ||
+	    b->n_undo >= sizeof(b->journal) / sizeof(b->journal[0]))
+		return;
+	if (note->kind == UNDO_FORWARD)
+		b->forward = note->forward;
+	b->link = note->link;
+	journal_push(b, (enum undo_kind)note->kind, &note->net);
+}
+
 static int undo_one(struct broker *b, const struct undo *undo, struct err *err)
 {
+	/* This one outlives the device. */
+	if (undo->kind == UNDO_FORWARD)
+		return b->ops->forward_del(b->ctx, &b->forward, err);
 	/* The device took its addresses and routes with it, or it is no longer
 	 * what we made. */
 	if (!b->ops->link_is_ours(b->ctx, &b->link))
@@ -120,6 +168,7 @@ static int undo_one(struct broker *b, const struct undo *undo, struct err *err)
 	case UNDO_ROUTE:
 		return b->ops->route_del(b->ctx, b->link.ifindex, &undo->net,
 					 err);
+	case UNDO_FORWARD:
 	case UNDO__N:
 		break;
 	}
@@ -396,6 +445,57 @@ static int on_route_del(struct broker *b, struct call *call)
 		       subnet_format(&dst, text));
 }
 
+/* The subnets routed into the device.  Returns their number. */
+static size_t list_routes(const struct broker *b,
+			  struct subnet ret_nets[BROKERMSG_ROUTES_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n_undo; i++)
+		if (b->journal[i].kind == UNDO_ROUTE)
+			ret_nets[n++] = b->journal[i].net;
+	return n;
+}
+
+static uint8_t families_of(const struct subnet *nets, size_t n)
+{
+	uint8_t families = 0;
+
+	for (size_t i = 0; i < n; i++)
+		families |= nets[i].addr.version == IPV4 ? BROKER_FAMILY_4
+							 : BROKER_FAMILY_6;
+	return families;
+}
+
+static int on_forward(struct broker *b, struct call *call)
+{
+	const struct brokermsg_forward *m = call->request;
+	struct subnet none = {0}, nets[BROKERMSG_ROUTES_MAX];
+	size_t n = list_routes(b, nets);
+
+	if (!b->ops->forward_add)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "the broker of the near side forwards nothing");
+	if (m->flags & ~(uint32_t)BROKERMSG_FORWARD_ALL)
+		return err_set(&call->err, -EINVAL,
+			       "unknown flags of forwarding %#x", m->flags);
+	if (n == 0)
+		return err_set(&call->err, -EINVAL,
+			       "there are no routes to forward for");
+	int r = b->ops->forward_plan(b->ctx, &b->link, families_of(nets, n),
+				     &b->forward, &call->err);
+	if (r < 0)
+		return r;
+	journal_push(b, UNDO_FORWARD, &none);
+	r = b->ops->forward_add(b->ctx, &b->forward, m->flags, nets, n,
+				&call->err);
+	if (r < 0) { /* perhaps half done */
+		(void)b->ops->forward_del(b->ctx, &b->forward, NULL);
+		journal_strike(b, b->n_undo - 1);
+	}
+	return r;
+}
+
 static int on_bye(struct broker *b, struct call *call)
 {
 	return broker_undo(b, &call->err);
@@ -420,8 +520,11 @@ static const struct request {
 	[BROKERMSG_ROUTE_DEL] = {sizeof(struct brokermsg_route), PHASE_UP, 0,
 				 on_route_del},
 	[BROKERMSG_BYE] = {sizeof(struct brokermsg_head),
-			   PHASE_IDLE | PHASE_DOWN | PHASE_UP, PHASE_END,
-			   on_bye},
+			   PHASE_IDLE | PHASE_DOWN | PHASE_UP |
+				   PHASE_FORWARDING,
+			   PHASE_END, on_bye},
+	[BROKERMSG_FORWARD] = {sizeof(struct brokermsg_forward), PHASE_UP,
+			       PHASE_FORWARDING, on_forward},
 };
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */
@@ -525,12 +628,61 @@ static ssize_t receive(int sock, void *buf, size_t cap, bool *ret_has_anc)
 	return n < 0 ? -errno : n;
 }
 
-void broker_serve(struct broker *b, int sock)
+/* Say why this is the end, though nobody asked. */
+static void send_last_words(int sock, int why, const struct err *err)
+{
+	struct brokermsg_reply reply = {.result = why};
+
+	memcpy(reply.text, err->text, sizeof(reply.text));
+	(void)send_reply(sock, &reply, -1);
+}
+
+/* Wait for a request.  Returns false if an alarm went off instead. */
+static bool await_request(int sock, const struct broker_alarm *alarms, size_t n)
+{
+	struct pollfd p[1 + ALARMS_MAX] = {{.fd = sock, .events = POLLIN}};
+	struct err err;
+
+	assert_always(n <= ALARMS_MAX);
+	while (n > 0) {
+		for (size_t i = 0; i < n; i++)
+			p[1 + i] = (struct pollfd){.fd = *alarms[i].fd,
+						   .events = POLLIN};
+		if (poll(p, 1 + n, -1) < 0 && errno != EINTR)
+			return false;
+		for (size_t i = 0; i < n; i++) {
+			int r = p[1 + i].revents == 0
+					? 0
+					: alarms[i].on_input(alarms[i].ctx,
+							     &err);
+			if (r < 0) {
+				send_last_words(sock, r, &err);
+				return false;
+			}
+		}
+		if (p[0].revents != 0)
+			break;
+	}
+	return true;
+}
+
+void broker_ignore_signals(void)
+{
+	static const int signals[] = {SIGINT,  SIGTERM, SIGHUP, SIGQUIT,
+				      SIGPIPE, SIGTSTP, SIGTTOU};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)signal(signals[i], SIG_IGN);
+}
+
+void broker_serve(struct broker *b, int sock, const struct broker_alarm *alarms,
+		  size_t n_alarms)
 {
 	enum broker_verdict verdict = BROKER_GO_ON;
 	struct err err;
 
-	while (verdict == BROKER_GO_ON) {
+	while (verdict == BROKER_GO_ON &&
+	       await_request(sock, alarms, n_alarms)) {
 		/* Larger than any request: what is too long stays so. */
 		_Alignas(uint64_t) uint8_t request[64];
 		struct brokermsg_reply reply;

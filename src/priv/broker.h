@@ -25,6 +25,45 @@ struct broker_link {
 	char name[BROKERMSG_NAME_MAX];
 };
 
+enum {
+	BROKER_IFS_MAX = 512, /* devices whose settings are remembered */
+};
+
+enum broker_family {
+	BROKER_FAMILY_4 = 1 << 0,
+	BROKER_FAMILY_6 = 1 << 1,
+};
+
+/* What a device had before forwarding was switched on for all of them. */
+enum broker_if_flag {
+	BROKER_IF_FORWARDS_4 = 1 << 0,
+	BROKER_IF_FORWARDS_6 = 1 << 1,
+	BROKER_IF_ACCEPTS_RA = 1 << 2,
+};
+
+/* All that is needed to undo a FORWARD. */
+struct broker_forward {
+	char name[BROKERMSG_NAME_MAX]; /* of the device */
+	uint8_t switched;	       /* enum broker_family: on, by us */
+	char accept_redirects4;	       /* the digit that was there */
+	uint32_t n_ifs;
+	struct {
+		char name[BROKERMSG_NAME_MAX];
+		uint8_t flags; /* enum broker_if_flag */
+	} ifs[BROKER_IFS_MAX];
+};
+
+/* A change of the journal, for who keeps a copy of it. */
+struct broker_note {
+	bool is_strike;
+	uint32_t kind;	/* of the new record; or: */
+	uint32_t index; /* of the record struck out */
+	struct subnet net;
+	struct broker_link link;
+	struct broker_forward forward; /* used only by kind FORWARD; else it may
+					  be missing */
+};
+
 /* The kernel.  All return 0, or -errno with err. */
 struct broker_ops {
 	/* Make a device that is down; *ret_fd is the caller's to close. */
@@ -43,6 +82,31 @@ struct broker_ops {
 			 struct err *err);
 	int (*route_del)(void *ctx, uint32_t ifindex, const struct subnet *dst,
 			 struct err *err);
+	/*
+	 * Forwarding for the subnets routed into the device (families: enum
+	 * broker_family), in two steps: find out what has to be changed, then
+	 * change it.  The second always
+	 * follows the first; after its failure comes forward_del.  NULL: this
+	 * broker does not forward.
+	 */
+	int (*forward_plan)(void *ctx, const struct broker_link *link,
+			    uint8_t families, struct broker_forward *ret,
+			    struct err *err);
+	int (*forward_add)(void *ctx, const struct broker_forward *forward,
+			   uint32_t flags, const struct subnet *nets, size_t n,
+			   struct err *err);
+	int (*forward_del)(void *ctx, const struct broker_forward *forward,
+			   struct err *err);
+	/* The journal is about to change; NULL: nobody keeps a copy. */
+	void (*note)(void *ctx, const struct broker_note *note);
+};
+
+/* Something that ends the broker besides its socket. */
+struct broker_alarm {
+	const int *fd; /* borrowed, watched for input; -1: none yet */
+	/* Returns 0 to go on, or -errno with err: the last words. */
+	int (*on_input)(void *ctx, struct err *err);
+	void *ctx; /* borrowed */
 };
 
 enum broker_verdict {
@@ -76,14 +140,28 @@ enum broker_verdict broker_handle(struct broker *broker, const void *request,
  * err; the rest is undone nevertheless. */
 int broker_undo(struct broker *broker, struct err *err);
 
-/* Answer requests on a socket until it closes or one of them ends it, then undo
- * everything; failures of that are logged. */
-void broker_serve(struct broker *broker, int sock);
+/* Repeat a change of another broker's journal in this one's.  A note that does
+ * not fit is ignored. */
+void broker_mirror(struct broker *broker, const struct broker_note *note);
+
+/*
+ * Answer requests on a socket until it closes, one of them ends it, or one of
+ * the n alarms goes off; then undo everything; failures of that are logged.
+ */
+void broker_serve(struct broker *broker, int sock,
+		  const struct broker_alarm *alarms, size_t n);
 
 /*
  * All that a broker process does: open the TUN device, give up every privilege
  * but CAP_NET_ADMIN, serve the socket.  Returns when everything is undone.
  */
 void broker_run(int sock);
+
+/* The same on the far side, where packets are forwarded too. */
+void broker_far_run(int sock);
+
+/* Ignore what a terminal or a service manager sends to a whole group: the
+ * engine ends in order then, and closes our socket. */
+void broker_ignore_signals(void);
 
 #endif

@@ -273,13 +273,14 @@ out_files:
 
 /* Start the child and fill c.  Returns 0 or -errno; -ENOENT: no such program.
  */
-static int start_child(const char *path, enum broker_via via,
+static int start_child(const struct broker_start *how, enum broker_via via,
 		       struct broker_client *c)
 {
-	const char *direct[] = {path, NULL};
-	const char *sudo[] = {"sudo", "--", path, NULL};
-	const char *sudo_quiet[] = {"sudo", "-n", "--", path, NULL};
-	const char *pkexec[] = {"pkexec", path, NULL};
+	const char *path = how->path, *option = how->option;
+	const char *direct[] = {path, option, NULL};
+	const char *sudo[] = {"sudo", "--", path, option, NULL};
+	const char *sudo_quiet[] = {"sudo", "-n", "--", path, option, NULL};
+	const char *pkexec[] = {"pkexec", path, option, NULL};
 	const char *const *argvs[] = {
 		[BROKER_VIA_AUTO] = direct,
 		[BROKER_VIA_DIRECT] = direct,
@@ -388,10 +389,11 @@ static void close_all(struct broker_client *c)
 }
 
 /* Start by one of the ways.  Returns 0 or -errno with err. */
-static int start_via(struct broker_client *c, const char *path,
+static int start_via(struct broker_client *c, const struct broker_start *how,
 		     enum broker_via via, struct err *err)
 {
-	int r = start_child(path, via, c);
+	const char *path = how->path;
+	int r = start_child(how, via, c);
 
 	if (r < 0)
 		return err_set(err, r, "cannot start %s: %s", path,
@@ -422,7 +424,7 @@ int broker_client_start(struct broker_client **ret_client,
 	c->sock = c->pidfd = -1;
 	for (size_t i = 0; i < n; i++) {
 		struct err now;
-		int r = start_via(c, how->path, ways[i], &now);
+		int r = start_via(c, how, ways[i], &now);
 
 		if (r == 0) {
 			*ret_client = c;
@@ -462,6 +464,15 @@ int broker_client_stop(struct broker_client *c, struct err *err)
 	close_all(c);
 	free(c);
 	return r;
+}
+
+int broker_client_release(struct broker_client *c)
+{
+	int sock = fd_take(&c->sock);
+
+	close_all(c);
+	free(c);
+	return sock;
 }
 
 int broker_client_fd(const struct broker_client *c)
@@ -543,4 +554,13 @@ int broker_client_route_del(struct broker_client *c, const struct subnet *dst,
 			    struct err *err)
 {
 	return change_route(c, BROKERMSG_ROUTE_DEL, dst, err);
+}
+
+int broker_client_forward(struct broker_client *c, uint32_t flags,
+			  struct err *err)
+{
+	struct brokermsg_forward m = {.type = BROKERMSG_FORWARD,
+				      .flags = flags};
+
+	return call(c, &m, sizeof(m), err);
 }

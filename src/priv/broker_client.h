@@ -33,8 +33,9 @@ enum broker_via {
 };
 
 struct broker_start {
-	const char *path; /* absolute path of ecssh-broker */
+	const char *path; /* absolute path of ecssh-broker, or of a helper: */
 	enum broker_via via;
+	const char *option; /* which makes it be a broker; NULL: none needed */
 };
 
 /* The device as it was made. */
@@ -62,6 +63,12 @@ int broker_client_start(struct broker_client **ret_client,
  * NULL; frees client in all cases.
  */
 int broker_client_stop(struct broker_client *client, struct err *err);
+
+/*
+ * Let the broker run on without a client: returns the socket, the caller's to
+ * close, which ends it.  The process is not reaped.  Frees client.
+ */
+int broker_client_release(struct broker_client *client);
 
 /*
  * The socket, to be watched for EPOLLIN and EPOLLHUP between calls: either of
@@ -96,5 +103,10 @@ int broker_client_route_add(struct broker_client *client,
 /* Take back a route added before. */
 int broker_client_route_del(struct broker_client *client,
 			    const struct subnet *dst, struct err *err);
+
+/* Forward what is from and to the subnets routed into the device (flags: enum
+ * brokermsg_forward_flag).  Far side only; the last call of the set-up. */
+int broker_client_forward(struct broker_client *client, uint32_t flags,
+			  struct err *err);
 
 #endif

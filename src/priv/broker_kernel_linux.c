@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -166,32 +165,21 @@ static const struct broker_ops kernel_ops = {
 	.route_del = kernel_route_del,
 };
 
-/* The signals that a terminal or a service manager sends to a whole group: the
- * engine ends in order then, and closes our socket. */
-static void ignore_signals(void)
-{
-	static const int signals[] = {SIGINT,  SIGTERM, SIGHUP, SIGQUIT,
-				      SIGPIPE, SIGTSTP, SIGTTOU};
-
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		(void)signal(signals[i], SIG_IGN);
-}
-
 void broker_run(int sock)
 {
 	struct kernel k = {.control_fd = -1};
 	struct err err = {{0}};
 
-	ignore_signals();
+	broker_ignore_signals();
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
-		r = privdrop_keep_net_admin(&err);
+		r = privdrop_keep_net_admin(PRIVDROP_ALONE, &err);
 	if (r >= 0)
 		r = rtnl_open(&k.rtnl, &err);
 	/* Not ready: the engine is told so when it says hello. */
 	struct broker *b = broker_new(&kernel_ops, &k, r, &err);
 	if (b)
-		broker_serve(b, sock);
+		broker_serve(b, sock, NULL, 0);
 	else
 		log_err("out of memory");
 	(void)broker_free(b);

@@ -5,6 +5,11 @@
 
 #include "err.h"
 
+enum privdrop_scope {
+	PRIVDROP_ALONE,	   /* programs that we run get nothing */
+	PRIVDROP_CHILDREN, /* they get CAP_NET_ADMIN too */
+};
+
 /*
  * Keep CAP_NET_ADMIN and lose all else for good: other capabilities of every
  * set, the way to get them back by execve(2), and, when we are root, root's
@@ -14,6 +19,13 @@
  *
  * Returns 0, or -errno with err; -EPERM: we do not have CAP_NET_ADMIN.
  */
-int privdrop_keep_net_admin(struct err *err);
+int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err);
+
+/*
+ * Lose the capabilities that our own file gave us, for the part of a program
+ * that speaks to strangers; a program that we execute gets them anew.  Root
+ * stays root.
+ */
+void privdrop_file_capabilities(void);
 
 #endif

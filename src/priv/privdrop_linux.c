@@ -56,7 +56,7 @@ static int leave_root(void)
 	return 0;
 }
 
-int privdrop_keep_net_admin(struct err *err)
+int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err)
 {
 	struct __user_cap_data_struct caps[CAPS_WORDS] = {0};
 	int r = caps_get(caps);
@@ -66,9 +66,20 @@ int privdrop_keep_net_admin(struct err *err)
 			       strerror(-r));
 	if (!has_cap(caps, CAP_NET_ADMIN))
 		return err_set(err, -EPERM,
-			       "ecssh-broker has no CAP_NET_ADMIN: it was not "
+			       "the broker has no CAP_NET_ADMIN: it was not "
 			       "started as root, or in a container without "
 			       "that capability");
+	/* Not possible any more once it is out of the bounding set. */
+	if (scope == PRIVDROP_CHILDREN) {
+		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].inheritable |=
+			CAP_TO_MASK(CAP_NET_ADMIN);
+		r = caps_set(caps);
+		if (r < 0)
+			return err_set(err, r,
+				       "cannot hand CAP_NET_ADMIN on to nft: "
+				       "%s",
+				       strerror(-r));
+	}
 	/* Needs CAP_SETPCAP, so before the rest; a broker that has its
 	 * capability from its file cannot, and has no others to lose. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
@@ -86,6 +97,9 @@ int privdrop_keep_net_admin(struct err *err)
 	caps[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted =
 		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].effective =
 			CAP_TO_MASK(CAP_NET_ADMIN);
+	if (scope == PRIVDROP_CHILDREN)
+		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].inheritable =
+			CAP_TO_MASK(CAP_NET_ADMIN);
 	r = caps_set(caps);
 	if (r < 0)
 		return err_set(err, r, "cannot give up capabilities: %s",
@@ -96,5 +110,19 @@ int privdrop_keep_net_admin(struct err *err)
 			       strerror(errno));
 	/* Empty already where inheritable is; kernels before 4.3 have none. */
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (scope == PRIVDROP_CHILDREN &&
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) <
+		    0)
+		return err_set(err, -errno,
+			       "cannot hand CAP_NET_ADMIN on to nft: %s",
+			       strerror(errno));
 	return 0;
+}
+
+void privdrop_file_capabilities(void)
+{
+	struct __user_cap_data_struct none[CAPS_WORDS] = {0};
+
+	if (geteuid() != 0)
+		(void)caps_set(none);
 }

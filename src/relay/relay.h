@@ -63,8 +63,18 @@ struct relay_socks_config {
 	const char *user, *password; /* NULL: none; borrowed for the call */
 };
 
+/*
+ * Looks the host up at once, which blocks (getaddrinfo(3)).  The greeting is
+ * sent when the server has shown that it takes us; until then, and if it does
+ * not, nothing comes, and on_down says why in a later turn.  User and password
+ * are cut off at 255 bytes.  Returns NULL if memory runs out.
+ */
 struct relay *relay_socks_new(struct loop *loop, struct carrier *carrier,
 			      const struct relay_socks_config *config,
 			      const struct relay_ops *ops, void *ctx);
+
+/* The address at which the server was found, for keeping it out of the tunnel;
+ * NULL before the session has begun.  Borrowed until relay_free. */
+const struct ip_addr *relay_socks_server(const struct relay *r);
 
 #endif

@@ -59,8 +59,7 @@ static const char *const why_not[] = {
 	[RUNG_FAR_PRIVILEGE] = "the account may not make a TUN device there",
 	[RUNG_FAR_TUN] = "the server has no /dev/net/tun",
 	[RUNG_FAR_NAT] = "the server has no nft, which NAT needs",
-	[RUNG_MUX] = "this host's ssh gives no channels of our own; OpenSSH "
-		     "7.4 or later does",
+	[RUNG_MUX] = "ssh on this host is not OpenSSH 7.4 or later",
 	[RUNG_FORWARDING] = "the server does not permit TCP forwarding",
 	[RUNG_TUNNEL] = "the server gives no TUN device (PermitTunnel)",
 };

@@ -11,6 +11,7 @@ void dgram_queue_init(struct dgram_queue *q, uint32_t id)
 	sched_flow_init(&q->flow, SCHED_DGRAM);
 	list_init(&q->dgrams);
 	q->bytes = 0;
+	q->max_bytes = SESSION_DGRAM_QUEUE_BYTES;
 	q->n = 0;
 	q->id = id;
 }
@@ -58,8 +59,8 @@ static bool has_room(const struct session *s, const struct dgram_queue *q,
 {
 	if (s->dgram_bytes + n > SESSION_DGRAM_TOTAL_BYTES)
 		return false;
-	return q->n == 0 || (q->n < SESSION_DGRAM_QUEUE_MAX &&
-			     q->bytes + n <= SESSION_DGRAM_QUEUE_BYTES);
+	return q->n == 0 ||
+	       (q->n < SESSION_DGRAM_QUEUE_MAX && q->bytes + n <= q->max_bytes);
 }
 
 /* Room for a frame of len bytes in the queue.  Returns NULL with *ret_reason

@@ -110,6 +110,8 @@ struct dgram_queue {
 	struct sched_flow flow;
 	struct list dgrams;
 	size_t bytes;
+	size_t max_bytes; /* that may wait; SESSION_DGRAM_QUEUE_BYTES unless
+			     the owner sets another */
 	unsigned n;
 	uint32_t id;
 };

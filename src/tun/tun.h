@@ -46,4 +46,12 @@ int tun_create(int fd, const char *name, uint32_t want_offloads,
 	       char ret_name[TUN_NAME_MAX], uint32_t *ret_offloads,
 	       struct err *err);
 
+/*
+ * Turn the descriptor into one of a device that is there, made by somebody for
+ * our user, and make it non-blocking.  Returns 0, or -errno with err: -EBUSY:
+ * somebody uses it; -EOPNOTSUPP: not with a virtio header.
+ */
+int tun_attach(int fd, const char *name, uint32_t want_offloads,
+	       struct err *err);
+
 #endif

@@ -69,6 +69,22 @@ static uint32_t set_offloads(int fd, uint32_t want)
 	return 0;
 }
 
+/* What a device's descriptor needs besides. */
+static int finish(int fd, const char *name, struct err *err)
+{
+	int vnet_hdr_bytes = TUN_VNET_HDR_BYTES;
+
+	if (ioctl(fd, TUNSETVNETHDRSZ, &vnet_hdr_bytes) < 0)
+		return err_set(err, -errno,
+			       "cannot set the header size of \"%s\": %s", name,
+			       strerror(errno));
+	int r = fd_set_nonblock(fd);
+	if (r < 0)
+		return err_set(err, r, "cannot make \"%s\" non-blocking: %s",
+			       name, strerror(-r));
+	return 0;
+}
+
 int tun_create(int fd, const char *name, uint32_t want_offloads,
 	       char ret_name[TUN_NAME_MAX], uint32_t *ret_offloads,
 	       struct err *err)
@@ -76,7 +92,6 @@ int tun_create(int fd, const char *name, uint32_t want_offloads,
 	/* EXCL: a persistent device of that name is somebody else's. */
 	struct ifreq ifr = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI |
 						 IFF_VNET_HDR | IFF_TUN_EXCL)};
-	int vnet_hdr_bytes = TUN_VNET_HDR_BYTES;
 	int r;
 
 	if (strlen(name) >= sizeof(ifr.ifr_name))
@@ -94,15 +109,35 @@ int tun_create(int fd, const char *name, uint32_t want_offloads,
 			       "cannot create the network device \"%s\": %s",
 			       name, strerror(errno));
 	}
-	if (ioctl(fd, TUNSETVNETHDRSZ, &vnet_hdr_bytes) < 0)
-		return err_set(err, -errno,
-			       "cannot set the header size of \"%s\": %s",
-			       ifr.ifr_name, strerror(errno));
-	r = fd_set_nonblock(fd);
+	r = finish(fd, ifr.ifr_name, err);
 	if (r < 0)
-		return err_set(err, r, "cannot make \"%s\" non-blocking: %s",
-			       ifr.ifr_name, strerror(-r));
+		return r;
 	*ret_offloads = set_offloads(fd, want_offloads);
 	memcpy(ret_name, ifr.ifr_name, TUN_NAME_MAX);
 	return 0;
+}
+
+int tun_attach(int fd, const char *name, uint32_t want_offloads,
+	       struct err *err)
+{
+	struct ifreq ifr = {
+		.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR)};
+
+	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+		if (errno == EBUSY)
+			return err_set(err, -EBUSY,
+				       "the device %s is in use by another "
+				       "program",
+				       name);
+		return err_set(err, -errno,
+			       "cannot use the device %s (%s); it has to be "
+			       "made by: ip tuntap add %s mode tun user "
+			       "ACCOUNT vnet_hdr",
+			       name, strerror(errno), name);
+	}
+	int r = finish(fd, name, err);
+	if (r == 0)
+		(void)set_offloads(fd, want_offloads);
+	return r;
 }

@@ -32,6 +32,7 @@ enum brokermsg_type {
 	BROKERMSG_ROUTE_ADD = 5,
 	BROKERMSG_ROUTE_DEL = 6,
 	BROKERMSG_BYE = 7,
+	BROKERMSG_FORWARD = 8,
 	BROKERMSG__N,
 };
 
@@ -41,6 +42,12 @@ enum brokermsg_offload {
 	BROKERMSG_OFFLOAD_TSO = 1 << 1,
 	BROKERMSG_OFFLOAD_USO = 1 << 2,
 	BROKERMSG_OFFLOAD_ALL = (1 << 3) - 1,
+};
+
+enum brokermsg_forward_flag {
+	BROKERMSG_FORWARD_NAT = 1 << 0,
+	BROKERMSG_FORWARD_INBOUND = 1 << 1,
+	BROKERMSG_FORWARD_ALL = (1 << 2) - 1,
 };
 
 /* LINK_UP and BYE, and the head of all others. */
@@ -74,8 +81,14 @@ struct brokermsg_route {
 	uint8_t bytes[16];   /* 12: as above; zero beyond the prefix */
 };
 
-/* The answer to each request.  With a good answer to TUN_CREATE comes the
- * device's descriptor (SCM_RIGHTS); never with any other. */
+struct brokermsg_forward {
+	uint32_t type;	/* 0: BROKERMSG_FORWARD */
+	uint32_t flags; /* 4: enum brokermsg_forward_flag */
+};
+
+/* The answer to each request.  Type 0: not an answer, the last words.  With a
+ * good answer to TUN_CREATE comes the device's descriptor (SCM_RIGHTS); never
+ * with any other. */
 struct brokermsg_reply {
 	uint32_t type;	   /* 0: of the request */
 	int32_t result;	   /* 4: 0 or negative errno */
@@ -92,6 +105,7 @@ static_assert(sizeof(struct brokermsg_hello) == 8, "");
 static_assert(sizeof(struct brokermsg_tun_create) == 28, "");
 static_assert(sizeof(struct brokermsg_addr) == 24, "");
 static_assert(sizeof(struct brokermsg_route) == 28, "");
+static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
 
 #endif

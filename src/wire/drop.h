@@ -16,6 +16,12 @@ enum drop_reason {
 	DROP_BAD_DESTINATION, /* multicast, broadcast, link-local */
 	DROP_TTL_EXCEEDED,
 	DROP_PROTOCOL, /* protocol this plane cannot carry */
+	DROP_TOO_BIG,  /* for the way through the far end's device */
+	/* packet plane */
+	DROP_NO_PACKET_PLANE,	  /* it is not up */
+	DROP_FOREIGN_SOURCE,	  /* from the far side, not of it */
+	DROP_FOREIGN_DESTINATION, /* from the far side, not for this one */
+	DROP_UNSOLICITED,	  /* nobody here has begun it */
 	/* fragments */
 	DROP_FRAGMENT_OVERLAP,
 	DROP_FRAGMENT_LIMIT,

@@ -101,6 +101,45 @@ def packets():
     seed("fuzz_pkt", "fragment6", b"\0" + vnet() + ip6(44, fragment_header(UDP, 8, 1, 1) + b"x" * 16))
 
 
+# ---- offload: see the heads of fuzz_vnet.c and fuzz_gso.c ----
+
+def segment(version, seq, flags, payload, ident=0):
+    options = bytes((1, 1, 8, 10)) + b"timestmp"
+    head = struct.pack("!HHIIBBHHH", 40000, 443, seq, 2000, 0x80, flags, 65535, 0, 0)
+    l4 = with_csum(version, TCP, head + options + payload, 16)
+    return ip4(TCP, l4, 0, ident) if version == 4 else ip6(TCP, l4)
+
+
+def offload():
+    for version, wrap in ((4, ip4), (6, ip6)):
+        head = 20 if version == 4 else 40
+        kind = 1 if version == 4 else 4
+        supers = {
+            "tcp": vnet(1, kind, head + 20, 100, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "ecn": vnet(1, kind | 0x80, head + 20, 7, head, 16) + wrap(TCP, tcp(version, 0x91, b"0123456789")),
+            "udp": vnet(1, 5, head + 8, 10, head, 6) + wrap(UDP, udp(version, b"0123456789" * 3)),
+            "syn": vnet(1, 0, 0, 0, head, 16) + wrap(TCP, tcp(version, 2, options=bytes((1, 2, 4, 5, 0xB4, 3, 3, 7)))),
+            "gre": vnet(1, 0, 0, 0, head, 4) + wrap(47, b"\x80\0\x08\0\0\0\0\0inner"),
+            "plain": vnet() + wrap(50, b"\0\0\0\7sealed"),
+            "error": vnet() + wrap(ICMP if version == 4 else ICMP6, with_csum(
+                version, ICMP if version == 4 else ICMP6,
+                struct.pack("!BBHI", 3 if version == 4 else 1, 3 if version == 4 else 4, 0, 0)
+                + wrap(UDP, udp(version, b"quoted")), 2)),
+            "short": vnet(1, kind, head + 19, 100, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "zero": vnet(1, kind, head + 20, 0, head, 16) + wrap(TCP, tcp(version, 0x18, b"0123456789" * 35)),
+            "outside": vnet(1, 0, 0, 0, 0, 16) + wrap(47, b"\0" * 20),
+        }
+        for name, data in supers.items():
+            seed("fuzz_vnet", f"{name}{version}", b"\0" + data)
+            seed("fuzz_vnet", f"{name}{version}_peer", b"\1" + data)
+            seed("fuzz_gso", f"{name}{version}", b"\1" + data)
+        row = [segment(version, 1000 + 10 * i, 0x10, b"0123456789", i) for i in range(4)]
+        row += [segment(version, 1040, 0x18, b"end", 4), segment(version, 1043, 0x11, b"fin", 5)]
+        pieces = b"".join(struct.pack("!H", len(packet)) + packet for packet in row)
+        seed("fuzz_gso", f"row{version}", b"\0" + pieces)
+        seed("fuzz_gso", f"twice{version}", b"\0" + pieces + pieces)
+
+
 # ---- fragments: see the head of fuzz_reassembly.c ----
 
 MORE, IP6, SECONDS, NONSENSE, RAW = 8, 4, 16, 64, 128
@@ -247,9 +286,67 @@ def ssh_text():
         seed("fuzz_ssh_text", name, b"\x04" + data)
 
 
+# ---- ssh's control socket: doc/PROTOCOL.mux ----
+
+def mux(kind, *fields):
+    """A packet: numbers, and strings with their length."""
+    body = b"\0" + bytes([kind])
+    for field in fields:
+        body += struct.pack("!I", field) if isinstance(field, int) else struct.pack("!I", len(field)) + field
+    return struct.pack("!I", len(body)) + body
+
+
+def control(*numbers):
+    return struct.pack(f"!{len(numbers) + 1}I", 4 * len(numbers), *numbers)
+
+
+def mux_msg():
+    opened = b"".join(mux(91, channel, channel + 10, 1 << 21, 1 << 15) for channel in (1, 2, 3, 4))
+    for name, data in {
+            "refused": mux(92, 1, 2, b"Connection refused", b""),
+            "data": opened + mux(94, 1, b"\x03abc") + mux(94, 3, b"\0\0\0\2\x0bpacket") + mux(93, 1, 1 << 20),
+            "exec": opened + mux(99, 4) + mux(94, 4, b"\1out") + mux(95, 4, 1, b"err"),
+            "no_exec": opened + mux(100, 4) + mux(97, 4),
+            "ends": opened + mux(96, 1) + mux(94, 2, b"\4eof") + mux(97, 1) + mux(94, 2, b"\x10close") + mux(97, 2),
+            "keepalive": opened + b"\0\0\0\x20" + mux(98, 1, b"keepalive@openssh.com")[4:] + b"\1",
+            "window": opened + b"".join(mux(94, 1, bytes(32768)) for _ in range(5)),
+            "twice": opened + opened,
+            "no_length": mux(91, 1, 1, 1, 0),
+            "not_open": mux(94, 1, b"x"),
+    }.items():
+        seed("fuzz_mux_msg", name, b"\0" + data)
+    seed("fuzz_mux_msg", "entering", b"\1" + control(1, 4) + control(0x8000000F, 1))
+    seed("fuzz_mux_msg", "version", b"\1" + control(1, 5))
+    seed("fuzz_mux_msg", "failure", b"\1" + control(1, 4) + struct.pack("!IIII", 14, 0x80000003, 1, 2) + b"no")
+    seed("fuzz_mux_msg", "forwards", b"\2" + control(0x80000001, 0) + control(0x80000007, 1, 8080))
+    for name, text in {"tcp": b"[::1]:80:h:81", "paths": b"/a:/b", "many": b"a:b:c:d:e", "bracket": b"[x"}.items():
+        seed("fuzz_mux_msg", "local_" + name, b"\3" + text)
+    seed("fuzz_mux_msg", "remote", b"\x04*:0:h:81")
+def doctor():
+    marker = b"0123456789abcdef0123456789abcdef "
+    account = (b"os Linux", b"machine x86_64", b"uid 1000", b"user alice", b"gids 1000 27", b"groups alice sudo",
+               b"place /home/alice/.cache", b"ping 0 2147483647", b"default4 eth0 1500", b"ipv4", b"resolver 127.0.0.53",
+               b"sudo yes", b"tun denied", b"owned tun0", b"nft /usr/sbin/nft", b"done")
+    for name, data in {
+            "empty": b"",
+            "account": b"".join(b"\n" + marker + line + b"\n" for line in account),
+            "noise": b"Welcome\n\x1b[2J" + marker + b"os Linux\n" + b"x" * 600 + b"\n" + marker + b"uid 99999999999\n",
+            "forced": b"\n" + marker + b"ready 0.1\n\0\0\0\1",
+            "long-words": marker + b"user " + b"\xff" * 400 + b"\n" + marker + b"groups " + b"\x01" * 400 + b"\n",
+            "log": b"OpenSSH_9.2p1 Debian, OpenSSL\ndebug1: Remote protocol version 2.0, remote software version OpenSSH_9.2p1\n"
+                   b"debug1: kex: server->client cipher: aes128-gcm@openssh.com MAC: <implicit> compression: none\n"
+                   b"debug1: kex: client->server cipher: chacha20-poly1305@openssh.com MAC: x\n"
+                   b"Authenticated to gw using \"publickey\".\n",
+    }.items():
+        seed("fuzz_doctor", name, b"\x03" + data)
+
+
 packets()
+offload()
 fragments()
 frames()
 subnets()
 boot()
 ssh_text()
+mux_msg()
+doctor()

@@ -131,6 +131,29 @@ def test_server_asks_whether_we_live(lab: Lab):
     expect(master.process.poll(), None, "ssh still runs")
 
 
+def test_forwardings(lab: Lab):
+    """-L and -R, TCP and sockets, done by a running ssh on our request."""
+    master = Master(lab)
+    for bind, address in (("127.0.0.1:9001", "127.0.0.1"), ("[::1]:9001", "::1")):
+        master.muxcat("-L", f"{bind}:{FAR}:{ECHO}")
+        with lab.near.connect(address, 9001) as peer:
+            peer.sendall(b"up")
+            expect(peer.recv(10), b"up")
+    listener = lab.near.listen("127.0.0.1")
+    port = int(master.muxcat("-R", f"127.0.0.1:0:127.0.0.1:{listener.getsockname()[1]}")[0])
+    with lab.gw.connect("127.0.0.1", port) as client, listener.accept()[0] as server:
+        client.sendall(b"down")
+        expect(server.recv(10), b"down")
+    master.muxcat("-L", f"/tmp/local:{FAR}:{ECHO}")
+    expect(lab.near.path("/tmp/local").is_socket(), True, "a socket here")
+    master.muxcat("-R", f"/tmp/remote:127.0.0.1:{listener.getsockname()[1]}")
+    expect(lab.gw.path("/tmp/remote").is_socket(), True, "a socket there")
+    err = master.muxcat("-L", f"127.0.0.1:{listener.getsockname()[1]}:{FAR}:{ECHO}", status=1)[1]
+    expect_in("cannot do -L 127.0.0.1:", err)
+    err = master.muxcat("-R", f"127.0.0.1:22:{FAR}:{ECHO}", status=1)[1]
+    expect_in("remote port forwarding failed for listen port 22", err)
+
+
 @slow
 @timeout(180)
 def test_worn_out(lab: Lab):

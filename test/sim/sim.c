@@ -262,7 +262,14 @@ static int tun_write(void *ctx, const struct iovec *iov, int n)
 
 enum drop_reason sim_tun_up(struct sim *s, const uint8_t *packet, size_t len)
 {
-	return flowplane_on_packet(s->plane, packet, len);
+	uint8_t *copy = malloc(len ? len : 1); /* it may be changed */
+
+	assert_always(copy != NULL);
+	if (len > 0)
+		memcpy(copy, packet, len);
+	enum drop_reason reason = flowplane_on_packet(s->plane, copy, len);
+	free(copy);
+	return reason;
 }
 
 /* ---- invariants ---- */
@@ -372,10 +379,59 @@ static void on_down(void *ctx, const struct err *why)
 	s->down_why = *why;
 }
 
+static void on_network_state(void *ctx, const struct frame_network_state *state)
+{
+	struct sim *s = ctx;
+
+	s->n_network_states++;
+	s->network_state = *state;
+}
+
+static void note_foreign(struct sim *s, uint32_t id)
+{
+	s->n_foreign++;
+	s->foreign_id = id;
+}
+
+static void on_foreign_resolved(void *ctx, uint32_t id,
+				enum frame_reason status, const uint8_t *answer,
+				size_t len)
+{
+	(void)status;
+	(void)answer;
+	(void)len;
+	note_foreign(ctx, id);
+}
+
+static void on_foreign_dgram(void *ctx, uint32_t id,
+			     const struct frame_dgram *d)
+{
+	(void)d;
+	note_foreign(ctx, id);
+}
+
+static void on_foreign_icmp_error(void *ctx, uint32_t id,
+				  const struct frame_icmp_error *e)
+{
+	(void)e;
+	note_foreign(ctx, id);
+}
+
+static void on_foreign_close(void *ctx, uint32_t id, enum frame_reason reason)
+{
+	(void)reason;
+	note_foreign(ctx, id);
+}
+
 static const struct flowplane_ops plane_ops = {
 	.tun_write = tun_write,
 	.on_up = on_up,
 	.on_down = on_down,
+	.on_network_state = on_network_state,
+	.on_resolved = on_foreign_resolved,
+	.on_dgram = on_foreign_dgram,
+	.on_icmp_error = on_foreign_icmp_error,
+	.on_assoc_close = on_foreign_close,
 };
 
 /* ---- life ---- */
@@ -393,7 +449,8 @@ static void begin_sessions(struct sim *s)
 					? s->config.capabilities
 					: FRAME_CAP_IPV4 | FRAME_CAP_IPV6 |
 						  FRAME_CAP_ECHO |
-						  FRAME_CAP_ECHO6,
+						  FRAME_CAP_ECHO6 |
+						  FRAME_CAP_TCP | FRAME_CAP_UDP,
 		.software = "sim",
 		.user = "sim",
 	};

@@ -73,6 +73,12 @@ struct sim {
 	unsigned n_captured; /* ever */
 	bool is_up, is_down;
 	struct err down_why;
+	/* Of the packet plane, as told to the owner; and what came for ids of
+	 * others. */
+	unsigned n_network_states;
+	struct frame_network_state network_state;
+	unsigned n_foreign;
+	uint32_t foreign_id;
 	char violation[SIM_VIOLATION_MAX]; /* empty: none */
 	size_t most_ring_bytes; /* highest sum of all rings' storage seen */
 	uint64_t n_steps;

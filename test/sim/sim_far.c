@@ -288,6 +288,24 @@ static const struct stream_ops far_stream_ops = {
 	.on_closed = on_closed,
 };
 
+static void on_packet(void *ctx, const struct frame_packet *p)
+{
+	struct sim_far *far = ctx;
+
+	far->n_packets++;
+	far->last_packet = *p;
+	memcpy(far->last_packet_ip, p->ip, p->ip_len);
+	far->last_packet.ip = far->last_packet_ip;
+}
+
+static void on_network(void *ctx, const struct frame_network *n)
+{
+	struct sim_far *far = ctx;
+
+	far->n_networks++;
+	far->network = *n;
+}
+
 static const struct session_ops far_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
@@ -295,6 +313,8 @@ static const struct session_ops far_ops = {
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,
+	.on_packet = on_packet,
+	.on_network = on_network,
 	.on_down = on_down,
 };
 
@@ -308,6 +328,7 @@ void sim_far_init(struct sim_far *far, struct loop *loop, struct rng *rng,
 				.rules = rules};
 	list_init(&far->streams);
 	dgram_queue_init(&far->dgrams, 0);
+	dgram_queue_init(&far->packets, 0);
 	far->session =
 		session_new(loop, SESSION_FAR, carrier, &far_ops, far, hello);
 	assert_always(far->session != NULL);
@@ -318,6 +339,7 @@ void sim_far_fini(struct sim_far *far)
 	struct list *link;
 
 	dgram_queue_fini(&far->dgrams);
+	dgram_queue_fini(&far->packets);
 	while ((link = list_pop(&far->streams))) {
 		struct sim_far_stream *fs =
 			container_of(link, struct sim_far_stream, link);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "pkt.h"
 #include "reference.h"
 #include "session.h"
 
@@ -70,6 +71,13 @@ struct sim_far {
 	uint8_t last_payload[FRAME_DGRAM_MAX];
 	uint32_t last_dgram_id;
 	unsigned n_assoc_closed;
+	/* Whole packets, and what was asked of the packet plane. */
+	unsigned n_packets;
+	struct frame_packet last_packet; /* bytes in last_packet_ip */
+	uint8_t last_packet_ip[PKT_IP6_MAX];
+	struct dgram_queue packets;
+	unsigned n_networks;
+	struct frame_network network;
 };
 
 /* Fill far and begin its session.  Aborts if memory runs out. */

@@ -9,6 +9,7 @@
  *        muxcat SOCKET worn HOST PORT CLOSED fail until no more can be opened
  *        muxcat SOCKET up HOST PORT BYTES    send so many; print seconds
  *        muxcat SOCKET down HOST PORT        receive to the end; the same
+ *        muxcat SOCKET -L|-R FORWARDING      have ssh do it; print the port
  *
  * The end of what comes is told on stderr by "eof". A refusal is printed on
  * stderr as "refused REASON TEXT"; exit status 1.
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "mux_forward.h"
 #include "mux_link.h"
 
 enum {
@@ -405,6 +407,37 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+/* ---- forwardings ---- */
+
+static void on_forwarded(void *ctx, uint32_t request, uint16_t port,
+			 const struct err *why)
+{
+	(void)request;
+	if (why)
+		(void)fprintf(stderr, "%s\n", why->text);
+	else
+		(void)printf("%u\n", port);
+	finish(ctx, why ? 1 : 0);
+}
+
+static int forward(struct muxcat *c, int fd)
+{
+	struct mux_forward_spec spec;
+	struct err err;
+
+	if (mux_forward_parse(c->argv[0][1] == 'L' ? MUX_FORWARD_LOCAL
+						   : MUX_FORWARD_REMOTE,
+			      c->argv[1], &spec, &err) < 0) {
+		(void)fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	struct mux_forward *f = mux_forward_new(c->loop, fd, on_forwarded, c);
+	if (!f || mux_forward_request(f, &spec) < 0 || loop_run(c->loop) < 0)
+		return 2;
+	(void)mux_forward_free(f);
+	return c->status;
+}
+
 int main(int argc, char **argv)
 {
 	struct muxcat *c = calloc(1, sizeof(*c));
@@ -415,7 +448,10 @@ int main(int argc, char **argv)
 	}
 	c->argv = argv + 2;
 	c->loop = loop_new(LOOP_TIME_REAL);
-	c->link = mux_link_new(c->loop, connect_to(argv[1]), &link_ops, c);
+	int fd = connect_to(argv[1]);
+	if (c->argv[0][0] == '-')
+		return forward(c, fd);
+	c->link = mux_link_new(c->loop, fd, &link_ops, c);
 	if (!c->link || loop_run(c->loop) < 0)
 		return 2;
 	int status = c->status;

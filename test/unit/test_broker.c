@@ -38,7 +38,10 @@
 struct fake {
 	char log[4096]; /* "route+ 10.0.0.0/8; ..." */
 	int fail;	/* negative errno for the next change, then 0 */
+	int fail_after; /* so many more succeed, then one fails; 0: off */
+	bool is_next_failing;
 	bool is_link_foreign;
+	struct broker *mirror; /* borrowed; NULL: nobody keeps a copy */
 };
 
 static int note(struct fake *k, struct err *err, const char *what,
@@ -47,6 +50,12 @@ static int note(struct fake *k, struct err *err, const char *what,
 	size_t len = strlen(k->log);
 	int r = k->fail;
 
+	if (k->fail_after > 0 && k->fail_after-- == 1)
+		k->is_next_failing = true;
+	else if (k->is_next_failing) {
+		k->is_next_failing = false;
+		r = -EIO;
+	}
 	(void)snprintf(k->log + len, sizeof(k->log) - len, "%s%s%s; ", what,
 		       arg[0] ? " " : "", arg);
 	k->fail = 0;
@@ -135,6 +144,52 @@ static int fake_route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
 	return note_route(ctx, "route-", ifindex, dst, err);
 }
 
+static int fake_forward_plan(void *ctx, const struct broker_link *link,
+			     uint8_t families, struct broker_forward *ret,
+			     struct err *err)
+{
+	char arg[64];
+
+	(void)snprintf(arg, sizeof(arg), "%s %u", link->name, families);
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->name, link->name, sizeof(ret->name));
+	ret->switched = BROKER_FAMILY_4;
+	return note(ctx, err, "plan", arg);
+}
+
+static int fake_forward_add(void *ctx, const struct broker_forward *forward,
+			    uint32_t flags, const struct subnet *nets, size_t n,
+			    struct err *err)
+{
+	char arg[256];
+	size_t len = (size_t)snprintf(arg, sizeof(arg), "%u", flags);
+
+	assert_int_equal(forward->switched, BROKER_FAMILY_4);
+	for (size_t i = 0; i < n; i++) {
+		char text[SUBNET_TEXT_MAX];
+
+		len += (size_t)snprintf(arg + len, sizeof(arg) - len, " %s",
+					subnet_format(&nets[i], text));
+	}
+	return note(ctx, err, "forward+", arg);
+}
+
+static int fake_forward_del(void *ctx, const struct broker_forward *forward,
+			    struct err *err)
+{
+	assert_int_equal(forward->switched, BROKER_FAMILY_4);
+	return note(ctx, err, "forward-", forward->name);
+}
+
+/* The keeper: another broker with the same journal. */
+static void fake_note(void *ctx, const struct broker_note *n)
+{
+	struct fake *k = ctx;
+
+	if (k->mirror)
+		broker_mirror(k->mirror, n);
+}
+
 static const struct broker_ops fake_ops = {
 	.tun_create = fake_tun_create,
 	.link_up = fake_link_up,
@@ -144,6 +199,10 @@ static const struct broker_ops fake_ops = {
 	.addr_del = fake_addr_del,
 	.route_add = fake_route_add,
 	.route_del = fake_route_del,
+	.forward_plan = fake_forward_plan,
+	.forward_add = fake_forward_add,
+	.forward_del = fake_forward_del,
+	.note = fake_note,
 };
 
 struct rig {
@@ -236,6 +295,13 @@ static int ask_route(struct rig *rig, uint32_t type, const char *addr_text,
 	return ask(rig, &m, sizeof(m));
 }
 
+static int ask_forward(struct rig *rig, uint32_t flags)
+{
+	struct brokermsg_forward m = {BROKERMSG_FORWARD, flags};
+
+	return ask(rig, &m, sizeof(m));
+}
+
 /* As far as a device that is up. */
 static struct rig *rig_up(void **state)
 {
@@ -246,6 +312,117 @@ static struct rig *rig_up(void **state)
 	assert_int_equal(ask_plain(rig, BROKERMSG_LINK_UP), 0);
 	rig->kernel.log[0] = '\0';
 	return rig;
+}
+
+static void go_forwarding(struct rig *rig)
+{
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "198.18.0.9", 32),
+			 0);
+	assert_int_equal(ask_forward(rig, BROKERMSG_FORWARD_NAT), 0);
+}
+
+static void broker_forwards_for_its_routes_and_undoes_that_first(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "198.18.0.9", 32),
+			 0);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "fd00::9", 128),
+			 0);
+	assert_int_equal(ask_forward(rig, BROKERMSG_FORWARD_ALL), 0);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log,
+			    "route+ 198.18.0.9/32; route+ fd00::9/128; "
+			    "plan ecssh0 3; "
+			    "forward+ 3 198.18.0.9/32 fd00::9/128; "
+			    "forward- ecssh0; route- fd00::9/128; "
+			    "route- 198.18.0.9/32; link-; ");
+}
+
+static void broker_stops_forwarding_though_the_device_is_gone(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	go_forwarding(rig);
+	rig->kernel.log[0] = '\0';
+	rig->kernel.is_link_foreign = true;
+	assert_int_equal(broker_undo(rig->broker, NULL), 0);
+	assert_string_equal(rig->kernel.log, "forward- ecssh0; ");
+}
+
+static void broker_undoes_half_a_forwarding(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "198.18.0.9", 32),
+			 0);
+	rig->kernel.fail = -EACCES; /* already the plan */
+	assert_int_equal(ask_forward(rig, 0), -EACCES);
+	assert_null(strstr(rig->kernel.log, "forward"));
+	rig->kernel.fail_after = 1;
+	assert_int_equal(ask_forward(rig, 0), -EIO);
+	assert_non_null(strstr(rig->kernel.log,
+			       "forward+ 0 198.18.0.9/32; forward- ecssh0; "));
+	/* It may be tried again, and is undone once. */
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_forward(rig, 0), 0);
+	assert_int_equal(broker_undo(rig->broker, NULL), 0);
+	char *first = strstr(rig->kernel.log, "forward-");
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "forward-"));
+}
+
+static void broker_refuses_to_forward_what_it_does_not_know(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_forward(rig, 0), -EINVAL); /* no route */
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "198.18.0.9", 32),
+			 0);
+	assert_int_equal(ask_forward(rig, BROKERMSG_FORWARD_ALL + 1), -EINVAL);
+	assert_null(strstr(rig->kernel.log, "plan"));
+	assert_int_equal(rig->verdict, BROKER_GO_ON);
+}
+
+static void keeper_undoes_what_the_broker_has_not(void **state)
+{
+	struct rig *rig = *state;
+	struct fake kernel = {0};
+	struct broker_ops ops = fake_ops;
+
+	ops.note = NULL;
+	rig->kernel.mirror = broker_new(&ops, &kernel, 0, NULL);
+	assert_non_null(rig->kernel.mirror);
+	(void)rig_up(state);
+	assert_int_equal(ask_addr(rig, "198.18.1.1"), 0);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
+	rig->kernel.fail = -EEXIST;
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "11.0.0.0", 8),
+			 -EEXIST);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "12.0.0.0", 8), 0);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_DEL, "10.0.0.0", 8), 0);
+	assert_int_equal(ask_forward(rig, 0), 0);
+	/* As if the broker were killed here. */
+	assert_int_equal(broker_undo(rig->kernel.mirror, NULL), 0);
+	assert_string_equal(kernel.log, "forward- ecssh0; route- 12.0.0.0/8; "
+					"addr- 198.18.1.1; link-; ");
+	rig->kernel.mirror = broker_free(rig->kernel.mirror);
+}
+
+static void keeper_has_nothing_to_do_after_the_brokers_own_undo(void **state)
+{
+	struct rig *rig = *state;
+	struct fake kernel = {0};
+	struct broker_ops ops = fake_ops;
+
+	ops.note = NULL;
+	rig->kernel.mirror = broker_new(&ops, &kernel, 0, NULL);
+	(void)rig_up(state);
+	go_forwarding(rig);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_int_equal(broker_undo(rig->kernel.mirror, NULL), 0);
+	assert_string_equal(kernel.log, "");
+	rig->kernel.mirror = broker_free(rig->kernel.mirror);
 }
 
 static void broker_answers_a_tunnels_life(void **state)
@@ -308,7 +485,7 @@ static void broker_that_is_not_ready_says_why(void **state)
 /* Which request is allowed when, as doc/PROTOCOL.broker has it. */
 static void broker_ends_at_a_request_out_of_order(void **state)
 {
-	enum { START, IDLE, DOWN, UP, PHASES };
+	enum { START, IDLE, DOWN, UP, FORWARDING, PHASES };
 	static const bool is_allowed[PHASES][BROKERMSG__N] = {
 		[START] = {[BROKERMSG_HELLO] = true},
 		[IDLE] =
@@ -319,10 +496,12 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 		[UP] = {[BROKERMSG_ADDR_ADD] = true,
 			[BROKERMSG_ROUTE_ADD] = true,
 			[BROKERMSG_ROUTE_DEL] = true,
+			[BROKERMSG_FORWARD] = true,
 			[BROKERMSG_BYE] = true},
+		[FORWARDING] = {[BROKERMSG_BYE] = true},
 	};
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4,
+		0, 8, 28, 24, 4, 28, 28, 4, 8,
 	};
 
 	(void)state;
@@ -341,6 +520,8 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			if (phase > DOWN)
 				assert_int_equal(
 					ask_plain(rig, BROKERMSG_LINK_UP), 0);
+			if (phase > UP)
+				go_forwarding(rig);
 			(void)ask(rig, request, len);
 			if (type < BROKERMSG__N && is_allowed[phase][type]) {
 				assert_true(rig->reply.result != -EPROTO);
@@ -356,7 +537,7 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 static void broker_ends_at_a_request_of_any_other_size(void **state)
 {
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4,
+		0, 8, 28, 24, 4, 28, 28, 4, 8,
 	};
 
 	(void)state;
@@ -709,7 +890,7 @@ static void run_fake(int sock)
 	struct fake kernel = {0};
 	struct broker *b = broker_new(&fake_ops, &kernel, 0, NULL);
 
-	broker_serve(b, sock);
+	broker_serve(b, sock, NULL, 0);
 	(void)broker_free(b);
 }
 
@@ -1173,6 +1354,12 @@ int main(int argc, char **argv)
 		with_rig(broker_takes_what_has_gone_for_undone),
 		with_rig(broker_leaves_a_foreign_device_alone),
 		with_rig(broker_bounds_addresses_and_routes),
+		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
+		with_rig(broker_stops_forwarding_though_the_device_is_gone),
+		with_rig(broker_undoes_half_a_forwarding),
+		with_rig(broker_refuses_to_forward_what_it_does_not_know),
+		with_rig(keeper_undoes_what_the_broker_has_not),
+		with_rig(keeper_has_nothing_to_do_after_the_brokers_own_undo),
 		cmocka_unit_test(
 			broker_serve_closes_descriptors_it_did_not_ask_for),
 		cmocka_unit_test(broker_serve_ends_at_what_is_no_request),

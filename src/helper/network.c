@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * network: how the helper comes by a device for the packet plane.
+ *
+ * Theory of operation
+ *   Asking sudo and the broker takes its time, so a fork of ours does it
+ *   (setup.h) and hands back the device and the socket of the broker, whose
+ *   only user we are then.  When that socket closes, because we end or are
+ *   killed, the broker undoes everything.
+ */
+#include "network.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "brokermsg.h"
+#include "escape.h"
+#include "fd.h"
+#include "setup.h"
+
+enum {
+	PATIENCE_US = 20000000,
+	GRACE_MS = 1000,
+};
+
+void network_init(struct network *n)
+{
+	*n = (struct network){.result.fd = -1, .broker.fd = -1};
+}
+
+void network_fini(struct network *n)
+{
+	if (!n->loop)
+		return;
+	timer_disarm(n->loop, &n->impatience);
+	loop_io_del(n->loop, &n->result);
+	loop_io_del(n->loop, &n->broker);
+	fd_close(&n->result.fd);
+	fd_close(&n->broker.fd);
+	if (n->setup.loop)
+		child_end(&n->setup, GRACE_MS);
+}
+
+/* The broker speaks only to say why it ends. */
+static void on_broker(void *ctx, uint32_t events)
+{
+	struct network *n = ctx;
+	struct brokermsg_reply reply;
+	ssize_t len = recv(n->broker.fd, &reply, sizeof(reply), MSG_DONTWAIT);
+
+	(void)events;
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	loop_io_del(n->loop, &n->broker);
+	fd_close(&n->broker.fd);
+	if (len == sizeof(reply)) {
+		reply.text[sizeof(reply.text) - 1] = '\0';
+		far_network_down(n->far, reply.text);
+	} else {
+		far_network_down(n->far,
+				 "the process that configured the far host "
+				 "for packets has ended");
+	}
+}
+
+static int watch_broker(struct network *n, int *sock)
+{
+	if (*sock < 0)
+		return 0; /* a device that is simply ours */
+	n->broker.fd = fd_take(sock);
+	n->broker.on_event = on_broker;
+	n->broker.ctx = n;
+	return loop_io_add(n->loop, &n->broker, EPOLLIN);
+}
+
+static void on_result(void *ctx, uint32_t events)
+{
+	struct network *n = ctx;
+	struct setup_result result;
+	int tun_fd CLEANUP_FD = -1;
+	int broker_fd CLEANUP_FD = -1;
+	int r = setup_receive(n->result.fd, &result, &tun_fd, &broker_fd);
+
+	(void)events;
+	if (r == -EAGAIN)
+		return;
+	timer_disarm(n->loop, &n->impatience);
+	loop_io_del(n->loop, &n->result);
+	fd_close(&n->result.fd);
+	if (r == 0 && result.error == 0)
+		r = watch_broker(n, &broker_fd);
+	if (r < 0)
+		far_network_down(n->far, "the far host's set-up for packets "
+					 "ended before it was done");
+	else if (result.error < 0)
+		far_network_down(n->far, result.text);
+	else
+		far_network_up(n->far, fd_take(&tun_fd), result.mtu_bytes,
+			       result.text);
+}
+
+static void on_impatience(void *ctx)
+{
+	struct network *n = ctx;
+
+	far_network_down(n->far,
+			 "the far host's set-up for packets (sudo?) did not "
+			 "come to an end within 20 seconds");
+}
+
+static void on_setup_exit(void *ctx, int wait_status)
+{
+	(void)ctx; /* the end of its socket tells more */
+	(void)wait_status;
+}
+
+/* In the fork: be nothing but the set-up. */
+static void run_setup(int sock, pid_t parent,
+		      const struct frame_network *network)
+{
+	sigset_t none;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	/* The session's descriptors are not ours. */
+	if (dup2(sock, STDIN_FILENO) < 0 ||
+	    dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+	    close_range(3, ~0U, 0) < 0)
+		_exit(1);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	setup_run(STDIN_FILENO, network);
+	_exit(0);
+}
+
+static int start_setup(struct network *n, const struct frame_network *network)
+{
+	int pair[2];
+	pid_t parent = getpid();
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		       0, pair) < 0)
+		return -errno;
+	n->result.fd = pair[0];
+	n->setup.pid = fork();
+	if (n->setup.pid == 0)
+		run_setup(pair[1], parent, network);
+	int r = n->setup.pid < 0 ? -errno : 0;
+	fd_close(&pair[1]);
+	if (r < 0)
+		return r;
+	n->setup.on_exit = on_setup_exit;
+	n->setup.ctx = n;
+	r = child_watch(n->loop, &n->setup);
+	n->result.on_event = on_result;
+	n->result.ctx = n;
+	return r < 0 ? r : loop_io_add(n->loop, &n->result, EPOLLIN);
+}
+
+static void on_start(void *ctx, const struct frame_network *network)
+{
+	struct network *n = ctx;
+	int r = start_setup(n, network);
+
+	if (r < 0) {
+		far_network_down(n->far, strerror(-r));
+		return;
+	}
+	n->impatience.on_fire = on_impatience;
+	n->impatience.ctx = n;
+	timer_arm(n->loop, &n->impatience, PATIENCE_US);
+}
+
+static void on_stop(void *ctx)
+{
+	network_fini(ctx);
+}
+
+const struct far_network_ops *network_ops(void)
+{
+	static const struct far_network_ops ops = {
+		.start = on_start,
+		.stop = on_stop,
+	};
+
+	return &ops;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker_kernel_far: the broker of the far side, which forwards packets too.
+ *
+ * Uses ioctl(2) and /proc instead of a netlink library, since it is part of the
+ * helper, which brings everything along that it needs.
+ */
+#include "broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dev.h"
+#include "fd.h"
+#include "forwarding.h"
+#include "keeper.h"
+#include "log.h"
+#include "nft.h"
+#include "privdrop.h"
+#include "tun.h"
+
+enum {
+	/* Packets, of up to 64 KiB: what a burst of small ones needs. */
+	TXQUEUELEN = 2048,
+};
+
+static_assert((int)TUN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
+
+struct kernel {
+	int control_fd;		       /* owned; -1: used up */
+	int keeper_fd;		       /* owned */
+	int lock_fd;		       /* owned; -1: between changes */
+	int events_fd;		       /* owned; of nftables; -1: not yet */
+	char name[BROKERMSG_NAME_MAX]; /* of the device */
+};
+
+static void set_device(const char *name, const char *family, const char *key,
+		       char digit)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s",
+		       family, name, key);
+	int fd CLEANUP_FD = open(path, O_WRONLY | O_CLOEXEC);
+	/* Failing is not fatal: not everywhere is /proc/sys writable. */
+	if (fd >= 0)
+		(void)fd_write_all(fd, &digit, 1);
+}
+
+static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
+			     uint32_t want_offloads,
+			     struct broker_link *ret_link,
+			     uint32_t *ret_offloads, int *ret_fd,
+			     struct err *err)
+{
+	struct kernel *k = ctx;
+	struct broker_link link = {0};
+	uint32_t offloads;
+	int fd CLEANUP_FD = -1;
+	int r = tun_create(k->control_fd, name, want_offloads, link.name,
+			   &offloads, err);
+
+	if (r < 0)
+		return r;
+	/* From here on a failure closes the descriptor, and that deletes the
+	 * device. */
+	fd = fd_take(&k->control_fd);
+	link.ifindex = if_nametoindex(link.name);
+	if (link.ifindex == 0)
+		return err_set(err, -errno, "%s has disappeared", link.name);
+	/* No address of the kernel's choice, no routers. */
+	set_device(link.name, "ipv6", "addr_gen_mode", '1');
+	set_device(link.name, "ipv6", "accept_ra", '0');
+	r = dev_configure(link.name, mtu_bytes, TXQUEUELEN, err);
+	if (r < 0)
+		return r;
+	memcpy(k->name, link.name, sizeof(k->name));
+	*ret_link = link;
+	*ret_offloads = offloads;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
+{
+	char name[IF_NAMESIZE];
+
+	(void)ctx;
+	return if_indextoname(link->ifindex, name) &&
+	       strcmp(name, link->name) == 0;
+}
+
+/* Writes the name of a device to out.  Returns 0 or -ENODEV with err. */
+static int name_of(uint32_t ifindex, char out[IF_NAMESIZE], struct err *err)
+{
+	if (if_indextoname(ifindex, out))
+		return 0;
+	return err_set(err, -ENODEV, "the device has disappeared");
+}
+
+static int kernel_link_up(void *ctx, uint32_t ifindex, struct err *err)
+{
+	char name[IF_NAMESIZE];
+	int r = name_of(ifindex, name, err);
+
+	(void)ctx;
+	return r < 0 ? r : dev_up(name, err);
+}
+
+static int kernel_link_del(void *ctx, uint32_t ifindex, struct err *err)
+{
+	(void)ctx;
+	return dev_del(ifindex, err);
+}
+
+/* Nobody needs one: packets only pass. */
+static int kernel_addr(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
+		       struct err *err)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)addr;
+	return err_set(err, -EOPNOTSUPP,
+		       "the device of the far side has no addresses");
+}
+
+static int kernel_route_add(void *ctx, uint32_t ifindex,
+			    const struct subnet *dst, struct err *err)
+{
+	char name[IF_NAMESIZE];
+	int r = name_of(ifindex, name, err);
+
+	(void)ctx;
+	return r < 0 ? r : dev_route_add(name, dst, err);
+}
+
+static int kernel_route_del(void *ctx, uint32_t ifindex,
+			    const struct subnet *dst, struct err *err)
+{
+	char name[IF_NAMESIZE];
+	int r = name_of(ifindex, name, err);
+
+	(void)ctx;
+	return r < 0 ? r : dev_route_del(name, dst, err);
+}
+
+/*
+ * Forwarding
+ */
+
+static int kernel_forward_plan(void *ctx, const struct broker_link *link,
+			       uint8_t families, struct broker_forward *ret,
+			       struct err *err)
+{
+	struct kernel *k = ctx;
+
+	k->lock_fd = forwarding_lock();
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->name, link->name, sizeof(ret->name));
+	int r = forwarding_plan(families, ret, err);
+	if (r < 0)
+		fd_close(&k->lock_fd);
+	return r;
+}
+
+/* A socket that says whose tables are deleted.  Failing is not fatal: then it
+ * goes unnoticed. */
+static int open_events(void)
+{
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK};
+	int group = NFNLGRP_NFTABLES;
+	int fd CLEANUP_FD =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		       NETLINK_NETFILTER);
+
+	if (fd < 0 ||
+	    bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+		       sizeof(group)) < 0)
+		return -1;
+	return fd_take(&fd);
+}
+
+static int kernel_forward_add(void *ctx, const struct broker_forward *forward,
+			      uint32_t flags, const struct subnet *nets,
+			      size_t n, struct err *err)
+{
+	struct kernel *k = ctx;
+	struct nft_rules rules = {.name = forward->name,
+				  .flags = flags,
+				  .guarded = forward->switched,
+				  .nets = nets,
+				  .n = n};
+	char *text = malloc(NFT_TEXT_MAX);
+	int r = text ? nft_build(&rules, text, NFT_TEXT_MAX) : -ENOMEM;
+
+	if (r < 0)
+		r = err_set(err, r, "the rules for %zu subnets do not fit", n);
+	else
+		r = nft_run(text, NULL, 0, err);
+	free(text);
+	/* Only now that the guards stand. */
+	if (r == 0)
+		r = forwarding_on(forward, err);
+	fd_close(&k->lock_fd);
+	if (r == 0)
+		k->events_fd = open_events();
+	return r;
+}
+
+static int kernel_forward_del(void *ctx, const struct broker_forward *forward,
+			      struct err *err)
+{
+	struct kernel *k = ctx;
+	char text[1024];
+	int lock_fd CLEANUP_FD = forwarding_lock();
+	int r = forwarding_off(forward, err);
+
+	fd_close(&k->events_fd);
+	if (nft_build_removal(forward->name, text, sizeof(text)) < 0)
+		return r;
+	int r_nft = nft_run(text, NULL, 0, r < 0 ? NULL : err);
+	return r < 0 ? r : r_nft;
+}
+
+/*
+ * What ends us early
+ */
+
+static void kernel_note(void *ctx, const struct broker_note *note)
+{
+	keeper_note(((struct kernel *)ctx)->keeper_fd, note);
+}
+
+static int on_keeper(void *ctx, struct err *err)
+{
+	(void)ctx; /* it never says a word, so this is its end */
+	return err_set(err, -ESRCH,
+		       "the process that was to clean up has been killed, so "
+		       "the packet plane had to end");
+}
+
+/* True if the message says that a table of this name is gone. */
+static bool is_deletion(const struct nlmsghdr *m, const char *table)
+{
+	const size_t head = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+	const uint8_t *bytes = (const uint8_t *)m;
+	size_t pos = head;
+
+	if (m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE))
+		return false;
+	while (pos + NLA_HDRLEN <= m->nlmsg_len) {
+		struct nlattr attr;
+
+		memcpy(&attr, bytes + pos, sizeof(attr));
+		if (attr.nla_len < NLA_HDRLEN ||
+		    attr.nla_len > m->nlmsg_len - pos)
+			return false;
+		if (attr.nla_type == NFTA_TABLE_NAME)
+			return attr.nla_len == NLA_HDRLEN + strlen(table) + 1 &&
+			       memcmp(bytes + pos + NLA_HDRLEN, table,
+				      strlen(table)) == 0;
+		pos += NLA_ALIGN(attr.nla_len);
+	}
+	return false;
+}
+
+static int on_nft_event(void *ctx, struct err *err)
+{
+	const struct kernel *k = ctx;
+	char table[64];
+	_Alignas(struct nlmsghdr) uint8_t buf[16384];
+	ssize_t n = recv(k->events_fd, buf, sizeof(buf), 0);
+
+	(void)snprintf(table, sizeof(table), "ecssh-%s", k->name);
+	/* Lost events (ENOBUFS) may have been of other tables. */
+	for (size_t pos = 0, len = n > 0 ? (size_t)n : 0;
+	     pos + sizeof(struct nlmsghdr) <= len;) {
+		const struct nlmsghdr *m =
+			(const struct nlmsghdr *)(const void *)(buf + pos);
+
+		if (m->nlmsg_len < sizeof(*m) || m->nlmsg_len > len - pos)
+			break;
+		if (is_deletion(m, table))
+			return err_set(err, -ESTALE,
+				       "somebody has deleted our rules (nft "
+				       "table inet %s) on the far host",
+				       table);
+		pos += NLMSG_ALIGN(m->nlmsg_len);
+	}
+	return 0;
+}
+
+static const struct broker_ops far_ops = {
+	.tun_create = kernel_tun_create,
+	.link_up = kernel_link_up,
+	.link_del = kernel_link_del,
+	.link_is_ours = kernel_link_is_ours,
+	.addr_add = kernel_addr,
+	.addr_del = kernel_addr,
+	.route_add = kernel_route_add,
+	.route_del = kernel_route_del,
+	.forward_plan = kernel_forward_plan,
+	.forward_add = kernel_forward_add,
+	.forward_del = kernel_forward_del,
+	.note = kernel_note,
+};
+
+static void serve(struct broker *b, struct kernel *k, int sock)
+{
+	struct broker_alarm alarms[] = {
+		{.on_input = on_keeper},
+		{.on_input = on_nft_event, .ctx = k},
+	};
+
+	alarms[0].fd = &k->keeper_fd;
+	alarms[1].fd = &k->events_fd;
+	broker_serve(b, sock, alarms, sizeof(alarms) / sizeof(alarms[0]));
+}
+
+void broker_far_run(int sock)
+{
+	struct kernel k = {.control_fd = -1,
+			   .keeper_fd = -1,
+			   .lock_fd = -1,
+			   .events_fd = -1};
+	struct err err = {{0}};
+
+	broker_ignore_signals();
+	int r = tun_open_control(&k.control_fd, &err);
+	if (r >= 0)
+		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
+	if (r >= 0)
+		r = keeper_start(&far_ops, &k, &k.keeper_fd, &err);
+	struct broker *b = broker_new(&far_ops, &k, r, &err);
+	if (b)
+		serve(b, &k, sock);
+	else
+		log_err("out of memory");
+	(void)broker_free(b);
+	fd_close(&k.events_fd);
+	fd_close(&k.keeper_fd);
+	fd_close(&k.control_fd);
+}

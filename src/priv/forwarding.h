@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forwarding: the host's settings that make it a router, on and back.
+ *
+ * Several brokers may share one host: all of them name in their tables (nft.h)
+ * that forwarding is on for their sake, and the last one switches it off.
+ */
+#ifndef ECSSH_FORWARDING_H
+#define ECSSH_FORWARDING_H
+
+#include "broker.h"
+#include "err.h"
+
+/*
+ * Keep other brokers from changing anything, for a while at most, since any
+ * user of this host might do the same.  Returns a descriptor whose closing ends
+ * that, or -1.
+ */
+int forwarding_lock(void);
+
+/*
+ * Find out what forwarding for `families` (enum broker_family) needs, and what
+ * is there now.  Fills ret but its name.  Returns 0 or -errno with err.
+ */
+int forwarding_plan(uint8_t families, struct broker_forward *ret,
+		    struct err *err);
+
+/* Switch on what the plan says.  Returns 0 or -errno with err. */
+int forwarding_on(const struct broker_forward *plan, struct err *err);
+
+/* Put back what was there, where nobody has changed it since, and no other
+ * device of ours needs it.  Returns 0 or -errno with err. */
+int forwarding_off(const struct broker_forward *plan, struct err *err);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keeper: a process that knows how to undo what the broker does.
+ *
+ * Theory of operation
+ *   Each change of the broker's journal is in the keeper's socket before the
+ *   broker acts, so it is read even if the broker is killed right after.  The
+ *   end of the socket is the broker's end: what the journal still has is undone
+ *   then, which is nothing if the broker has done it.  What is told to be
+ * undone although it was never done is not there, and that is no failure.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "log.h"
+
+/* A journal's longest records are few, so the buffer holds many notes. */
+enum { SOCKET_BYTES = 1 << 20 };
+
+static void keep(int fd, const struct broker_ops *ops, void *ctx)
+{
+	struct broker *mirror = broker_new(ops, ctx, 0, NULL);
+	struct broker_note *note = calloc(1, sizeof(*note));
+	struct err err;
+	ssize_t n;
+
+	if (!mirror || !note)
+		return;
+	for (;;) {
+		memset(note, 0, sizeof(*note));
+		n = recv(fd, note, sizeof(*note), 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < (ssize_t)offsetof(struct broker_note, forward))
+			break;
+		broker_mirror(mirror, note);
+	}
+	if (broker_undo(mirror, &err) < 0)
+		log_warn("%s, ignoring", err.text);
+	free(note);
+	(void)broker_free(mirror);
+}
+
+int keeper_start(const struct broker_ops *ops, void *ctx, int *ret_fd,
+		 struct err *err)
+{
+	struct broker_ops own = *ops;
+	int pair[2], bytes = SOCKET_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, -errno, "cannot make a socket pair: %s",
+			       strerror(errno));
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	pid_t pid = fork();
+	if (pid < 0) {
+		int r = err_set(err, -errno, "cannot start the keeper: %s",
+				strerror(errno));
+		fd_close(&pair[0]);
+		fd_close(&pair[1]);
+		return r;
+	}
+	if (pid == 0) {
+		/* Not the broker's socket, or its end would not be seen; nor
+		 * what becomes the device, or that would not disappear. */
+		if (dup2(pair[1], STDIN_FILENO) < 0 ||
+		    close_range(3, ~0U, 0) < 0)
+			_exit(EXIT_FAILURE);
+		(void)prctl(PR_SET_NAME, "ecssh-keeper", 0, 0, 0);
+		own.note = NULL;
+		keep(STDIN_FILENO, &own, ctx);
+		_exit(EXIT_SUCCESS);
+	}
+	fd_close(&pair[1]);
+	*ret_fd = pair[0];
+	return 0;
+}
+
+void keeper_note(int fd, const struct broker_note *note)
+{
+	struct broker_forward none = {0};
+	bool is_short = memcmp(&note->forward, &none, sizeof(none)) == 0;
+
+	(void)send(fd, note,
+		   is_short ? offsetof(struct broker_note, forward)
+			    : sizeof(*note),
+		   MSG_NOSIGNAL);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* nft: the host's program of that name, run with rules that we made. */
+#ifndef ECSSH_NFT_H
+#define ECSSH_NFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "brokermsg.h"
+#include "err.h"
+
+enum {
+	NFT_TEXT_MAX = 32 * 1024,
+	NFT_TIMEOUT_MS = 5000,
+};
+
+/* Which packets one device may have forwarded. */
+struct nft_rules {
+	const char *name;	   /* of the device; borrowed, like nets */
+	uint32_t flags;		   /* enum brokermsg_forward_flag */
+	uint8_t guarded;	   /* enum broker_family: see below */
+	const struct subnet *nets; /* what is behind the device */
+	size_t n;
+};
+
+/*
+ * Write the tables of a device, replacing earlier ones of the same name in one
+ * transaction: "ecssh-NAME", and for each family in `guarded`, which forwards
+ * for our sake only, "ecssh-guardV-NAME", which drops what concerns no device
+ * of ours.  Returns the length, or -E2BIG if cap does not suffice.
+ */
+int nft_build(const struct nft_rules *rules, char *out, size_t cap);
+
+/* What takes all of these tables away, whether or not they are there. */
+int nft_build_removal(const char *name, char *out, size_t cap);
+
+/*
+ * Run `nft -f -` with text as its input; out (cap bytes, may be NULL) gets what
+ * it prints.  Returns 0, or -errno with err: -ENOENT: there is no nft; -EPROTO:
+ * nft refuses, its first line is in err; -ETIMEDOUT.
+ */
+int nft_run(const char *text, char *out, size_t cap, struct err *err);
+
+#endif
