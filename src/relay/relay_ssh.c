@@ -10,6 +10,11 @@
  *
  *   The server decides what may be reached: forwarding is its own feature, and
  *   what it permits to this account ssh could be told to do without us.
+ *
+ *   Whoever starts ssh has it run a command, be it one that is refused:
+ *   OpenSSH's server before 10.1 switches Nagle's algorithm off only then, and
+ *   a second small message waits 40 ms for the first.  (A server that grants
+ *   no sessions at all, MaxSessions 0, cannot be helped.)
  */
 #include <errno.h>
 #include <stdlib.h>
