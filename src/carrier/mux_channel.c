@@ -22,7 +22,13 @@ enum {
 	/* ssh drops what would make more than 128 MiB wait for us. */
 	WINDOWS_TOTAL_BYTES = 96 << 20,
 	WINDOWS_SHARED_BYTES = 256 << 20, /* a channel's: that / channels */
+	/* A window used up within that time grows to what OpenSSH grants, and
+	 * beyond only if it does not last some round trips: a server keeps a
+	 * window's worth at hand, which costs it cache and others their turn.
+	 */
 	WINDOW_GROW_WITHIN_US = 500000,
+	WINDOW_USUAL_BYTES = 2 << 20,
+	WINDOW_ROUND_TRIPS = 3,
 	OPEN_TEXT_MAX = 128 << 10, /* of a name, path or command */
 	REFUSAL_TEXT_MAX = 256,
 };
@@ -74,12 +80,22 @@ static uint32_t first_window(const struct mux_channel *ch)
 {
 	uint64_t window = window_limit(ch);
 	uint64_t spare = spare_window(ch->link);
+	uint64_t most = ch->kind == MUX_DIRECT_TCPIP ? WINDOW_FIRST_BYTES
+						     : WINDOW_USUAL_BYTES;
 
-	if (ch->kind == MUX_DIRECT_TCPIP && window > WINDOW_FIRST_BYTES)
-		window = WINDOW_FIRST_BYTES;
+	if (window > most)
+		window = most;
 	if (window > spare / 4)
 		window = spare / 4;
 	return window > WINDOW_MIN_BYTES ? (uint32_t)window : WINDOW_MIN_BYTES;
+}
+
+/* Has the window been used up so fast that it may be what slows the server? */
+static bool is_too_small(const struct mux_channel *ch, uint64_t took_us)
+{
+	return took_us < WINDOW_GROW_WITHIN_US &&
+	       (ch->rx_max < WINDOW_USUAL_BYTES ||
+		took_us < WINDOW_ROUND_TRIPS * ch->link->rtt_us);
 }
 
 static void fit_window(struct mux_channel *ch)
@@ -92,7 +108,7 @@ static void fit_window(struct mux_channel *ch)
 		set_window_max(ch, in_use > limit ? in_use : limit);
 	if (ch->used < ch->rx_max)
 		return;
-	if (now - ch->epoch_us < WINDOW_GROW_WITHIN_US) {
+	if (is_too_small(ch, now - ch->epoch_us)) {
 		uint64_t more = ch->rx_max < room ? ch->rx_max : room;
 
 		if (more <= spare_window(ch->link) / 4)
@@ -437,6 +453,17 @@ static void send_exec(struct mux_channel *ch)
 	ch->command = NULL;
 }
 
+/* With what the server had to do meanwhile: the least is near the truth. */
+static void count_round_trip(struct mux_channel *ch)
+{
+	mono_us_t now = loop_now_us(ch->link->loop);
+	uint64_t took_us = now - ch->epoch_us;
+
+	if (took_us < ch->link->rtt_us)
+		ch->link->rtt_us = took_us;
+	ch->epoch_us = now;
+}
+
 static void receive_confirmation(struct mux_channel *ch,
 				 const struct mux_msg *m)
 {
@@ -445,6 +472,7 @@ static void receive_confirmation(struct mux_channel *ch,
 					"packets of no length");
 		return;
 	}
+	count_round_trip(ch);
 	ch->is_confirmed = true;
 	ch->remote_id = m->sender;
 	ch->tx_window = m->window;
@@ -460,6 +488,7 @@ static void receive_confirmation(struct mux_channel *ch,
 
 static void receive_refusal(struct mux_channel *ch, const struct mux_msg *m)
 {
+	count_round_trip(ch);
 	ch->link->n_failures++;
 	mux_channel_bury(ch);
 	tell_refused(ch, m->reason, m->bytes, m->len);

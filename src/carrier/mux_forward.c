@@ -63,6 +63,7 @@ static const char *take_field(const char *at, struct field *ret)
 	if (*at == '[') {
 		const char *end = strchr(at, ']');
 
+		*ret = (struct field){at, 0};
 		if (!end || (end[1] != ':' && end[1] != '\0'))
 			return NULL;
 		*ret = (struct field){at + 1, (size_t)(end - at - 1)};

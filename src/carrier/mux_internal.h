@@ -55,6 +55,7 @@ struct mux_link {
 	uint32_t n_channels; /* in the table */
 	uint32_t n_failures;
 	uint64_t committed; /* sum of rx_max */
+	uint64_t rtt_us;    /* shortest time of an opening */
 
 	/* Pacing; see doc/PROTOCOL.mux section 5. */
 	struct list waiting; /* channels that want room and have window */
@@ -91,7 +92,7 @@ struct mux_channel {
 	uint32_t rx_window; /* bytes the server may still send */
 	uint32_t held;	    /* given to the owner and not consumed */
 	uint32_t used;	    /* bytes that came since epoch_us */
-	mono_us_t epoch_us; /* start of measuring how fast it is used up */
+	mono_us_t epoch_us; /* when that began; before: when it was opened */
 };
 
 /* ---- mux_link.c ---- */

@@ -388,6 +388,7 @@ struct mux_link *mux_link_new(struct loop *loop, int fd,
 	l->loop = loop;
 	l->ops = ops;
 	l->ctx = ctx;
+	l->rtt_us = UINT64_MAX / 4; /* not known */
 	l->io = (struct loop_io){.fd = fd, .on_event = on_event, .ctx = l};
 	l->turn_end = (struct loop_task){.on_run = on_turn_end, .ctx = l};
 	list_init(&l->turn_end.link);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd_up: ecssh up [user@]host[:port] SUBNET... */
 #include <errno.h>
+#include <sodium.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,150 +10,9 @@
 #include "background.h"
 #include "client.h"
 #include "cmd.h"
-#include "escape.h"
 #include "log.h"
-#include "ssh_opts.h"
-
-/* ---- options ---- */
-
-static int apply_ssh(void *target, const struct option_entry *entry,
-		     const char *value, struct err *err)
-{
-	struct client_config *config = target;
-
-	return ssh_opts_take(&config->ssh_options, entry, value, err);
-}
-
-static int append(struct subnet **list, size_t *n, const struct subnet *s,
-		  struct err *err)
-{
-	if (*n == CLIENT_SUBNETS_MAX)
-		return err_set(err, -E2BIG, "more than %d subnets",
-			       CLIENT_SUBNETS_MAX);
-	struct subnet *grown = reallocarray(*list, *n + 1, sizeof(*grown));
-	if (!grown)
-		return err_set(err, -ENOMEM, "out of memory");
-	grown[(*n)++] = *s;
-	*list = grown;
-	return 0;
-}
-
-/* Take a subnet, saying what was made of it if it is not what was written. */
-static int take_subnet(const char *text, struct subnet **list, size_t *n,
-		       struct err *err)
-{
-	struct subnet s;
-	bool had_host_bits;
-	char shown[SUBNET_TEXT_MAX];
-	int r = subnet_parse(text, &s, &had_host_bits, err);
-
-	if (r < 0)
-		return r;
-	if (had_host_bits)
-		log_notice("%s is taken as %s", text, subnet_format(&s, shown));
-	return append(list, n, &s, err);
-}
-
-static int apply_exclude(void *target, const struct option_entry *entry,
-			 const char *value, struct err *err)
-{
-	struct client_config *config = target;
-
-	(void)entry;
-	return take_subnet(value, &config->excludes, &config->n_excludes, err);
-}
-
-static int apply_name(void *target, const struct option_entry *entry,
-		      const char *value, struct err *err)
-{
-	struct client_config *config = target;
-	char shown[128];
-
-	(void)entry;
-	if (!ctl_name_is_valid(value)) {
-		escape_text(value, strlen(value), shown, sizeof(shown));
-		return err_set(err, -EINVAL,
-			       "\"%s\" cannot name a tunnel: up to %d letters, "
-			       "digits and _ . - can",
-			       shown, CTL_NAME_MAX);
-	}
-	(void)snprintf(config->name, sizeof(config->name), "%s", value);
-	return 0;
-}
-
-static int apply_mtu(void *target, const struct option_entry *entry,
-		     const char *value, struct err *err)
-{
-	struct client_config *config = target;
-	char shown[64];
-	char *end;
-	unsigned long mtu = strtoul(value, &end, 10);
-
-	(void)entry;
-	if (*value < '0' || *value > '9' || *end != '\0' || mtu < 576 ||
-	    mtu > 65535) {
-		escape_text(value, strlen(value), shown, sizeof(shown));
-		return err_set(err, -EINVAL,
-			       "\"%s\" is not an MTU: 576 to 65535 bytes, and "
-			       "at least 1280 for IPv6",
-			       shown);
-	}
-	config->mtu_bytes = (uint32_t)mtu;
-	return 0;
-}
-
-static int apply_address(void *target, const struct option_entry *entry,
-			 const char *value, struct err *err)
-{
-	struct client_config *config = target;
-	struct ip_addr a;
-	char shown[64];
-
-	(void)entry;
-	if (addr_parse(value, &a) < 0 || addr_is_loopback(&a) ||
-	    addr_is_multicast(&a) || addr_is_link_local(&a)) {
-		escape_text(value, strlen(value), shown, sizeof(shown));
-		return err_set(err, -EINVAL,
-			       "\"%s\" is not an address for this end of the "
-			       "tunnel",
-			       shown);
-	}
-	if (a.version == IPV4)
-		config->address4 = a;
-	else
-		config->address6 = a;
-	return 0;
-}
-
-static int apply_flag(void *target, const struct option_entry *entry,
-		      const char *value, struct err *err)
-{
-	struct client_config *config = target;
-
-	(void)value;
-	(void)err;
-	if (entry->letter == 'f')
-		config->is_background = true;
-	else
-		config->allow_link_local = true;
-	return 0;
-}
-
-static const struct option_entry options[] = {
-	{'x', "exclude", "SUBNET", "do not route this into the tunnel",
-	 apply_exclude},
-	{'f', "background", NULL, "go to the background once traffic flows",
-	 apply_flag},
-	{0, "name", "NAME", "name of the tunnel (default: the host)",
-	 apply_name},
-	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
-	{0, "address", "ADDR", "address of this end (default: chosen)",
-	 apply_address},
-	{0, "allow-link-local", NULL,
-	 "let 169.254.0.0/16 be reached from the gateway", apply_flag},
-	SSH_OPTS_ENTRIES(apply_ssh),
-	{0, NULL, NULL, NULL, NULL},
-};
+#include "mux_link.h"
+#include "up_opts.h"
 
 /* ---- destination and subnets ---- */
 
@@ -226,28 +86,14 @@ static int check_mtu(const struct client_config *config, struct err *err)
 	return 0;
 }
 
-static int take_words(struct client_config *config, int argc, char **argv,
-		      struct err *err)
+static int take_subnets(struct client_config *config, int argc, char **argv,
+			struct err *err)
 {
-	int r;
+	int r = 0;
 
-	if (argc < 1)
-		return err_set(err, -EINVAL,
-			       "where to?  Write: ecssh up [user@]host "
-			       "SUBNET...");
-	r = ssh_dest_parse(argv[0], &config->dest, err);
-	if (r < 0)
-		return r;
-	config->dest_text = argv[0];
-	default_name(config);
-	if (argc < 2)
-		return err_set(err, -EINVAL,
-			       "what is to go through %s?  Add subnets, such "
-			       "as 10.0.0.0/8",
-			       config->dest.host);
-	for (int i = 1; i < argc && r == 0; i++) {
-		r = take_subnet(argv[i], &config->subnets, &config->n_subnets,
-				err);
+	for (int i = 0; i < argc && r == 0; i++) {
+		r = up_opts_take_subnet(argv[i], &config->subnets,
+					&config->n_subnets, err);
 		if (r == 0)
 			r = check_subnet(
 				&config->subnets[config->n_subnets - 1], err);
@@ -257,6 +103,107 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	merge_subnets(config);
 	return check_mtu(config, err);
 }
+
+/* The destination, unless there is none. */
+static int take_dest(struct client_config *config, int argc, char **argv,
+		     struct err *err)
+{
+	if (config->via.host[0] != '\0') {
+		(void)snprintf(config->dest.host, sizeof(config->dest.host),
+			       "%s", config->via.host);
+		config->dest_text = config->dest.host;
+		return 0;
+	}
+	if (argc < 1)
+		return err_set(err, -EINVAL,
+			       "where to?  Write: ecssh up [user@]host "
+			       "SUBNET...");
+	config->dest_text = argv[0];
+	return ssh_dest_parse(argv[0], &config->dest, err);
+}
+
+/* Doors instead of routes. */
+static int take_no_subnets(struct client_config *config, int argc, char **argv,
+			   struct err *err)
+{
+	if (argc > 0)
+		return err_set(
+			err, -EINVAL,
+			"in mode socks nothing is routed: leave out %.64s",
+			argv[0]);
+	if (config->n_doors > 0)
+		return 0;
+	return door_options_parse("1080", &config->doors[config->n_doors++],
+				  err);
+}
+
+static int take_words(struct client_config *config, int argc, char **argv,
+		      struct err *err)
+{
+	int r = take_dest(config, argc, argv, err);
+	int n_dest = config->via.host[0] == '\0';
+
+	if (r < 0)
+		return r;
+	argc -= n_dest;
+	argv += n_dest;
+	default_name(config);
+	if (config->mode == RUNG_MODE_SOCKS)
+		return take_no_subnets(config, argc, argv, err);
+	if (argc < 1)
+		return err_set(err, -EINVAL,
+			       "what is to go through %s?  Add subnets, such "
+			       "as 10.0.0.0/8, or --mode socks for a proxy "
+			       "alone",
+			       config->dest.host);
+	return take_subnets(config, argc, argv, err);
+}
+
+/* ---- options that contradict each other ---- */
+
+/* An option of those that need the packet plane, or NULL. */
+static const char *packet_option(const struct client_config *config)
+{
+	return config->plane == FLOWPLANE_PLANE_PACKET ? "--plane packet"
+	       : config->no_nat			       ? "--no-nat"
+	       : config->n_announced > 0	       ? "--announce"
+	       : config->allow_inbound		       ? "--allow-inbound"
+						       : NULL;
+}
+
+static int check_options(const struct client_config *config, struct err *err)
+{
+	const char *packets = packet_option(config);
+	bool is_via = config->via.host[0] != '\0';
+
+	if (is_via && config->n_forwards > 0)
+		return err_set(err, -EINVAL,
+			       "-L and -R are carried by ssh, and --via uses "
+			       "none");
+	if (is_via && config->mode != RUNG_MODE_AUTO &&
+	    config->mode != RUNG_MODE_SOCKS)
+		return err_set(err, -EINVAL,
+			       "--mode %s needs an SSH server, and --via uses "
+			       "none",
+			       rung_mode_name(config->mode));
+	if (!packets)
+		return 0;
+	if (is_via || config->mode == RUNG_MODE_DIRECT ||
+	    config->mode == RUNG_MODE_SOCKS)
+		return err_set(
+			err, -EINVAL,
+			"%s needs whole packets, which %s does not carry",
+			packets,
+			is_via ? "--via" : rung_mode_name(config->mode));
+	if (config->plane == FLOWPLANE_PLANE_FLOW)
+		return err_set(err, -EINVAL,
+			       "%s needs whole packets, and --plane flow "
+			       "forbids them",
+			       packets);
+	return 0;
+}
+
+/* ---- the command ---- */
 
 static int run_in_background(struct client_config *config)
 {
@@ -270,6 +217,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	struct client_config config = {
 		.mtu_bytes = CLIENT_MTU_DEFAULT,
 		.ready_fd = -1,
+		.tun_unit = MUX_TUN_ANY,
 	};
 	struct err err;
 	int exit_code = CLIENT_EXIT_USAGE;
@@ -279,7 +227,8 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	if (parse == CMD_PARSE_HELP) {
 		exit_code = CLIENT_EXIT_OK;
 	} else if (parse == CMD_PARSE_RUN) {
-		if (take_words(&config, argc, argv, &err) < 0)
+		if (check_options(&config, &err) < 0 ||
+		    take_words(&config, argc, argv, &err) < 0)
 			log_err("%s", err.text);
 		else
 			exit_code = config.is_background
@@ -288,6 +237,8 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	}
 	free(config.subnets);
 	free(config.excludes);
+	free(config.announced);
+	sodium_memzero(&config.via, sizeof(config.via));
 	return exit_code;
 }
 
@@ -295,6 +246,6 @@ const struct cmd cmd_up = {
 	.name = "up",
 	.args = "[OPTION...] [USER@]HOST[:PORT] SUBNET...",
 	.summary = "route subnets through an SSH server",
-	.options = options,
+	.options = up_opts,
 	.run = run,
 };

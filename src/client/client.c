@@ -5,9 +5,10 @@
  * Theory of operation
  *   1. The broker is started while we still are who the user started: that may
  *      ask for a password.  Then, under sudo, we become the user for good.
- *   2. ssh is started and brings up the helper; prompts are the terminal's.
- *   3. Once the helper has greeted, and not before, this machine is changed:
- * device, addresses, routes.
+ *   2. ssh is started, see way.c; prompts are the terminal's.
+ *   3. Once the far end has greeted, and not before, this machine is changed:
+ *      device, addresses, routes.  Where it matters the far end's packet plane
+ *      is waited for first.
  *   4. Any of these ends it: a signal, "ecssh down", the end of ssh, of the
  * session or of the broker.  Teardown runs from a posted task, never from
  * inside a callback.
@@ -26,20 +27,21 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "beside.h"
+#include "escape.h"
 #include "fd.h"
-#include "fd_carrier.h"
 #include "invoker.h"
 #include "log.h"
 
 enum {
 	ENDING_US = 1500000,
-	SSH_CONFIG_TIMEOUT_MS = 30000,
+	NETWORK_TIMEOUT_S = 20,
 };
 
 /* ---- the end ---- */
 
 /* The first reason counts. */
-static void end_because(struct client *c, int exit_code, const struct err *why)
+void client_end(struct client *c, int exit_code, const struct err *why)
 {
 	if (!c->has_said_why) {
 		c->has_said_why = true;
@@ -57,7 +59,7 @@ static void end_on_request(struct client *c)
 
 	(void)err_set(&why, 0, "%s",
 		      was_up ? "" : "stopped before the tunnel was up");
-	end_because(c, was_up ? CLIENT_EXIT_OK : CLIENT_EXIT_RUNTIME, &why);
+	client_end(c, was_up ? CLIENT_EXIT_OK : CLIENT_EXIT_RUNTIME, &why);
 }
 
 static void say_ready(struct client *c, int exit_code)
@@ -82,9 +84,14 @@ static void on_stop(void *ctx)
 	if (c->plane && flowplane_session(c->plane))
 		session_bye(flowplane_session(c->plane), FRAME_BYE_DONE,
 			    "the user ended the tunnel");
+	way_stop(c);
+	if (c->proxy)
+		proxy_session_down(c->proxy);
 	c->plane = flowplane_free(c->plane);
 	c->tun = tun_port_free(c->tun);
-	c->ssh = ssh_stdio_free(c->ssh);
+	way_free(c);
+	timer_disarm(c->loop, &c->ending);
+	timer_disarm(c->loop, &c->network_timer);
 	if (c->broker)
 		loop_io_del(c->loop, &c->broker_io);
 	/* A broker that died was the reason, and needs no second line. */
@@ -100,7 +107,7 @@ static void on_ending_timeout(void *ctx)
 {
 	struct client *c = ctx;
 
-	end_because(c, CLIENT_EXIT_RUNTIME, &c->why);
+	client_end(c, CLIENT_EXIT_RUNTIME, &c->why);
 }
 
 /* ---- what may happen ---- */
@@ -144,7 +151,7 @@ static void on_broker_event(void *ctx, uint32_t events)
 	(void)err_set(&why, 0,
 		      "ecssh-broker has ended, and the device and routes with "
 		      "it");
-	end_because(c, CLIENT_EXIT_RUNTIME, &why);
+	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
 void client_on_tun_gone(void *ctx)
@@ -154,7 +161,7 @@ void client_on_tun_gone(void *ctx)
 
 	(void)err_set(&why, 0, "somebody deleted the device %s",
 		      c->device.name);
-	end_because(c, CLIENT_EXIT_RUNTIME, &why);
+	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
 static int plane_tun_write(void *ctx, const struct iovec *iov, int n)
@@ -178,35 +185,148 @@ static void go_to_background(struct client *c)
 	}
 }
 
+/* ---- the session is up ---- */
+
+/* "helper 0.1 uploaded", or the name of the rung. */
+static void describe_way(const struct client *c, char *out, size_t cap)
+{
+	if (c->way == WAY_HELPER)
+		(void)snprintf(out, cap, "helper %s %s", c->helper_version,
+			       boot_origin_name(c->helper_origin));
+	else if (c->way == WAY_VIA)
+		(void)snprintf(out, cap, "SOCKS5");
+	else
+		(void)snprintf(out, cap, "rung %s", rung_name(way_rung(c)));
+}
+
 static void say_connected(const struct client *c)
 {
-	char subnets[400];
+	char subnets[400], how[64], target[64] = "";
+	const char *user = c->ssh_config ? c->ssh_config->user : NULL;
 	const char *missing;
 
-	log_notice("connected to %s as %s (helper %s %s, %.1f s); %s via %s",
-		   c->config->dest.host, c->ssh_config->user, c->helper_version,
-		   boot_origin_name(c->helper_origin),
+	describe_way(c, how, sizeof(how));
+	if (c->device.name[0])
+		(void)snprintf(target, sizeof(target), "; %s via %s",
+			       status_subnets(c, subnets, sizeof(subnets)),
+			       c->device.name);
+	log_notice("connected to %s%s%s (%s, %.1f s)%s", status_gateway(c),
+		   user ? " as " : "", user ? user : "", how,
 		   (double)(clock_mono_us() - c->started_us) / US_PER_SEC,
-		   status_subnets(c, subnets, sizeof(subnets)), c->device.name);
+		   target);
 	for (int i = 0; (missing = status_missing(c, i)); i++)
 		log_warn("not carried: %s", missing);
 }
 
-static void on_session_up(void *ctx, const struct frame_hello *peer)
+static bool has_tun(const struct client *c)
 {
-	struct client *c = ctx;
+	return c->config->mode != RUNG_MODE_SOCKS;
+}
+
+/* All is known that the tunnel's shape depends on: make it. */
+static void finish(struct client *c)
+{
 	struct err err;
 
-	c->peer = *peer;
-	if (network_up(c, &err) < 0) {
-		end_because(c, CLIENT_EXIT_RUNTIME, &err);
+	timer_disarm(c->loop, &c->network_timer);
+	if (has_tun(c) && network_up(c, &err) < 0) {
+		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
 	}
+	proxy_session_up(c->proxy, flowplane_session(c->plane),
+			 c->peer.capabilities);
 	c->state = CLIENT_CONNECTED;
 	c->since_s = clock_wall_s();
 	say_connected(c);
 	if (c->config->is_background)
 		go_to_background(c);
+}
+
+/* True if the user asked for what only the packet plane can do. */
+static bool must_have_packets(const struct client *c)
+{
+	const struct client_config *config = c->config;
+
+	return config->mode == RUNG_MODE_TUN ||
+	       config->plane == FLOWPLANE_PLANE_PACKET || config->no_nat ||
+	       config->allow_inbound || config->n_announced > 0;
+}
+
+/* The packet plane has come up or not, and somebody waits for that. */
+static void on_network_known(struct client *c)
+{
+	bool is_up = c->network.status == FRAME_NETWORK_UP;
+	bool has_no_streams = c->facts.state[RUNG_FORWARDING] == RUNG_NO;
+	struct err why;
+
+	if (is_up || (!must_have_packets(c) && !has_no_streams)) {
+		finish(c);
+		return;
+	}
+	(void)err_set(&why, 0, "%s carries no packets: %.300s",
+		      status_gateway(c), c->network.text);
+	client_end(c, CLIENT_EXIT_LACKING, &why);
+}
+
+static void on_network_timeout(void *ctx)
+{
+	struct client *c = ctx;
+
+	(void)snprintf(c->network.text, sizeof(c->network.text),
+		       "it has not answered within %d s", NETWORK_TIMEOUT_S);
+	on_network_known(c);
+}
+
+static void on_network_state(void *ctx, const struct frame_network_state *state)
+{
+	struct client *c = ctx;
+	bool was_up = c->network.status == FRAME_NETWORK_UP;
+
+	c->network = *state;
+	(void)escape_text(state->text, strlen(state->text), c->network.text,
+			  sizeof(c->network.text));
+	bool is_up = state->status == FRAME_NETWORK_UP;
+
+	way_note(c, c->way == WAY_HELPER ? RUNG_FAR_PRIVILEGE : RUNG_TUNNEL,
+		 is_up, c->network.text);
+	if (timer_is_armed(&c->network_timer))
+		on_network_known(c);
+	else if (was_up && !is_up)
+		log_warn("the gateway carries no packets any more: %s",
+			 c->network.text);
+	else if (is_up)
+		log_info("the gateway carries packets: %s", c->network.text);
+}
+
+static void on_session_up(void *ctx, const struct frame_hello *peer)
+{
+	struct client *c = ctx;
+	bool wants_packets = has_tun(c) &&
+			     c->config->plane != FLOWPLANE_PLANE_FLOW &&
+			     (peer->capabilities & FRAME_CAP_NETWORK);
+	struct err err;
+
+	c->peer = *peer;
+	if (has_tun(c) && network_plan(c, &err) < 0) {
+		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+		return;
+	}
+	if (wants_packets && network_request(c) < 0) {
+		(void)err_set(&err, -ENOMEM, "out of memory");
+		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+		return;
+	}
+	if (!wants_packets)
+		(void)snprintf(c->network.text, sizeof(c->network.text),
+			       "it offers no way to");
+	/* A relay's rung depends on it, and it answers at once. */
+	if (wants_packets && (must_have_packets(c) || c->way != WAY_HELPER))
+		timer_arm(c->loop, &c->network_timer,
+			  NETWORK_TIMEOUT_S * US_PER_SEC);
+	else if (must_have_packets(c))
+		on_network_known(c);
+	else
+		finish(c);
 }
 
 /* The session ended: mostly because ssh did, whose own words are better. */
@@ -217,14 +337,15 @@ static void on_session_down(void *ctx, const struct err *why)
 	if (c->state == CLIENT_DOWN || c->state == CLIENT_ENDING)
 		return;
 	c->state = CLIENT_ENDING;
-	(void)err_set(&c->why, 0, "lost the connection to %s: %s",
-		      c->config->dest.host, why->text);
+	proxy_session_down(c->proxy);
+	(void)err_set(&c->why, 0, "lost the connection to %s: %.400s",
+		      status_gateway(c), why->text);
 	switch (session_end(flowplane_session(c->plane))) {
 	case SESSION_END_SAID:
-		end_because(c, CLIENT_EXIT_RUNTIME, &c->why);
+		client_end(c, CLIENT_EXIT_RUNTIME, &c->why);
 		return;
 	case SESSION_END_SILENCE:
-		end_because(c, CLIENT_EXIT_SSH, &c->why);
+		client_end(c, CLIENT_EXIT_SSH, &c->why);
 		return;
 	case SESSION_END_CARRIER:
 		timer_arm(c->loop, &c->ending, ENDING_US);
@@ -232,95 +353,96 @@ static void on_session_down(void *ctx, const struct err *why)
 	}
 }
 
+/* ---- what is the doors' ---- */
+
+static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
+{
+	struct client *c = ctx;
+
+	proxy_on_dgram(c->proxy, id, d);
+}
+
+static void on_icmp_error(void *ctx, uint32_t id,
+			  const struct frame_icmp_error *e)
+{
+	struct client *c = ctx;
+
+	proxy_on_icmp_error(c->proxy, id, e);
+}
+
+static void on_assoc_close(void *ctx, uint32_t id, enum frame_reason reason)
+{
+	struct client *c = ctx;
+
+	proxy_on_assoc_close(c->proxy, id, reason);
+}
+
+static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
+			const uint8_t *answer, size_t len)
+{
+	struct client *c = ctx;
+
+	proxy_on_resolved(c->proxy, id, status, answer, len);
+}
+
+/* Before ssh, so that a port that is taken costs no login. */
+static int open_doors(struct client *c, struct err *err)
+{
+	int r = 0;
+
+	c->proxy = proxy_new(c->loop);
+	if (!c->proxy)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < c->config->n_doors && r == 0; i++)
+		r = proxy_open_door(c->proxy, &c->config->doors[i], err);
+	return r;
+}
+
 static const struct flowplane_ops plane_ops = {
 	.tun_write = plane_tun_write,
 	.on_up = on_session_up,
 	.on_down = on_session_down,
+	.on_network_state = on_network_state,
+	.on_dgram = on_dgram,
+	.on_icmp_error = on_icmp_error,
+	.on_assoc_close = on_assoc_close,
+	.on_resolved = on_resolved,
 };
 
-/* ---- ssh ---- */
-
-static void on_ssh_ready(void *ctx, const struct ssh_stdio_ready *ready)
+void client_attach(struct client *c, struct carrier *carrier)
 {
-	struct client *c = ctx;
-	struct carrier *carrier =
-		fd_carrier_new(c->loop, ready->rfd, ready->wfd, ready->leftover,
-			       ready->leftover_len);
 	struct err why;
 
-	c->helper_origin = ready->origin;
-	(void)snprintf(c->helper_version, sizeof(c->helper_version), "%s",
-		       ready->helper_version);
 	c->plane = flowplane_new(c->loop, c->config->mtu_bytes, &plane_ops, c);
 	if (!c->plane)
 		carrier = carrier_free(carrier);
-	if (!carrier || flowplane_attach(c->plane, carrier) < 0) {
-		(void)err_set(&why, 0, "out of memory or descriptors");
-		end_because(c, CLIENT_EXIT_RUNTIME, &why);
-	}
+	else
+		flowplane_set_plane(c->plane, c->config->plane);
+	if (carrier && flowplane_attach(c->plane, carrier) == 0)
+		return;
+	(void)err_set(&why, 0, "out of memory or descriptors");
+	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
-static void on_ssh_failed(void *ctx, int exit_code, const struct err *err)
+void client_lost(struct client *c, int exit_code, const struct err *err)
 {
-	end_because(ctx, exit_code, err);
-}
-
-static void on_ssh_exited(void *ctx, int exit_code, const struct err *err)
-{
-	struct client *c = ctx;
 	struct err why;
 
 	timer_disarm(c->loop, &c->ending);
 	(void)err_set(&why, 0, "lost the connection to %s: %.400s",
-		      c->config->dest.host, err->text);
+		      status_gateway(c), err->text);
 	/* Never "ok": nobody asked for it. */
-	end_because(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &why);
+	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &why);
 }
-
-static void on_ssh_message(void *ctx, const char *line)
-{
-	(void)ctx;
-	(void)fprintf(stderr, "%s\n", line);
-}
-
-static const struct ssh_stdio_ops ssh_ops = {
-	.on_ready = on_ssh_ready,
-	.on_failed = on_ssh_failed,
-	.on_exited = on_ssh_exited,
-	.on_message = on_ssh_message,
-};
 
 /* ---- setting up ---- */
-
-/* A program that was built or installed beside this one. */
-static int find_program(const char *name, char ret_path[PATH_MAX],
-			struct err *err)
-{
-	static const char *const places[] = {"", "/../libexec/ecssh",
-					     "/../lib/ecssh"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (n < 0)
-		return err_set(err, -errno, "cannot read /proc/self/exe: %m");
-	self[n] = '\0';
-	*strrchr(self, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		int len = snprintf(ret_path, PATH_MAX, "%s%s/%s", self,
-				   places[i], name);
-		if (len < PATH_MAX && access(ret_path, X_OK) == 0)
-			return 0;
-	}
-	return err_set(err, -ENOENT,
-		       "%s is missing: it belongs beside %s/ecssh", name, self);
-}
 
 /* As whoever we were started as; may ask for a password. */
 static int start_broker(struct client *c, struct err *err)
 {
 	char path[PATH_MAX];
 	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
-	int r = find_program("ecssh-broker", path, err);
+	int r = beside_find("ecssh-broker", path, err);
 
 	return r < 0 ? r : broker_client_start(&c->broker, &how, err);
 }
@@ -347,41 +469,10 @@ static int watch_broker(struct client *c, struct err *err)
 		     : 0;
 }
 
-static int start_ssh(struct client *c, struct err *err)
-{
-	const struct client_config *config = c->config;
-	char helper_path[PATH_MAX];
-	const char *helper_args[2] = {NULL};
-	int r = find_program("ecssh-helper", helper_path, err);
-
-	if (r < 0)
-		return r;
-	if (config->allow_link_local)
-		helper_args[0] = "--allow-link-local";
-	c->ssh_config = calloc(1, sizeof(*c->ssh_config));
-	if (!c->ssh_config)
-		return err_set(err, -ENOMEM, "out of memory");
-	r = ssh_config_query(&config->dest, &config->ssh_options, NULL,
-			     SSH_CONFIG_TIMEOUT_MS, c->ssh_config, err);
-	if (r < 0)
-		return r;
-	struct ssh_stdio_config ssh = {
-		.dest = &config->dest,
-		.options = &config->ssh_options,
-		.config = c->ssh_config,
-		.helper_path = helper_path,
-		.protocol = FRAME_VERSION_HIGHEST,
-		.helper_args = helper_args,
-		.is_background = config->is_background,
-	};
-	c->ssh = ssh_stdio_start(c->loop, &ssh, &ssh_ops, c, err);
-	return c->ssh ? 0 : -EIO;
-}
-
 /* Everything up to the first turn of the loop.  Returns an exit code. */
 static int set_up(struct client *c, struct err *err)
 {
-	int r = start_broker(c, err);
+	int r = has_tun(c) ? start_broker(c, err) : 0;
 
 	if (r == -EPERM || r == -EACCES)
 		return CLIENT_EXIT_PRIVILEGE;
@@ -393,14 +484,16 @@ static int set_up(struct client *c, struct err *err)
 	}
 	if (r == 0)
 		r = sig_open(c->loop, &c->sig);
-	if (r == 0)
+	if (r == 0 && c->broker)
 		r = watch_broker(c, err);
+	if (r == 0)
+		r = open_doors(c, err);
 	if (r == 0)
 		r = ctl_server_new(c->loop, c->config->name, &ctl_ops, c,
 				   &c->ctl, err);
 	if (r < 0)
 		return CLIENT_EXIT_RUNTIME;
-	r = start_ssh(c, err);
+	r = way_start(c, err);
 	return r == 0	   ? CLIENT_EXIT_OK
 	       : r == -EIO ? CLIENT_EXIT_SSH
 			   : CLIENT_EXIT_RUNTIME;
@@ -415,6 +508,7 @@ static void client_init(struct client *c, const struct client_config *config)
 		.since_s = clock_wall_s(),
 		.sig = {.on_signal = on_signal, .ctx = c},
 		.ending = {.on_fire = on_ending_timeout, .ctx = c},
+		.network_timer = {.on_fire = on_network_timeout, .ctx = c},
 		.stop = {.on_run = on_stop, .ctx = c},
 		.device = {.fd = -1},
 	};
@@ -424,7 +518,9 @@ static void client_init(struct client *c, const struct client_config *config)
 /* What on_stop has not done already. */
 static void client_fini(struct client *c)
 {
-	c->ssh = ssh_stdio_free(c->ssh);
+	if (c->loop)
+		way_free(c);
+	c->proxy = proxy_free(c->proxy);
 	(void)broker_client_stop(c->broker, NULL);
 	sig_close(&c->sig);
 	/* Last of all: who ran "ecssh down" waits for this. */

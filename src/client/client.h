@@ -9,13 +9,20 @@
 
 #include "addr.h"
 #include "ctl_path.h"
+#include "door_options.h"
+#include "flowplane.h"
+#include "mux_forward.h"
+#include "proxy.h"
+#include "rung.h"
 #include "ssh_cmd.h"
 #include "ssh_dest.h"
+#include "via_url.h"
 
 enum {
 	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
 	CLIENT_ROUTES_MAX = 4000,  /* after exclusions are cut out */
 	CLIENT_MTU_DEFAULT = 1500,
+	CLIENT_FORWARDS_MAX = 64,
 };
 
 enum client_exit {
@@ -40,6 +47,19 @@ struct client_config {
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
 	bool allow_link_local; /* of the gateway */
+	enum rung_mode mode;
+	enum flowplane_plane plane;
+	/* Of the packet plane; any of these and --plane packet must have it. */
+	bool no_nat, allow_inbound, far_sudo;
+	struct subnet *announced;
+	size_t n_announced;
+	struct door_options doors[PROXY_DOORS_MAX];
+	size_t n_doors;
+	struct mux_forward_spec forwards[CLIENT_FORWARDS_MAX];
+	size_t n_forwards;
+	struct via_url via; /* a SOCKS5 server instead of ssh; host "": no */
+	struct endpoint dns_server; /* version 0: the gateway's own */
+	uint32_t tun_unit;	    /* N of the server's tunN; MUX_TUN_ANY */
 	bool is_background;
 	/* Written one byte, the exit code, when background work has begun or
 	 * failed; -1 in the foreground. */

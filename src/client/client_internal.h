@@ -3,11 +3,17 @@
 #ifndef ECSSH_CLIENT_INTERNAL_H
 #define ECSSH_CLIENT_INTERNAL_H
 
+#include <limits.h>
+
 #include "broker_client.h"
+#include "channels.h"
 #include "client.h"
 #include "ctl_server.h"
 #include "flowplane.h"
+#include "forwards.h"
 #include "loop.h"
+#include "mux_sock.h"
+#include "relay.h"
 #include "sig.h"
 #include "ssh_stdio.h"
 #include "tun_port.h"
@@ -25,6 +31,13 @@ enum client_state {
 	CLIENT_DOWN,
 };
 
+/* How the far end is reached. */
+enum way {
+	WAY_HELPER,   /* a helper there, by ssh's stdio */
+	WAY_CHANNELS, /* a relay here, by channels of ssh */
+	WAY_VIA,      /* a relay here, by somebody's SOCKS5 server */
+};
+
 struct client {
 	const struct client_config *config; /* borrowed */
 	enum client_state state;
@@ -36,13 +49,33 @@ struct client {
 	struct ctl_server *ctl;
 	struct sig sig;
 	struct ssh_config *ssh_config;
-	struct ssh_stdio *ssh;
+	enum way way;
+	struct ssh_stdio *ssh;	   /* WAY_HELPER */
+	struct mux_sock *sock;	   /* WAY_HELPER with forwards: its control
+				      socket */
+	struct forwards *forwards;
+	struct channels *channels; /* WAY_CHANNELS */
+	struct channels *fresh;	   /* is to take over from them */
+	struct channels *worn;	   /* has flows left, but takes no new ones */
+	struct timer renewal;	   /* when the last attempt at that failed */
+	struct mux_channel *probe; /* finds out about forwarding; borrowed */
+	struct relay *relay;	   /* unless WAY_HELPER */
+	struct loop_task go_on;	   /* to the next way or step, once nothing is
+				      on the stack */
+	struct loop_task retire;   /* frees what is worn */
 	struct flowplane *plane;
+	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;
 	struct timer ending;
 	struct loop_task stop; /* teardown, once nothing is on the stack */
 	struct err why;	       /* of the end */
 	bool has_said_why;
+	/* What is known of the rungs, and the sentences it borrows. */
+	struct rung_facts facts;
+	char why_not[RUNG_FACT__N][sizeof(((struct err *)NULL)->text)];
+	/* The packet plane. */
+	struct timer network_timer;	    /* armed: its state is waited for */
+	struct frame_network_state network; /* status 0: none was told */
 	/* for status */
 	mono_us_t started_us;
 	int64_t since_s;
@@ -55,14 +88,59 @@ struct client {
 	size_t n_routes;
 };
 
-/* network.c: device, addresses and routes.  Returns 0 or -errno with err. */
+/* ---- client.c ---- */
+
+/* The tunnel ends; the first reason counts. */
+void client_end(struct client *c, int exit_code, const struct err *why);
+
+/* The connection is lost; exit_code of ssh, or 0. */
+void client_lost(struct client *c, int exit_code, const struct err *why);
+
+/* A session can begin over this carrier, owned from now on. */
+void client_attach(struct client *c, struct carrier *carrier);
+
+/* The device was deleted.  ctx: the client. */
+void client_on_tun_gone(void *ctx);
+
+/* ---- way.c: how the far end is reached ---- */
+
+/* Start on the first way that the mode allows.  Returns 0 or -errno with err;
+ * -EIO: ssh does not start. */
+int way_start(struct client *c, struct err *err);
+
+/* Addresses that what carries us talks to: they stay out of the tunnel.
+ * Returns their number, 0 or less if it is not known. */
+int way_peers(const struct client *c, struct ip_addr *ret_peers, int max);
+
+/* The rung that is in use. */
+enum rung way_rung(const struct client *c);
+
+/* A fact about the rungs, with a sentence where it is not there. */
+void way_note(struct client *c, enum rung_fact fact, bool is_so,
+	      const char *why);
+
+/* Before the session ends: nothing new is begun. */
+void way_stop(struct client *c);
+
+/* Once plane and session are gone. */
+void way_free(struct client *c);
+
+/* ---- network.c: device, addresses and routes ---- */
+
+/* Choose addresses and routes; nothing is changed yet.  Returns 0 or -errno
+ * with err, as the next. */
+int network_plan(struct client *c, struct err *err);
 int network_up(struct client *c, struct err *err);
 
-/* client.c: the device was deleted.  ctx: the client. */
-void client_on_tun_gone(void *ctx);
+/* Tell the plane what is ours, and ask the far end for its packet plane.
+ * Returns 0 or -ENOMEM. */
+int network_request(struct client *c);
 
 /* status.c */
 void status_print(const struct client *c, enum ctl_status kind, FILE *out);
+
+/* The gateway's name for people. */
+const char *status_gateway(const struct client *c);
 
 /* A sentence about the i-th thing that this gateway cannot carry, or NULL. */
 const char *status_missing(const struct client *c, int i);

@@ -16,7 +16,6 @@
 #include "client_internal.h"
 #include "log.h"
 #include "rtnl.h"
-#include "ssh_peers.h"
 #include "tun.h"
 
 enum {
@@ -112,9 +111,10 @@ static int plan_routes(struct client *c, struct err *err)
 		r = subtract(c, &config->excludes[i], err);
 	if (r < 0)
 		return r;
-	int n = ssh_peers_find(ssh_stdio_pid(c->ssh), peers, PEERS_MAX);
+	int n = way_peers(c, peers, PEERS_MAX);
 	if (n <= 0)
-		log_warn("cannot tell which address ssh talks to; if it lies "
+		log_warn("cannot tell which address carries the tunnel; if it "
+			 "lies "
 			 "in a subnet of the tunnel, exclude it with -x");
 	return n > 0 ? exclude_peers(c, peers, (size_t)n, err) : 0;
 }
@@ -152,16 +152,51 @@ static int choose_addresses(struct client *c, struct err *err)
 	return 0;
 }
 
-int network_up(struct client *c, struct err *err)
+int network_plan(struct client *c, struct err *err)
 {
 	int r = plan_routes(c, err);
 
+	return r < 0 ? r : choose_addresses(c, err);
+}
+
+int network_request(struct client *c)
+{
+	const struct client_config *config = c->config;
+	struct flowplane_network ours = {
+		.near4 = c->address4,
+		.near6 = c->address6,
+		.announced = config->announced,
+		.n_announced = config->n_announced,
+		.asked = config->subnets,
+		.n_asked = config->n_subnets,
+		.allow_inbound = config->allow_inbound,
+	};
+	struct frame_network ask = {
+		.mtu_bytes = (uint16_t)config->mtu_bytes,
+		.near4 = c->address4,
+		.near6 = c->address6,
+		.n_announced = config->n_announced,
+	};
+
+	if (config->no_nat)
+		ask.flags |= FRAME_NETWORK_NO_NAT;
+	if (config->allow_inbound)
+		ask.flags |= FRAME_NETWORK_ALLOW_INBOUND;
+	if (config->far_sudo)
+		ask.flags |= FRAME_NETWORK_SUDO;
+	for (size_t i = 0; i < config->n_announced; i++)
+		ask.announced[i] = config->announced[i];
+	int r = flowplane_set_network(c->plane, &ours);
 	if (r == 0)
-		r = choose_addresses(c, err);
-	if (r == 0)
-		r = broker_client_tun_create(c->broker, "",
-					     c->config->mtu_bytes,
-					     TUN_OFFLOAD_ALL, &c->device, err);
+		flowplane_request_network(c->plane, &ask);
+	return r;
+}
+
+int network_up(struct client *c, struct err *err)
+{
+	int r = broker_client_tun_create(c->broker, "", c->config->mtu_bytes,
+					 TUN_OFFLOAD_ALL, &c->device, err);
+
 	if (r < 0)
 		return r;
 	c->tun = tun_port_new(c->loop, c->device.fd, c->plane,

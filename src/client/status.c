@@ -21,7 +21,13 @@ static const char *state_name(const struct client *c)
 	return "down";
 }
 
-const char *status_missing(const struct client *c, int i)
+const char *status_gateway(const struct client *c)
+{
+	return c->way == WAY_VIA ? c->config->via.host : c->config->dest.host;
+}
+
+/* What the host could not be, although its rung is: the i-th, or NULL. */
+static const char *missing_here(const struct client *c, int *i)
 {
 	static const struct {
 		uint32_t capability;
@@ -40,6 +46,9 @@ const char *status_missing(const struct client *c, int i)
 		 "(net.ipv4.ping_group_range there)"},
 	};
 
+	/* A relay carries what its rung does, see there. */
+	if (c->way != WAY_HELPER)
+		return NULL;
 	for (size_t at = 0; at < sizeof(missing) / sizeof(*missing); at++) {
 		const struct ip_addr *ours = missing[at].version == IPV4
 						     ? &c->address4
@@ -49,10 +58,21 @@ const char *status_missing(const struct client *c, int i)
 		if (!ours->version ||
 		    (c->peer.capabilities & missing[at].capability))
 			continue;
-		if (i-- == 0)
+		if ((*i)-- == 0)
 			return missing[at].text;
 	}
 	return NULL;
+}
+
+const char *status_missing(const struct client *c, int i)
+{
+	const char *text = missing_here(c, &i);
+	const char *of_rung[RUNG_SENTENCES_MAX];
+
+	if (text || c->way == WAY_HELPER)
+		return text;
+	size_t n = rung_not_carried(&c->facts, way_rung(c), of_rung);
+	return (size_t)i < n ? of_rung[i] : NULL;
 }
 
 const char *status_subnets(const struct client *c, char *out, size_t cap)
@@ -182,6 +202,106 @@ static void json_counters(const struct client *c, FILE *out)
 		      session_stats_of(c)->round_trip_us);
 }
 
+/* "via socks5" is no rung of the server's ladder. */
+static const char *status_rung(const struct client *c)
+{
+	if (c->way == WAY_VIA)
+		return "via";
+	return c->state == CLIENT_CONNECTED ? rung_name(way_rung(c)) : "";
+}
+
+/* Why not a higher one: only of a tunnel that is there. */
+static size_t why_not_higher(const struct client *c,
+			     const char *ret_why[RUNG_SENTENCES_MAX])
+{
+	if (c->state != CLIENT_CONNECTED || c->way == WAY_VIA)
+		return 0;
+	return rung_why_not_higher(&c->facts, way_rung(c), ret_why);
+}
+
+static void json_why(const struct client *c, FILE *out)
+{
+	const char *why[RUNG_SENTENCES_MAX];
+	size_t n = why_not_higher(c, why);
+
+	(void)fputs(", \"why_not_higher\": [", out);
+	for (size_t i = 0; i < n; i++) {
+		char escaped[2 * TEXT_MAX];
+
+		(void)escape_json(why[i], strnlen(why[i], TEXT_MAX), escaped,
+				  sizeof(escaped));
+		(void)fprintf(out, "%s\"%s\"", i ? ", " : "", escaped);
+	}
+	(void)fputc(']', out);
+}
+
+static const char *packets_state(const struct client *c)
+{
+	switch (c->network.status) {
+	case FRAME_NETWORK_UP:
+		return "up";
+	case FRAME_NETWORK_LACKING:
+		return "lacking";
+	case FRAME_NETWORK_LOST:
+		return "lost";
+	}
+	return "none";
+}
+
+static void json_doors(const struct client *c, FILE *out)
+{
+	struct door_status doors[PROXY_DOORS_MAX];
+	size_t n = c->proxy ? proxy_doors(c->proxy, doors, PROXY_DOORS_MAX) : 0;
+
+	(void)fputs(", \"doors\": [", out);
+	for (size_t i = 0; i < n; i++) {
+		(void)fputs(i ? ", {" : "{", out);
+		json_text(out, "listen", doors[i].listen);
+		(void)fprintf(out,
+			      ", \"connections\": %u, \"associations\": %u, "
+			      "\"accepted\": %llu, \"refused\": %llu}",
+			      doors[i].conns, doors[i].assocs,
+			      (unsigned long long)doors[i].accepted,
+			      (unsigned long long)doors[i].refused);
+	}
+	(void)fputc(']', out);
+}
+
+static const char *forward_state_name(const struct forward_status *f)
+{
+	switch (f->state) {
+	case FORWARD_ASKED:
+		return "asked";
+	case FORWARD_UP:
+		return "up";
+	case FORWARD_FAILED:
+		return "failed";
+	}
+	return "failed";
+}
+
+static void json_forwards(const struct client *c, FILE *out)
+{
+	size_t n = c->forwards ? forwards_n(c->forwards) : 0;
+
+	(void)fputs(", \"forwards\": [", out);
+	for (size_t i = 0; i < n; i++) {
+		const struct forward_status *f =
+			forwards_status(c->forwards, i);
+
+		(void)fputs(i ? ", {" : "{", out);
+		json_text(out, "kind",
+			  f->spec->kind == MUX_FORWARD_LOCAL ? "local"
+							     : "remote");
+		(void)fputs(", ", out);
+		json_text(out, "forward", f->spec->text);
+		(void)fputs(", ", out);
+		json_text(out, "state", forward_state_name(f));
+		(void)fprintf(out, ", \"port\": %u}", f->port);
+	}
+	(void)fputc(']', out);
+}
+
 static void print_json(const struct client *c, FILE *out)
 {
 	const struct client_config *config = c->config;
@@ -191,12 +311,17 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fputs(", ", out);
 	json_text(out, "destination", config->dest_text);
 	(void)fputs(", ", out);
-	json_text(out, "gateway", config->dest.host);
+	json_text(out, "gateway", status_gateway(c));
 	(void)fputs(", ", out);
 	json_text(out, "user", c->ssh_config ? c->ssh_config->user : "");
 	(void)fputs(", ", out);
 	json_text(out, "state", state_name(c));
-	(void)fputs(", \"rung\": \"helper\", ", out);
+	(void)fputs(", ", out);
+	json_text(out, "rung", status_rung(c));
+	json_why(c, out);
+	(void)fputs(", ", out);
+	json_text(out, "packets", packets_state(c));
+	(void)fputs(", ", out);
 	json_text(out, "interface", c->device.name);
 	json_addresses(c, out);
 	json_subnets(out, "routes", config->subnets, config->n_subnets);
@@ -204,6 +329,8 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fprintf(out, ", \"mtu\": %u, \"since\": %lld", config->mtu_bytes,
 		      (long long)c->since_s);
 	json_counters(c, out);
+	json_doors(c, out);
+	json_forwards(c, out);
 	(void)fputs(", \"helper\": {", out);
 	json_text(out, "version", c->helper_version);
 	(void)fputs(", ", out);
@@ -223,6 +350,47 @@ static void print_json(const struct client *c, FILE *out)
 
 /* ---- for people ---- */
 
+static void print_way(const struct client *c, FILE *out)
+{
+	const char *why[RUNG_SENTENCES_MAX];
+	size_t n = why_not_higher(c, why);
+
+	if (c->way == WAY_HELPER)
+		(void)fprintf(out, "  carried by  helper %s (%s)\n",
+			      c->helper_version,
+			      boot_origin_name(c->helper_origin));
+	(void)fprintf(out, "  rung        %s\n", status_rung(c));
+	for (size_t i = 0; i < n; i++)
+		(void)fprintf(out, "  not higher  %s\n", why[i]);
+	if (c->network.status)
+		(void)fprintf(out, "  packets     %s: %s\n", packets_state(c),
+			      c->network.text);
+}
+
+static void print_doors(const struct client *c, FILE *out)
+{
+	struct door_status doors[PROXY_DOORS_MAX];
+	size_t n = c->proxy ? proxy_doors(c->proxy, doors, PROXY_DOORS_MAX) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		(void)fprintf(out, "  door        %s, %u connections\n",
+			      doors[i].listen, doors[i].conns);
+}
+
+static void print_forwards(const struct client *c, FILE *out)
+{
+	size_t n = c->forwards ? forwards_n(c->forwards) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct forward_status *f =
+			forwards_status(c->forwards, i);
+
+		(void)fprintf(out, "  forward     -%c %s, %s\n",
+			      f->spec->kind == MUX_FORWARD_LOCAL ? 'L' : 'R',
+			      f->spec->text, forward_state_name(f));
+	}
+}
+
 static void print_text(const struct client *c, FILE *out)
 {
 	const struct flowplane_stats *p = plane_stats_of(c);
@@ -235,12 +403,17 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fputc('\n', out);
 		return;
 	}
-	(void)fprintf(out, " as %s, for %llu s\n", c->ssh_config->user,
+	if (c->ssh_config)
+		(void)fprintf(out, " as %s", c->ssh_config->user);
+	(void)fprintf(out, ", for %llu s\n",
 		      (unsigned long long)(clock_wall_s() - c->since_s));
-	(void)fprintf(out, "  routes      %s via %s\n",
-		      status_subnets(c, text, sizeof(text)), c->device.name);
-	(void)fprintf(out, "  carried by  helper %s (%s)\n", c->helper_version,
-		      boot_origin_name(c->helper_origin));
+	if (c->device.name[0])
+		(void)fprintf(out, "  routes      %s via %s\n",
+			      status_subnets(c, text, sizeof(text)),
+			      c->device.name);
+	print_way(c, out);
+	print_doors(c, out);
+	print_forwards(c, out);
 	(void)fprintf(out, "  traffic     %llu bytes up, %llu down\n",
 		      (unsigned long long)p->tun_rx_bytes,
 		      (unsigned long long)p->tun_tx_bytes);

@@ -20,10 +20,11 @@ enum {
 	FLOWPLANE_FLOWS_MAX = 40000, /* of all kinds, TIME-WAIT included */
 	FLOWPLANE_MSS_MIN_BYTES = 88,
 	FLOWPLANE_TRACKS_MAX = 16384, /* of the packet plane */
-	/* Ids of associations and of RESOLVE from here on are not the plane's:
-	 * what comes for them goes to its owner. */
-	FLOWPLANE_FOREIGN_ID = 0x80000000,
 };
+
+/* Ids of associations and of RESOLVE from here on are not the plane's: what
+ * comes for them goes to its owner. */
+#define FLOWPLANE_FOREIGN_ID UINT32_C(0x80000000)
 
 /* What is carried as whole packets. */
 enum flowplane_plane {

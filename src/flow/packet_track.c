@@ -268,10 +268,6 @@ void packet_track_note(struct flowplane *p, const struct flow_key *key,
 	t->loose_us = t->used_us;
 	struct flow_key loose = *key;
 	loose.near.port = loose.far.port = 0;
-	bool is_inbound = t->is_inbound;
-	t = use(p, &loose, is_inbound ? PACKET_TRACK_DOWN : PACKET_TRACK_UP);
-	if (t && is_inbound && !t->is_inbound) {
-		t->is_inbound = true; /* one of several has begun there */
-		p->packets.n_inbound++;
-	}
+	(void)use(p, &loose,
+		  t->is_inbound ? PACKET_TRACK_DOWN : PACKET_TRACK_UP);
 }

@@ -260,7 +260,6 @@ static void parse_fields(struct reader *r, struct mux_msg *m)
 	case MUX_MSG_CLOSE:
 	case MUX_MSG_SUCCESS:
 	case MUX_MSG_FAILURE:
-		break;
 	case MUX_MSG_OPEN: /* not taken */
 		break;
 	}

@@ -116,15 +116,15 @@ struct mux_msg_end {
 	uint32_t channel, window, packet_max;
 };
 
-size_t mux_msg_build_open_session(uint8_t *out, const struct mux_msg_end *end);
+size_t mux_msg_build_open_session(uint8_t *out, const struct mux_msg_end *ours);
 size_t mux_msg_build_open_tcpip(uint8_t *out, size_t cap,
-				const struct mux_msg_end *end, const char *host,
-				uint32_t port, const char *origin,
-				uint32_t origin_port);
+				const struct mux_msg_end *ours,
+				const char *host, uint32_t port,
+				const char *origin, uint32_t origin_port);
 size_t mux_msg_build_open_streamlocal(uint8_t *out, size_t cap,
-				      const struct mux_msg_end *end,
+				      const struct mux_msg_end *ours,
 				      const char *path);
-size_t mux_msg_build_open_tun(uint8_t *out, const struct mux_msg_end *end,
+size_t mux_msg_build_open_tun(uint8_t *out, const struct mux_msg_end *ours,
 			      uint32_t unit);
 
 size_t mux_msg_build_adjust(uint8_t *out, uint32_t channel, uint32_t n);

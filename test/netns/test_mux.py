@@ -108,6 +108,26 @@ def test_exec_refused(lab: Lab):
     expect_in("refused 2 ", Master(lab, "-p2200").muxcat("exec", "true", status=REFUSED)[1])
 
 
+def test_connected_before_ssh_ends(lab: Lab):
+    """Where the command is refused ssh ends at once, unless somebody is at its control socket by then."""
+    lab.sshd(2200, MaxSessions=0)
+    for _ in range(10):
+        result = lab.near.run([MUXCAT, "start", FAR, ECHO, "-p2200", "gw", "true"], stdin="still here")
+        expect(result.stdout, "still here")
+    expect(list(lab.near.path("/tmp").glob("ecssh-*")), [], "directories of sockets")
+
+
+def test_tun(lab: Lab):
+    """sshd's own device: packets both ways, many windows' worth."""
+    lab.sshd(2200, PermitTunnel="point-to-point")
+    Master(lab, "-p2200", "-lroot")
+    process = lab.near.popen([MUXCAT, CONTROL, "tun", 5, 3000], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    expect(process.stderr.readline(), b"open\n")
+    lab.gw.ip("addr add 10.99.0.1/24 dev tun5", "link set tun5 up")
+    process.communicate(b"\n", 30)
+    expect(process.returncode, 0, "muxcat's exit status")
+
+
 def test_unix_socket(lab: Lab):
     master = Master(lab)
     lab.gw.popen(["python3", "-c", "import socket; s = socket.socket(socket.AF_UNIX); s.bind('/tmp/there'); s.listen();"

@@ -9,6 +9,9 @@
  *        muxcat SOCKET worn HOST PORT CLOSED fail until no more can be opened
  *        muxcat SOCKET up HOST PORT BYTES    send so many; print seconds
  *        muxcat SOCKET down HOST PORT        receive to the end; the same
+ *        muxcat SOCKET tun UNIT N            N pings through a tun channel:
+ *                                            10.99.0.2 here, 10.99.0.1 there
+ *        muxcat start HOST PORT SSHARGS...   cat, through an ssh of its own
  *        muxcat SOCKET -L|-R FORWARDING      have ssh do it; print the port
  *
  * The end of what comes is told on stderr by "eof". A refusal is printed on
@@ -20,11 +23,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "mux_forward.h"
 #include "mux_link.h"
+#include "mux_sock.h"
 
 enum {
 	WINDOW = MUX_CHANNEL_WINDOW_MAX_BYTES,
@@ -35,7 +40,8 @@ enum {
 struct muxcat {
 	struct loop *loop;
 	struct mux_link *link;
-	char **argv; /* behind the name of the socket */
+	struct mux_sock *sock; /* start */
+	char **argv;	       /* behind the name of the socket */
 	int status;
 	uint32_t n_left; /* channels that are to end */
 	/* cat */
@@ -354,6 +360,108 @@ static void start_worn(struct muxcat *c)
 	(void)mux_channel_open(c->link, &o, &worn_echo_ops, e);
 }
 
+/* ---- tun ---- */
+
+enum { PING_LEN = 1400 };
+
+static uint32_t sum16(const uint8_t *p, size_t len)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~(sum + (sum >> 16)) & 0xffff;
+}
+
+static void ping(struct muxcat *c)
+{
+	uint8_t ip[PING_LEN] = {0x45,
+				0,
+				PING_LEN >> 8,
+				PING_LEN & 0xff,
+				0,
+				0,
+				0,
+				0,
+				64,
+				1,
+				0,
+				0,
+				10,
+				99,
+				0,
+				2,
+				10,
+				99,
+				0,
+				1,
+				8};
+	uint32_t sum = sum16(ip, 20);
+
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+	sum = sum16(ip + 20, PING_LEN - 20);
+	ip[22] = (uint8_t)(sum >> 8);
+	ip[23] = (uint8_t)sum;
+	if (!mux_channel_send_packet(c->ch, ip, sizeof(ip)))
+		finish(c, 3);
+}
+
+/* The device has no address until a line comes. */
+static void on_tun_ready(void *ctx, uint32_t events)
+{
+	struct muxcat *c = ctx;
+	char line[16];
+
+	(void)events;
+	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
+		finish(c, 3);
+	loop_io_del(c->loop, &c->in);
+	ping(c);
+}
+
+static void tun_on_open(struct mux_channel *ch)
+{
+	struct muxcat *c = cat_of(ch);
+
+	(void)fprintf(stderr, "open\n");
+	c->in = (struct loop_io){
+		.fd = STDIN_FILENO, .on_event = on_tun_ready, .ctx = c};
+	(void)loop_io_add(c->loop, &c->in, EPOLLIN);
+}
+
+static void tun_on_data(struct mux_channel *ch, const uint8_t *ip, size_t len)
+{
+	struct muxcat *c = cat_of(ch);
+	bool is_reply = len == PING_LEN && ip[0] == 0x45 && ip[20] == 0;
+
+	mux_channel_consume(ch, len);
+	if (!is_reply) /* what IPv6 says of itself */
+		return;
+	if (--c->todo == 0)
+		finish(c, 0);
+	else
+		ping(c);
+}
+
+static const struct mux_channel_ops tun_ops = {
+	.on_open = tun_on_open,
+	.on_refused = on_refused,
+	.on_data = tun_on_data,
+	.on_closed = on_closed,
+};
+
+static void start_tun(struct muxcat *c)
+{
+	struct mux_channel_open o = {.kind = MUX_TUN,
+				     .port = (uint32_t)atoi(c->argv[1]),
+				     .window_bytes = WINDOW};
+
+	c->todo = strtoull(c->argv[2], NULL, 10);
+	c->ch = mux_channel_open(c->link, &o, &tun_ops, c);
+}
+
 /* ---- the link ---- */
 
 static void on_ready(void *ctx)
@@ -365,6 +473,10 @@ static void on_ready(void *ctx)
 				     .window_bytes = WINDOW};
 	bool is_speed = strcmp(mode, "up") == 0 || strcmp(mode, "down") == 0;
 
+	if (strcmp(mode, "tun") == 0) {
+		start_tun(c);
+		return;
+	}
 	if (strcmp(mode, "worn") == 0) {
 		start_worn(c);
 		return;
@@ -438,9 +550,71 @@ static int forward(struct muxcat *c, int fd)
 	return c->status;
 }
 
+/* ---- an ssh of our own ---- */
+
+static void on_connected(void *ctx, int fd)
+{
+	struct muxcat *c = ctx;
+
+	if (fd >= 0)
+		c->link = mux_link_new(c->loop, fd, &link_ops, c);
+	if (!c->link)
+		finish(c, 2);
+}
+
+static pid_t start_ssh(struct muxcat *c, int argc, char **args)
+{
+	char path[128];
+	char **argv = calloc((size_t)argc + 3, sizeof(*argv));
+	struct err err;
+
+	c->sock = mux_sock_new(c->loop, on_connected, c, &err);
+	if (!c->sock || !argv)
+		abort();
+	(void)snprintf(path, sizeof(path), "-oControlPath=%s",
+		       mux_sock_path(c->sock));
+	argv[0] = "ssh";
+	argv[1] = "-oControlMaster=yes";
+	argv[2] = path;
+	memcpy(argv + 3, args, (size_t)argc * sizeof(*argv) - sizeof(*argv));
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)close(STDIN_FILENO);
+		(void)execvp(argv[0], argv);
+		_exit(127);
+	}
+	free(argv);
+	return pid;
+}
+
+static int run_start(struct muxcat *c, int argc, char **argv)
+{
+	static char mode[] = "cat";
+	char *cat[] = {mode, argv[2], argv[3]};
+
+	c->argv = cat;
+	pid_t pid = start_ssh(c, argc - 3, argv + 4);
+	if (pid < 0 || loop_run(c->loop) < 0)
+		return 2;
+	c->link = mux_link_free(c->link);
+	(void)waitpid(pid, NULL, 0);
+	c->sock = mux_sock_free(c->sock);
+	return c->status;
+}
+
+static int run_link(struct muxcat *c, int fd)
+{
+	c->link = mux_link_new(c->loop, fd, &link_ops, c);
+	if (!c->link || loop_run(c->loop) < 0)
+		return 2;
+	c->link = mux_link_free(c->link);
+	return c->status;
+}
+
 int main(int argc, char **argv)
 {
 	struct muxcat *c = calloc(1, sizeof(*c));
+	int status;
 
 	if (argc < 4 || !c) {
 		(void)fprintf(stderr, "usage: see the top of muxcat.c\n");
@@ -448,14 +622,12 @@ int main(int argc, char **argv)
 	}
 	c->argv = argv + 2;
 	c->loop = loop_new(LOOP_TIME_REAL);
-	int fd = connect_to(argv[1]);
-	if (c->argv[0][0] == '-')
-		return forward(c, fd);
-	c->link = mux_link_new(c->loop, fd, &link_ops, c);
-	if (!c->link || loop_run(c->loop) < 0)
-		return 2;
-	int status = c->status;
-	c->link = mux_link_free(c->link);
+	if (strcmp(argv[1], "start") == 0)
+		status = run_start(c, argc, argv);
+	else if (argv[2][0] == '-')
+		status = forward(c, connect_to(argv[1]));
+	else
+		status = run_link(c, connect_to(argv[1]));
 	c->loop = loop_free(c->loop);
 	free(c);
 	return status;

@@ -177,6 +177,32 @@ static void ordinary_packet_gets_its_checksum(void **state)
 	}
 }
 
+static void datagram_never_has_a_checksum_of_0(void **state)
+{
+	static struct super s;
+	static uint8_t out[PKT_IP6_MAX];
+	struct rng rng = rng_init("0");
+	struct gso_cut c;
+
+	(void)state;
+	make_super(&s, 6, REF_UDP, 0, 8, 4, &rng);
+	/* each half sums up to 0xffff with the headers that it will have */
+	for (size_t at = 48; at < 56; at += 4) {
+		uint8_t l4[12] = {0};
+
+		memcpy(l4, s.ip + 40, 4);
+		ref_put16(l4 + 4, 12);
+		memcpy(l4 + 10, s.ip + at + 2, 2);
+		ref_put16(s.ip + at,
+			  0xffff ^ ref_sum(ref_pseudo_sum(s.ip, REF_UDP, 12),
+					   l4, 12));
+	}
+	assert_int_equal(gso_cut_init(&c, &s.packet), DROP_NONE);
+	while (gso_cut_next(&c, out) > 0)
+		assert_int_equal(ref_get16(out + 46), 0xffff);
+	assert_int_equal(c.n, 2);
+}
+
 static void packet_without_offload_is_copied(void **state)
 {
 	static struct super s;
@@ -302,6 +328,8 @@ static void end_of_a_row_ends_it(void **state)
 				len--; /* shorter than the first */
 				ref_put16(out + 2, len);
 				ref_fix_ip4(out);
+			} else if (n == 2 && i == 2) {
+				ref_put32(out + 24, SEQ + 1999);
 			}
 			ref_fix_l4(out, REF_TCP, out + 20, len - 20);
 			assert_int_equal(gro_push(&g, out, len), n < 2);
@@ -342,6 +370,7 @@ int main(void)
 		cmocka_unit_test(random_super_packets_survive),
 		cmocka_unit_test(segments_have_what_is_theirs),
 		cmocka_unit_test(ordinary_packet_gets_its_checksum),
+		cmocka_unit_test(datagram_never_has_a_checksum_of_0),
 		cmocka_unit_test(packet_without_offload_is_copied),
 		cmocka_unit_test(only_what_belongs_together_comes_together),
 		cmocka_unit_test(wrong_checksums_are_not_hidden),

@@ -623,6 +623,29 @@ static void foreign_addresses_are_kept_out(void **state)
 	expect_let_in(s, &down);
 }
 
+static void nobody_there_may_pose_as_us(void **state)
+{
+	struct sim *s = *state;
+	struct subnet all = {.addr = {.version = s->near_addr.version}};
+	struct ip_addr behind = address(s, "10.7.1.1", "2001:db8:7::1");
+	struct subnet announced = subnet_of_addr(&behind);
+	struct flowplane_network n = {.near4 = s->near_addr,
+				      .near6 = s->near_addr,
+				      .asked = &all,
+				      .n_asked = 1,
+				      .announced = &announced,
+				      .n_announced = 1,
+				      .allow_inbound = true};
+	struct spec down = down_of(GRE);
+
+	assert_int_equal(flowplane_set_network(s->plane, &n), 0);
+	expect_let_in(s, &down);
+	down.src = &s->near_addr;
+	expect_kept_out(s, &down, DROP_FOREIGN_SOURCE);
+	down.src = &behind;
+	expect_kept_out(s, &down, DROP_FOREIGN_SOURCE);
+}
+
 static void answers_to_what_is_behind_are_let_in(void **state)
 {
 	struct sim *s = *state;
@@ -926,6 +949,7 @@ int main(void)
 		BARE(only_answers_are_let_in),
 		BARE(echo_is_answered_by_identifier),
 		BOTH(foreign_addresses_are_kept_out, setup),
+		BOTH(nobody_there_may_pose_as_us, setup),
 		BARE(answers_to_what_is_behind_are_let_in),
 		ON(fragments_of_answers_are_let_in, setup4_bare),
 		BARE(malformed_offload_is_kept_out),

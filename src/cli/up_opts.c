@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* up_opts: the options of "ecssh up". */
+#include "up_opts.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escape.h"
+#include "log.h"
+#include "ssh_opts.h"
+#include "via_url.h"
+
+static int apply_ssh(void *target, const struct option_entry *entry,
+		     const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	return ssh_opts_take(&config->ssh_options, entry, value, err);
+}
+
+static int append(struct subnet **list, size_t *n, const struct subnet *s,
+		  struct err *err)
+{
+	if (*n == CLIENT_SUBNETS_MAX)
+		return err_set(err, -E2BIG, "more than %d subnets",
+			       CLIENT_SUBNETS_MAX);
+	struct subnet *grown = reallocarray(*list, *n + 1, sizeof(*grown));
+	if (!grown)
+		return err_set(err, -ENOMEM, "out of memory");
+	grown[(*n)++] = *s;
+	*list = grown;
+	return 0;
+}
+
+int up_opts_take_subnet(const char *text, struct subnet **list, size_t *n,
+			struct err *err)
+{
+	struct subnet s;
+	bool had_host_bits;
+	char shown[SUBNET_TEXT_MAX];
+	int r = subnet_parse(text, &s, &had_host_bits, err);
+
+	if (r < 0)
+		return r;
+	if (had_host_bits)
+		log_notice("%s is taken as %s", text, subnet_format(&s, shown));
+	return append(list, n, &s, err);
+}
+
+static int apply_exclude(void *target, const struct option_entry *entry,
+			 const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	return up_opts_take_subnet(value, &config->excludes,
+				   &config->n_excludes, err);
+}
+
+static int apply_name(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char shown[128];
+
+	(void)entry;
+	if (!ctl_name_is_valid(value)) {
+		escape_text(value, strlen(value), shown, sizeof(shown));
+		return err_set(err, -EINVAL,
+			       "\"%s\" cannot name a tunnel: up to %d letters, "
+			       "digits and _ . - can",
+			       shown, CTL_NAME_MAX);
+	}
+	(void)snprintf(config->name, sizeof(config->name), "%s", value);
+	return 0;
+}
+
+static int apply_mtu(void *target, const struct option_entry *entry,
+		     const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char shown[64];
+	char *end;
+	unsigned long mtu = strtoul(value, &end, 10);
+
+	(void)entry;
+	if (*value < '0' || *value > '9' || *end != '\0' || mtu < 576 ||
+	    mtu > 65535) {
+		escape_text(value, strlen(value), shown, sizeof(shown));
+		return err_set(err, -EINVAL,
+			       "\"%s\" is not an MTU: 576 to 65535 bytes, and "
+			       "at least 1280 for IPv6",
+			       shown);
+	}
+	config->mtu_bytes = (uint32_t)mtu;
+	return 0;
+}
+
+static int apply_address(void *target, const struct option_entry *entry,
+			 const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	struct ip_addr a;
+	char shown[64];
+
+	(void)entry;
+	if (addr_parse(value, &a) < 0 || addr_is_loopback(&a) ||
+	    addr_is_multicast(&a) || addr_is_link_local(&a)) {
+		escape_text(value, strlen(value), shown, sizeof(shown));
+		return err_set(err, -EINVAL,
+			       "\"%s\" is not an address for this end of the "
+			       "tunnel",
+			       shown);
+	}
+	if (a.version == IPV4)
+		config->address4 = a;
+	else
+		config->address6 = a;
+	return 0;
+}
+
+static int apply_flag(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} flags[] = {
+		{"background", offsetof(struct client_config, is_background)},
+		{"allow-link-local",
+		 offsetof(struct client_config, allow_link_local)},
+		{"no-nat", offsetof(struct client_config, no_nat)},
+		{"allow-inbound",
+		 offsetof(struct client_config, allow_inbound)},
+		{"sudo", offsetof(struct client_config, far_sudo)},
+	};
+
+	(void)value;
+	(void)err;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (strcmp(flags[i].name, entry->long_name) == 0)
+			*(bool *)((char *)target + flags[i].offset) = true;
+	return 0;
+}
+
+/* ---- ways and planes ---- */
+
+/* "VALUE" is none of what it can be. */
+static int no_such(const char *value, const char *what, const char *choice,
+		   struct err *err)
+{
+	char shown[64];
+
+	escape_text(value, strlen(value), shown, sizeof(shown));
+	return err_set(err, -EINVAL, "\"%s\" is not a %s: choose %s", shown,
+		       what, choice);
+}
+
+static int apply_mode(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	return rung_mode_parse(value, &config->mode) == 0
+		       ? 0
+		       : no_such(value, "mode",
+				 "auto, helper, tun, direct or socks", err);
+}
+
+static int apply_plane(void *target, const struct option_entry *entry,
+		       const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[FLOWPLANE_PLANE_AUTO] = "auto",
+		[FLOWPLANE_PLANE_FLOW] = "flow",
+		[FLOWPLANE_PLANE_PACKET] = "packet",
+	};
+	struct client_config *config = target;
+
+	(void)entry;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(names[i], value) != 0)
+			continue;
+		config->plane = (enum flowplane_plane)i;
+		return 0;
+	}
+	return no_such(value, "plane", "auto, flow or packet", err);
+}
+
+static int apply_announce(void *target, const struct option_entry *entry,
+			  const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	if (config->n_announced == FRAME_SUBNETS_MAX)
+		return err_set(err, -E2BIG, "more than %d subnets to announce",
+			       FRAME_SUBNETS_MAX);
+	return up_opts_take_subnet(value, &config->announced,
+				   &config->n_announced, err);
+}
+
+static int apply_tun(void *target, const struct option_entry *entry,
+		     const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char *end;
+	unsigned long unit = strtoul(value, &end, 10);
+
+	(void)entry;
+	if (*value < '0' || *value > '9' || *end != '\0' || unit > 9999)
+		return no_such(value, "number of a TUN device",
+			       "the N of the server's tunN", err);
+	config->tun_unit = (uint32_t)unit;
+	return 0;
+}
+
+static int apply_dns_server(void *target, const struct option_entry *entry,
+			    const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	config->dns_server.port = 53;
+	if (addr_parse(value, &config->dns_server.addr) == 0)
+		return 0;
+	return no_such(value, "resolver", "the IP address of one", err);
+}
+
+static int apply_via(void *target, const struct option_entry *entry,
+		     const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	return via_url_parse(value, &config->via, err);
+}
+
+/* ---- doors and forwardings ---- */
+
+static int apply_door(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	struct door_options *door = &config->doors[config->n_doors];
+	struct err why;
+
+	(void)entry;
+	if (config->n_doors == PROXY_DOORS_MAX)
+		return err_set(err, -E2BIG, "more than %d doors",
+			       PROXY_DOORS_MAX);
+	int r = door_options_parse(value, door, err);
+	if (r < 0)
+		return r;
+	if (door_options_is_wide(door, &why))
+		log_warn("%s", why.text);
+	config->n_doors++;
+	return 0;
+}
+
+static int apply_forward(void *target, const struct option_entry *entry,
+			 const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	struct mux_forward_spec *spec = &config->forwards[config->n_forwards];
+
+	if (config->n_forwards == CLIENT_FORWARDS_MAX)
+		return err_set(err, -E2BIG, "more than %d forwardings",
+			       CLIENT_FORWARDS_MAX);
+	int r = mux_forward_parse(entry->letter == 'R' ? MUX_FORWARD_REMOTE
+						       : MUX_FORWARD_LOCAL,
+				  value, spec, err);
+	if (r == 0)
+		config->n_forwards++;
+	return r;
+}
+
+const struct option_entry up_opts[] = {
+	{'x', "exclude", "SUBNET", "do not route this into the tunnel",
+	 apply_exclude},
+	{'f', "background", NULL, "go to the background once traffic flows",
+	 apply_flag},
+	{0, "name", "NAME", "name of the tunnel (default: the host)",
+	 apply_name},
+	{0, "mode", "MODE",
+	 "auto, helper, tun, direct: what carries it; socks: no device here",
+	 apply_mode},
+	{0, "plane", "PLANE",
+	 "auto, flow, packet: what goes as whole packets (with privilege "
+	 "there)",
+	 apply_plane},
+	{'D', "socks", "[ADDR:]PORT",
+	 "a SOCKS5 and HTTP proxy into the tunnel (or a socket's path)",
+	 apply_door},
+	{'L', NULL, "FORWARD", "ssh: local forwarding", apply_forward},
+	{'R', NULL, "FORWARD", "ssh: remote forwarding", apply_forward},
+	{0, "via", "URL",
+	 "through socks5://[USER:PASSWORD@]HOST[:PORT], no ssh", apply_via},
+	{0, "no-nat", NULL, "the gateway leaves this end's addresses alone",
+	 apply_flag},
+	{0, "announce", "SUBNET", "have the gateway route this subnet to us",
+	 apply_announce},
+	{0, "allow-inbound", NULL, "let far hosts begin connections to us",
+	 apply_flag},
+	{0, "sudo", NULL, "try sudo on the gateway whoever we are there",
+	 apply_flag},
+	{0, "tun", "N", "mode tun: use the server's device tunN", apply_tun},
+	{0, "dns-server", "ADDR", "mode direct: the resolver of the gateway",
+	 apply_dns_server},
+	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
+	{0, "address", "ADDR", "address of this end (default: chosen)",
+	 apply_address},
+	{0, "allow-link-local", NULL,
+	 "let 169.254.0.0/16 be reached from the gateway", apply_flag},
+	SSH_OPTS_ENTRIES(apply_ssh),
+	{0, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* up_opts: the options of "ecssh up". */
+#ifndef ECSSH_UP_OPTS_H
+#define ECSSH_UP_OPTS_H
+
+#include "client.h"
+#include "cmd.h"
+
+/* The table; its target is a struct client_config. */
+extern const struct option_entry up_opts[];
+
+/* Append a subnet to a list, saying what was made of it if it is not what was
+ * written.  Returns 0 or -errno with err. */
+int up_opts_take_subnet(const char *text, struct subnet **list, size_t *n,
+			struct err *err);
+
+#endif

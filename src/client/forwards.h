@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* forwards: what -L and -R asked for, and what has become of it. */
+#ifndef ECSSH_FORWARDS_H
+#define ECSSH_FORWARDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "loop.h"
+#include "mux_forward.h"
+
+enum forward_state { FORWARD_ASKED, FORWARD_UP, FORWARD_FAILED };
+
+struct forward_status {
+	const struct mux_forward_spec *spec; /* borrowed */
+	enum forward_state state;
+	uint16_t port;	/* where it listens there, if any was asked for */
+	struct err why; /* failed */
+};
+
+struct forwards;
+
+/* specs are borrowed for its life.  Returns NULL if memory runs out. */
+struct forwards *forwards_new(struct loop *loop,
+			      const struct mux_forward_spec *specs, size_t n);
+
+/* Ask for all of them on a connection to ssh's control socket, owned from now
+ * on, or -errno if there is none.  Each outcome is logged. */
+void forwards_ask(struct forwards *f, int fd);
+
+size_t forwards_n(const struct forwards *f);
+const struct forward_status *forwards_status(const struct forwards *f,
+					     size_t i);
+
+/* Accepts NULL; returns NULL. */
+struct forwards *forwards_free(struct forwards *f);
+
+#endif

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * way: how the far end is reached.
+ *
+ * Theory of operation
+ *   WAY_HELPER    ssh runs the helper; its stdio is the carrier.
+ *   WAY_CHANNELS  ssh runs nothing; a relay of our own plays the far end and
+ *                 opens channels.  Before it begins one channel is tried, to
+ *                 know whether forwarding is permitted.
+ *   WAY_VIA       a relay over a SOCKS5 server; no ssh.
+ *
+ *   In mode auto the helper is tried first; if the server has no place for it
+ *   that ssh has ended, and another is started for its channels.  That may ask
+ *   for a password once more, so it is remembered for the next time.
+ *
+ *   Channels wear out (see mux_link.h).  Then another ssh is started, which
+ *   must not ask anybody, and takes over the new flows.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "beside.h"
+#include "client_internal.h"
+#include "fd_carrier.h"
+#include "log.h"
+#include "mem_carrier.h"
+#include "memory.h"
+#include "ssh_peers.h"
+
+enum {
+	SSH_CONFIG_TIMEOUT_MS = 30000,
+	RENEWAL_US = 60000000,
+	PROBE_WINDOW_BYTES = 64 << 10,
+};
+
+void way_note(struct client *c, enum rung_fact fact, bool is_so,
+	      const char *why)
+{
+	c->facts.state[fact] = is_so ? RUNG_YES : RUNG_NO;
+	c->facts.why[fact] = NULL;
+	if (is_so || !why)
+		return;
+	(void)snprintf(c->why_not[fact], sizeof(c->why_not[fact]), "%s", why);
+	c->facts.why[fact] = c->why_not[fact];
+}
+
+static void on_ssh_message(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "%s\n", line);
+}
+
+/* ---- the helper ---- */
+
+static void on_helper_ready(void *ctx, const struct ssh_stdio_ready *ready)
+{
+	struct client *c = ctx;
+	struct carrier *carrier =
+		fd_carrier_new(c->loop, ready->rfd, ready->wfd, ready->leftover,
+			       ready->leftover_len);
+
+	c->helper_origin = ready->origin;
+	(void)snprintf(c->helper_version, sizeof(c->helper_version), "%s",
+		       ready->helper_version);
+	way_note(c, RUNG_SSH, true, NULL);
+	way_note(c, RUNG_EXEC, true, NULL);
+	way_note(c, RUNG_HELPER_FITS, true, NULL);
+	memory_forget(c->ssh_config, clock_wall_s());
+	client_attach(c, carrier);
+}
+
+/* The server lets us in, but has no place for a helper. */
+static void fall_to_channels(struct client *c, const struct err *why)
+{
+	log_notice("%s", why->text);
+	log_notice("going on with channels of ssh, which takes another login");
+	way_note(c, RUNG_EXEC, false, why->text);
+	c->way = WAY_CHANNELS;
+	loop_post(c->loop, &c->go_on);
+}
+
+static void on_helper_failed(void *ctx, int exit_code, const struct err *err)
+{
+	struct client *c = ctx;
+
+	if (exit_code == CLIENT_EXIT_LACKING &&
+	    c->config->mode != RUNG_MODE_HELPER)
+		fall_to_channels(c, err);
+	else
+		client_end(c, exit_code, err);
+}
+
+static void on_helper_exited(void *ctx, int exit_code, const struct err *err)
+{
+	client_lost(ctx, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, err);
+}
+
+static const struct ssh_stdio_ops helper_ops = {
+	.on_ready = on_helper_ready,
+	.on_failed = on_helper_failed,
+	.on_exited = on_helper_exited,
+	.on_message = on_ssh_message,
+};
+
+static void on_control_socket(void *ctx, int fd)
+{
+	struct client *c = ctx;
+
+	forwards_ask(c->forwards, fd);
+}
+
+static int start_helper(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+	char helper_path[PATH_MAX];
+	const char *helper_args[2] = {NULL};
+	int r = beside_find("ecssh-helper", helper_path, err);
+
+	if (r < 0)
+		return r;
+	if (config->allow_link_local)
+		helper_args[0] = "--allow-link-local";
+	if (config->n_forwards > 0) {
+		c->sock = mux_sock_new(c->loop, on_control_socket, c, err);
+		if (!c->sock)
+			return -errno;
+	}
+	struct ssh_stdio_config ssh = {
+		.dest = &config->dest,
+		.options = &config->ssh_options,
+		.config = c->ssh_config,
+		.control_path = c->sock ? mux_sock_path(c->sock) : NULL,
+		.helper_path = helper_path,
+		.protocol = FRAME_VERSION_HIGHEST,
+		.helper_args = helper_args,
+		.is_background = config->is_background,
+	};
+	c->ssh = ssh_stdio_start(c->loop, &ssh, &helper_ops, c, err);
+	return c->ssh ? 0 : -EIO;
+}
+
+/* ---- channels: is forwarding permitted? ---- */
+
+static void probed(struct client *c, bool is_permitted, const char *why)
+{
+	c->probe = NULL;
+	way_note(c, RUNG_FORWARDING, is_permitted, why);
+	loop_post(c->loop, &c->go_on);
+}
+
+static void on_probe_open(struct mux_channel *ch)
+{
+	struct client *c = mux_channel_owner(ch);
+
+	mux_channel_close(ch);
+	probed(c, true, NULL);
+}
+
+static void on_probe_refused(struct mux_channel *ch, uint32_t reason,
+			     const char *text)
+{
+	struct client *c = mux_channel_owner(ch);
+	struct err why;
+
+	(void)err_set(&why, 0,
+		      "the server forwards no TCP connections for this account "
+		      "(%s)",
+		      text[0] ? text : "administratively prohibited");
+	probed(c, reason != MUX_REFUSED_PROHIBITED, why.text);
+}
+
+static void on_probe_closed(struct mux_channel *ch)
+{
+	struct client *c = mux_channel_owner(ch);
+
+	c->probe = NULL; /* the link has ended, and says why itself */
+}
+
+static const struct mux_channel_ops probe_ops = {
+	.on_open = on_probe_open,
+	.on_refused = on_probe_refused,
+	.on_closed = on_probe_closed,
+};
+
+/* Ask for the one service that is sure to be there: sshd itself. */
+static void probe_forwarding(struct client *c)
+{
+	struct mux_channel_open open = {
+		.kind = MUX_DIRECT_TCPIP,
+		.host = "127.0.0.1",
+		.port = c->ssh_config->port,
+		.window_bytes = PROBE_WINDOW_BYTES,
+	};
+
+	c->probe = mux_channel_open(channels_link(c->channels), &open,
+				    &probe_ops, c);
+	if (!c->probe)
+		probed(c, true, NULL);
+}
+
+/* ---- channels ---- */
+
+static void on_retired(void *ctx, struct mux_link *link)
+{
+	struct client *c = ctx;
+
+	(void)link; /* it is that of c->worn */
+	loop_post(c->loop, &c->retire);
+}
+
+static void on_retire(void *ctx)
+{
+	struct client *c = ctx;
+
+	c->worn = channels_free(c->worn);
+	/* They listened for the old one until now. */
+	if (c->config->n_forwards > 0)
+		forwards_ask(c->forwards, channels_connect(c->channels));
+}
+
+/* New flows go to the fresh ones from now on. */
+static void take_over(struct client *c)
+{
+	/* One that is still retiring has had its time. */
+	c->worn = channels_free(c->worn);
+	c->worn = c->channels;
+	c->channels = c->fresh;
+	c->fresh = NULL;
+	relay_ssh_renew(c->relay, channels_link(c->channels), on_retired);
+	log_debug("ssh has been replaced: the last one is worn out");
+}
+
+static void on_channels_ready(void *ctx, struct channels *ch)
+{
+	struct client *c = ctx;
+
+	if (ch == c->fresh) {
+		take_over(c);
+		return;
+	}
+	way_note(c, RUNG_SSH, true, NULL);
+	way_note(c, RUNG_MUX, true, NULL);
+	if (c->facts.state[RUNG_EXEC] == RUNG_NO)
+		memory_note_no_helper(c->ssh_config, clock_wall_s());
+	if (c->config->n_forwards > 0)
+		forwards_ask(c->forwards, channels_connect(ch));
+	probe_forwarding(c);
+}
+
+static void on_channels_failed(void *ctx, struct channels *ch, int exit_code,
+			       const struct err *why)
+{
+	struct client *c = ctx;
+
+	if (ch == c->worn) {
+		loop_post(c->loop, &c->retire);
+	} else if (ch == c->fresh) {
+		log_warn("ssh has seen so many refused connections that it "
+			 "needs to be replaced, and cannot be: %s",
+			 why->text);
+		timer_arm(c->loop, &c->renewal, RENEWAL_US);
+	} else if (c->relay) {
+		client_lost(c, exit_code, why);
+	} else {
+		client_end(c, exit_code, why);
+	}
+}
+
+static const struct channels_ops channels_ops = {
+	.on_ready = on_channels_ready,
+	.on_failed = on_channels_failed,
+};
+
+static struct channels *start(struct client *c,
+			      const struct ssh_options *options,
+			      struct err *err)
+{
+	struct channels_config config = {
+		.dest = &c->config->dest,
+		.options = options,
+		.config = c->ssh_config,
+		.is_background = c->config->is_background,
+	};
+
+	return channels_start(c->loop, &config, &channels_ops, c, err);
+}
+
+static int start_channels(struct client *c, struct err *err)
+{
+	c->channels = start(c, &c->config->ssh_options, err);
+	return c->channels ? 0 : -EIO;
+}
+
+/* Another ssh, which must not ask anybody. */
+static void on_worn(void *ctx)
+{
+	struct client *c = ctx;
+	struct ssh_options options = c->config->ssh_options;
+	struct err err;
+
+	c->fresh = channels_free(c->fresh);
+	if (ssh_options_add(&options, 'o', "BatchMode=yes", &err) == 0)
+		c->fresh = start(c, &options, &err);
+	if (!c->fresh)
+		timer_arm(c->loop, &c->renewal, RENEWAL_US);
+}
+
+/* ---- a relay of our own ---- */
+
+static void on_relay_down(void *ctx, const struct err *why)
+{
+	client_lost(ctx, 0, why);
+}
+
+static const struct relay_ops relay_ops = {
+	.on_down = on_relay_down,
+	.on_worn = on_worn,
+};
+
+/* Let a relay play the far end. */
+static void begin_relay(struct client *c)
+{
+	struct carrier *pair[2];
+	struct relay_ssh_config ssh = {
+		.tun_unit = c->config->tun_unit,
+		.dns_server = c->config->dns_server,
+		.has_forwarding = c->facts.state[RUNG_FORWARDING] != RUNG_NO,
+		.has_tun = c->config->mode != RUNG_MODE_DIRECT &&
+			   c->config->mode != RUNG_MODE_SOCKS,
+	};
+	struct relay_socks_config socks = {
+		.host = c->config->via.host,
+		.port = c->config->via.port,
+		.user = c->config->via.user[0] ? c->config->via.user : NULL,
+		.password =
+			c->config->via.user[0] ? c->config->via.password : NULL,
+	};
+	struct err why;
+
+	if (mem_carrier_pair(c->loop, pair) < 0) {
+		(void)err_set(&why, -ENOMEM, "out of memory");
+		client_end(c, CLIENT_EXIT_RUNTIME, &why);
+		return;
+	}
+	if (c->way == WAY_CHANNELS) {
+		ssh.link = channels_link(c->channels);
+		(void)ssh_peers_find(channels_pid(c->channels), &ssh.gateway,
+				     1);
+		c->relay = relay_ssh_new(c->loop, pair[1], &ssh, &relay_ops, c);
+	} else {
+		c->relay = relay_socks_new(c->loop, pair[1], &socks, &relay_ops,
+					   c);
+	}
+	client_attach(c, pair[0]);
+}
+
+/* ---- from one to the next ---- */
+
+/* The next step, whatever it is: nothing of ssh is on the stack now. */
+static void on_go_on(void *ctx)
+{
+	struct client *c = ctx;
+	struct err err;
+
+	if (c->way == WAY_CHANNELS && !c->channels) {
+		c->ssh = ssh_stdio_free(c->ssh);
+		c->sock = mux_sock_free(c->sock);
+		if (start_channels(c, &err) < 0)
+			client_end(c, CLIENT_EXIT_SSH, &err);
+		return;
+	}
+	begin_relay(c);
+}
+
+static int query_ssh_config(struct client *c, struct err *err)
+{
+	c->ssh_config = calloc(1, sizeof(*c->ssh_config));
+	if (!c->ssh_config)
+		return err_set(err, -ENOMEM, "out of memory");
+	return ssh_config_query(&c->config->dest, &c->config->ssh_options, NULL,
+				SSH_CONFIG_TIMEOUT_MS, c->ssh_config, err);
+}
+
+/* True if a helper is not even to be tried. */
+static bool skips_helper(struct client *c)
+{
+	switch (c->config->mode) {
+	case RUNG_MODE_HELPER:
+		return false;
+	case RUNG_MODE_TUN:
+	case RUNG_MODE_DIRECT:
+		return true;
+	case RUNG_MODE_AUTO:
+	case RUNG_MODE_SOCKS:
+	case RUNG_MODE__N:
+		break;
+	}
+	if (!memory_has_no_helper(c->ssh_config, clock_wall_s()))
+		return false;
+	way_note(c, RUNG_EXEC, false,
+		 "the server ran no helper when it was tried last; --mode "
+		 "helper tries again");
+	return true;
+}
+
+int way_start(struct client *c, struct err *err)
+{
+	c->go_on = (struct loop_task){.on_run = on_go_on, .ctx = c};
+	list_init(&c->go_on.link);
+	c->retire = (struct loop_task){.on_run = on_retire, .ctx = c};
+	list_init(&c->retire.link);
+	c->renewal = (struct timer){.on_fire = on_worn, .ctx = c};
+	c->forwards = forwards_new(c->loop, c->config->forwards,
+				   c->config->n_forwards);
+	if (!c->forwards)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (c->config->via.host[0] != '\0') {
+		c->way = WAY_VIA;
+		loop_post(c->loop, &c->go_on);
+		return 0;
+	}
+	int r = query_ssh_config(c, err);
+	if (r < 0)
+		return r;
+	c->way = skips_helper(c) ? WAY_CHANNELS : WAY_HELPER;
+	return c->way == WAY_HELPER ? start_helper(c, err)
+				    : start_channels(c, err);
+}
+
+/* ---- for others ---- */
+
+int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
+{
+	if (c->way == WAY_VIA)
+		return -1;
+	return ssh_peers_find(c->way == WAY_HELPER ? ssh_stdio_pid(c->ssh)
+						   : channels_pid(c->channels),
+			      ret_peers, max);
+}
+
+enum rung way_rung(const struct client *c)
+{
+	bool has_packets = c->network.status == FRAME_NETWORK_UP;
+
+	if (c->config->mode == RUNG_MODE_SOCKS)
+		return RUNG_SOCKS;
+	if (c->way == WAY_HELPER)
+		return has_packets ? RUNG_HELPER_PACKETS : RUNG_HELPER;
+	return has_packets ? RUNG_TUN : RUNG_DIRECT;
+}
+
+void way_stop(struct client *c)
+{
+	loop_unpost(&c->go_on);
+	loop_unpost(&c->retire);
+	timer_disarm(c->loop, &c->renewal);
+	c->fresh = channels_free(c->fresh);
+}
+
+void way_free(struct client *c)
+{
+	c->relay = relay_free(c->relay);
+	c->forwards = forwards_free(c->forwards);
+	c->worn = channels_free(c->worn);
+	c->channels = channels_free(c->channels);
+	c->ssh = ssh_stdio_free(c->ssh);
+	c->sock = mux_sock_free(c->sock);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* test_mux_sock: the place of a control socket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "fd.h"
+#include "mux_sock.h"
+
+struct fixture {
+	struct loop *loop;
+	struct mux_sock *sock;
+	unsigned n_connected;
+	int fd;
+	char dir[MUX_SOCK_PATH_MAX];
+};
+
+static void on_connected(void *ctx, int fd)
+{
+	struct fixture *x = ctx;
+
+	x->n_connected++;
+	x->fd = fd;
+}
+
+static void begin(struct fixture *x)
+{
+	struct err err;
+
+	*x = (struct fixture){.loop = loop_new(LOOP_TIME_VIRTUAL), .fd = -1};
+	x->sock = mux_sock_new(x->loop, on_connected, x, &err);
+	assert_non_null(x->sock);
+	(void)snprintf(x->dir, sizeof(x->dir), "%s", mux_sock_path(x->sock));
+	*strrchr(x->dir, '/') = '\0';
+}
+
+static void end(struct fixture *x)
+{
+	x->sock = mux_sock_free(x->sock);
+	fd_close(&x->fd);
+	(void)loop_free(x->loop);
+	assert_int_equal(access(x->dir, F_OK), -1);
+}
+
+static void settle(struct fixture *x)
+{
+	while (loop_poll(x->loop))
+		continue;
+}
+
+/* Listen as ssh does: under another name, then linked. */
+static int listen_at(const struct fixture *x)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%.80s.x",
+		       mux_sock_path(x->sock));
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(link(sun.sun_path, mux_sock_path(x->sock)), 0);
+	assert_int_equal(unlink(sun.sun_path), 0);
+	return fd;
+}
+
+static void connects_when_the_socket_appears(void **state)
+{
+	struct fixture x;
+	struct stat st;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(stat(x.dir, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	settle(&x);
+	assert_int_equal(x.n_connected, 0);
+	assert_int_equal(mux_sock_connect(x.sock), -ENOENT);
+	int listener = listen_at(&x);
+	settle(&x);
+	assert_int_equal(x.n_connected, 1);
+	assert_true(x.fd >= 0);
+	int again = mux_sock_connect(x.sock);
+	assert_true(again >= 0);
+	fd_close(&again);
+	fd_close(&listener);
+	settle(&x);
+	assert_int_equal(x.n_connected, 1);
+	end(&x);
+}
+
+static void failure_to_connect_is_told(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	begin(&x);
+	int fd = listen_at(&x);
+	fd_close(&fd); /* nobody listens any more */
+	settle(&x);
+	assert_int_equal(x.n_connected, 1);
+	assert_int_equal(x.fd, -ECONNREFUSED);
+	end(&x);
+}
+
+static void path_needs_no_quoting(void **state)
+{
+	char too_long[MUX_SOCK_PATH_MAX];
+	const char *const refused[] = {
+		"/tmp/a b", "/tmp/%d", "relative", "", "/nonexistent", too_long,
+	};
+	struct fixture x;
+
+	(void)state;
+	/* The directory is there, and has a long name. */
+	(void)snprintf(too_long, sizeof(too_long), "%.*s/tmp", 75,
+		       "////////////////////////////////////////"
+		       "////////////////////////////////////////");
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		assert_int_equal(setenv("XDG_RUNTIME_DIR", refused[i], 1), 0);
+		begin(&x);
+		assert_memory_equal(x.dir, "/tmp/ecssh-", 11);
+		end(&x);
+	}
+	char dir[] = "/tmp/runtime-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", dir, 1), 0);
+	begin(&x);
+	assert_memory_equal(x.dir, dir, strlen(dir));
+	end(&x);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(connects_when_the_socket_appears),
+		cmocka_unit_test(failure_to_connect_is_told),
+		cmocka_unit_test(path_needs_no_quoting),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
