@@ -95,14 +95,15 @@ static void tell_up(struct relay_tun *t)
 	size_t n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				      &t->near6);
 	if (n >= sizeof(text)) {
-		char a6[ADDR_TEXT_MAX];
-
 		n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				       &none);
-		if (n < sizeof(text))
+		if (n < sizeof(text)) {
+			char a6[ADDR_TEXT_MAX];
+
 			(void)snprintf(text + n, sizeof(text) - n,
 				       "; and for %s in IPv6",
 				       addr_format(&t->near6, a6));
+		}
 	}
 	tell(t, FRAME_NETWORK_UP, text);
 }
@@ -218,7 +219,7 @@ static void send_waiting(struct relay_tun *t)
 	struct ring *r = &t->waiting;
 
 	while (ring_len(r) > 0) {
-		struct head h;
+		struct head h = {0};
 
 		copy_out(r, r->start, &h, sizeof(h));
 		if (loop_now_us(t->loop) - h.since_us > RELAY_TUN_QUEUE_US) {

@@ -60,11 +60,11 @@ static void on_tun_event(void *ctx, uint32_t events)
 {
 	struct relaydoor *d = ctx;
 	struct frame_packet p;
-	ssize_t n;
 
 	(void)events;
 	for (int i = 0; i < PACKETS_PER_TURN; i++) {
-		n = read(d->tun.fd, d->buf, sizeof(d->buf));
+		ssize_t n = read(d->tun.fd, d->buf, sizeof(d->buf));
+
 		if (n <= 0)
 			return;
 		if (vnet_parse(d->buf, (size_t)n, &p, NULL) == DROP_NONE)
