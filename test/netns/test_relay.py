@@ -278,6 +278,31 @@ def test_tun(lab: Lab):
         expect(out[10_000_000:].decode().strip(), sha256(out[:10_000_000]), "hash of what came down")
 
 
+def test_tun_beside_streams(lab: Lab):
+    """Streams that keep ssh full leave room for packets."""
+    lab.sshd(2200, PermitTunnel="yes")
+    relay = Relay(lab, "-p2200", to="root@gw", tun="relay0")
+    use_tun(lab, relay, "relay0")
+    over = threading.Event()
+
+    def upload():
+        with relay.connect(FAR, SINK) as peer:
+            while not over.is_set():
+                peer.sendall(bytes(100_000))
+    threads = [threading.Thread(target=upload) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        lab.near.run(["ping", "-c20", "-i0.05", "-w10", FAR])
+        with lab.near.connect(FAR, SOURCE) as peer:
+            peer.sendall(b"1000000\n")
+            expect(len(read_all(peer)) > 1_000_000, True)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_tun_refused(lab: Lab):
     relay = Relay(lab, tun="relay0")
     status, _, text = relay.line().partition(" ")
