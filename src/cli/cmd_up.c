@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd_up: ecssh up [user@]host[:port] SUBNET... */
 #include <errno.h>
-#include <sodium.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,7 +237,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	free(config.subnets);
 	free(config.excludes);
 	free(config.announced);
-	sodium_memzero(&config.via, sizeof(config.via));
+	via_wipe(&config.via);
 	return exit_code;
 }
 

@@ -12,7 +12,7 @@
 #include "escape.h"
 #include "log.h"
 #include "ssh_opts.h"
-#include "via_url.h"
+#include "via.h"
 
 static int apply_ssh(void *target, const struct option_entry *entry,
 		     const char *value, struct err *err)
@@ -238,7 +238,7 @@ static int apply_via(void *target, const struct option_entry *entry,
 	struct client_config *config = target;
 
 	(void)entry;
-	return via_url_parse(value, &config->via, err);
+	return via_parse(value, &config->via, err);
 }
 
 /* ---- doors and forwardings ---- */

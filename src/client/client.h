@@ -16,7 +16,7 @@
 #include "rung.h"
 #include "ssh_cmd.h"
 #include "ssh_dest.h"
-#include "via_url.h"
+#include "via.h"
 
 enum {
 	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
@@ -57,7 +57,7 @@ struct client_config {
 	size_t n_doors;
 	struct mux_forward_spec forwards[CLIENT_FORWARDS_MAX];
 	size_t n_forwards;
-	struct via_url via; /* a SOCKS5 server instead of ssh; host "": no */
+	struct via via; /* a SOCKS5 server instead of ssh; host "": no */
 	struct endpoint dns_server; /* version 0: the gateway's own */
 	uint32_t tun_unit;	    /* N of the server's tunN; MUX_TUN_ANY */
 	bool is_background;

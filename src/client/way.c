@@ -432,8 +432,13 @@ int way_start(struct client *c, struct err *err)
 
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
 {
-	if (c->way == WAY_VIA)
-		return -1;
+	if (c->way == WAY_VIA) {
+		const struct ip_addr *server = relay_socks_server(c->relay);
+
+		if (server && max > 0)
+			ret_peers[0] = *server;
+		return server && max > 0;
+	}
 	return ssh_peers_find(c->way == WAY_HELPER ? ssh_stdio_pid(c->ssh)
 						   : channels_pid(c->channels),
 			      ret_peers, max);

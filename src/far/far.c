@@ -3,10 +3,11 @@
  * far: the engine on the far side.
  *
  * Theory of operation
- *   Puts a session and the four things that serve it together: tcp_out for
- *   streams, far_assoc for datagrams, resolver for names, tun_out for packets
- *   once somebody with the privilege has made a device for it.  Finds out what
- * this host permits and says so in the greeting; afterwards it only hands on.
+ *   Puts a session and what serves it together: tcp_out for streams, name_out
+ *   for those to a name, far_assoc for datagrams, resolver for DNS messages,
+ *   tun_out for packets once somebody with the privilege has made a device for
+ *   it.  Finds out what this host permits and says so in the greeting;
+ *   afterwards it only hands on.
  *
  *   When the session is over all sockets are closed at once.
  */
@@ -21,6 +22,7 @@
 #include <sys/random.h>
 
 #include "far_assoc.h"
+#include "name_out.h"
 #include "pkt.h"
 #include "resolver.h"
 #include "session.h"
@@ -39,6 +41,7 @@ struct far {
 	void *network_ctx;			   /* borrowed */
 	struct frame_network network;		   /* as asked for */
 	bool is_network_asked, is_network_over;
+	struct name_out_table names;
 	void (*on_down)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */
 };
@@ -102,7 +105,7 @@ static uint32_t capabilities(const struct far *far,
 			     const struct frame_hello *hello)
 {
 	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
-	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP;
+	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP | FRAME_CAP_NAMES;
 
 	if (may_ping(IPV4, PKT_PROTO_ICMP))
 		caps |= FRAME_CAP_ECHO;
@@ -149,7 +152,10 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 {
 	struct far *far = ctx;
 
-	tcp_out_on_open(&far->tcp, s, open);
+	if (open->name[0])
+		name_out_on_open(&far->names, s, open);
+	else
+		tcp_out_on_open(&far->tcp, s, open);
 }
 
 static void on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d)
@@ -247,6 +253,7 @@ static void on_tun_lost(void *ctx, const struct err *why)
 static void close_all(struct far *far)
 {
 	tun_out_close(&far->tun);
+	name_out_table_fini(&far->names);
 	tcp_out_table_fini(&far->tcp);
 	far_assoc_table_fini(&far->assocs);
 	resolver_fini(&far->resolver);
@@ -296,6 +303,9 @@ struct far *far_new(struct loop *loop, struct carrier *carrier,
 			      options->resolv_conf ? options->resolv_conf
 						   : "/etc/resolv.conf",
 			      options->dns_port ? options->dns_port : DNS_PORT);
+		name_out_table_init(&far->names, &far->tcp, &far->resolver,
+				    options->hosts ? options->hosts
+						   : "/etc/hosts");
 		r = far_assoc_table_init(&far->assocs, loop, options->policy);
 	}
 	if (r == 0)

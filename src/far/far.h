@@ -35,6 +35,7 @@ struct far_options {
 	const char *ssh_connection;
 	const char *user;	 /* for the greeting; NULL: not told */
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
+	const char *hosts;	 /* NULL: /etc/hosts */
 	uint16_t dns_port;	 /* of the resolvers there; 0: 53 */
 	const struct far_network_ops *network; /* NULL: no packet plane */
 	void *network_ctx;		       /* borrowed */
@@ -46,8 +47,8 @@ struct far_options {
 
 /*
  * Begin a session as its far end.  Owns the carrier from now on, even if it
- * fails; strings in options are borrowed for the call, resolv_conf until
- * far_free.  Opens and closes a socket or two to find out what this host
+ * fails; strings in options are borrowed for the call, resolv_conf and hosts
+ * until far_free.  Opens and closes a socket or two to find out what this host
  * permits.  Returns NULL with errno set if memory or randomness is not to be
  * had.
  */

@@ -6,7 +6,7 @@
  *   A query goes to one server after the other by UDP, from a socket of its own
  *   (so the port is random) with an id of its own.  An answer that was cut off
  *   is fetched again from the same server by TCP.  Whatever happens, RESOLVED
- *   is sent exactly once.
+ *   is sent exactly once.  Lookups of this engine's own go the same way.
  *
  *   The message is not understood beyond its header and question: it is the
  *   application's.  Servers on the loopback address are allowed, since they
@@ -43,7 +43,11 @@ enum {
 struct query {
 	struct resolver *resolver; /* borrowed */
 	struct list link;
-	uint32_t id;	      /* of the session's query */
+	uint32_t id; /* of the session's query */
+	/* Set: not the session's, but whoever ctx (borrowed) is. */
+	void (*on_done)(void *ctx, enum frame_reason reason,
+			const uint8_t *answer, size_t len);
+	void *ctx;
 	uint8_t near_txid[2]; /* of the message as it came */
 	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
 	int n_servers;
@@ -122,20 +126,27 @@ static void free_query(struct query *q)
 	free(q);
 }
 
+static void done(struct query *q, enum frame_reason reason,
+		 const uint8_t *answer, size_t len)
+{
+	if (q->on_done)
+		q->on_done(q->ctx, reason, answer, len);
+	else
+		session_send_resolved(q->resolver->session, q->id, reason,
+				      answer, len);
+	free_query(q);
+}
+
 static void fail(struct query *q, enum frame_reason reason)
 {
-	session_send_resolved(q->resolver->session, q->id, reason, q->message,
-			      0);
-	free_query(q);
+	done(q, reason, q->message, 0);
 }
 
 /* answer: a message that is ours; its id is changed back. */
 static void succeed(struct query *q, uint8_t *answer, size_t len)
 {
 	memcpy(answer, q->near_txid, sizeof(q->near_txid));
-	session_send_resolved(q->resolver->session, q->id, FRAME_REASON_NONE,
-			      answer, len);
-	free_query(q);
+	done(q, FRAME_REASON_NONE, answer, len);
 }
 
 static uint8_t *query_bytes(struct query *q)
@@ -327,32 +338,72 @@ static void on_tcp(void *ctx, uint32_t events)
 
 /* ---- the resolver ---- */
 
-void resolver_on_resolve(struct resolver *r, uint32_t id, const uint8_t *query,
-			 size_t len)
+/* Enter a query for len bytes into the resolver, unless there are too many. */
+static struct query *query_new(struct resolver *r, const uint8_t *message,
+			       size_t len)
 {
-	enum frame_reason reason = FRAME_REASON_NO_RESOURCES;
 	struct query *q = NULL;
 
-	if (len < DNS_HEADER_LEN || len > FRAME_QUERY_MAX ||
-	    (query[2] & DNS_FLAG_RESPONSE))
-		reason = FRAME_REASON_OTHER;
-	else if (r->n < RESOLVER_QUERIES_MAX)
+	if (r->n < RESOLVER_QUERIES_MAX)
 		q = calloc(1, sizeof(*q) + DNS_TCP_PREFIX_LEN + len);
-	if (!q) {
-		session_send_resolved(r->session, id, reason, query, 0);
-		return;
-	}
+	if (!q)
+		return NULL;
 	q->resolver = r;
-	q->id = id;
 	q->io.fd = -1;
 	q->timer = (struct timer){.on_fire = on_timer, .ctx = q};
 	q->len = DNS_TCP_PREFIX_LEN + len;
 	bytes_put_u16(q->message, (uint16_t)len);
-	memcpy(query_bytes(q), query, len);
-	memcpy(q->near_txid, query, sizeof(q->near_txid));
+	memcpy(query_bytes(q), message, len);
+	memcpy(q->near_txid, message, sizeof(q->near_txid));
 	list_push(&r->queries, &q->link);
 	r->n++;
 	q->n_servers = resolver_servers(r, q->servers);
+	return q;
+}
+
+struct query *resolver_ask(struct resolver *r, const uint8_t *message,
+			   size_t len,
+			   void (*on_done)(void *ctx, enum frame_reason reason,
+					   const uint8_t *answer, size_t len),
+			   void *ctx, enum frame_reason *ret_reason)
+{
+	struct query *q = query_new(r, message, len);
+
+	*ret_reason = FRAME_REASON_NO_RESOURCES;
+	if (q && q->n_servers == 0) {
+		free_query(q);
+		*ret_reason = FRAME_REASON_NO_NAME;
+		return NULL;
+	}
+	if (!q)
+		return NULL;
+	q->on_done = on_done;
+	q->ctx = ctx;
+	timer_arm(r->loop, &q->timer, 0); /* begins with try_next */
+	return q;
+}
+
+void resolver_cancel(struct query *q)
+{
+	if (q)
+		free_query(q);
+}
+
+void resolver_on_resolve(struct resolver *r, uint32_t id, const uint8_t *query,
+			 size_t len)
+{
+	bool is_sound = len >= DNS_HEADER_LEN && len <= FRAME_QUERY_MAX &&
+			!(query[2] & DNS_FLAG_RESPONSE);
+	struct query *q = is_sound ? query_new(r, query, len) : NULL;
+
+	if (!q) {
+		session_send_resolved(r->session, id,
+				      is_sound ? FRAME_REASON_NO_RESOURCES
+					       : FRAME_REASON_OTHER,
+				      query, 0);
+		return;
+	}
+	q->id = id;
 	if (q->n_servers == 0)
 		fail(q, FRAME_REASON_NO_FAMILY);
 	else

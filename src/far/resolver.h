@@ -19,6 +19,8 @@ enum {
 	RESOLVER_TCP_US = 5000000,
 };
 
+struct query;
+
 /* Storage is the caller's. */
 struct resolver {
 	struct loop *loop;	 /* borrowed */
@@ -41,6 +43,21 @@ void resolver_fini(struct resolver *r);
  * there are, at most RESOLVER_SERVERS_MAX. */
 int resolver_servers(const struct resolver *r,
 		     struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX]);
+
+/*
+ * Ask for a message of our own (copied; its id is replaced on the way). on_done
+ * is called once, in a later turn: with the answer, which repeats id and
+ * question, or with a reason and len 0.  Returns what resolver_cancel takes, or
+ * NULL with *ret_reason: no server, or too many queries.
+ */
+struct query *resolver_ask(struct resolver *r, const uint8_t *message,
+			   size_t len,
+			   void (*on_done)(void *ctx, enum frame_reason reason,
+					   const uint8_t *answer, size_t len),
+			   void *ctx, enum frame_reason *ret_reason);
+
+/* on_done will not be called.  Accepts NULL. */
+void resolver_cancel(struct query *q);
 
 /* Callback of the session: ask for query (copied) and send RESOLVED with id. */
 void resolver_on_resolve(struct resolver *r, uint32_t id, const uint8_t *query,

@@ -136,8 +136,7 @@ static void refuse(struct stream *s, enum frame_reason reason)
 	session_refuse(s, &why);
 }
 
-/* What an ICMP error said about a failed connect, if one did. */
-static void add_icmp_detail(int fd, struct frame_refused *why)
+void tcp_out_add_icmp_detail(int fd, struct frame_refused *why)
 {
 	struct errqueue_entry e;
 
@@ -155,7 +154,7 @@ static void refuse_failed(struct tcp_out *t, int errnum)
 {
 	struct frame_refused why = {.reason = frame_reason_from_errno(errnum)};
 
-	add_icmp_detail(t->io.fd, &why);
+	tcp_out_add_icmp_detail(t->io.fd, &why);
 	session_refuse(t->stream, &why);
 	bury(t);
 }
@@ -210,11 +209,31 @@ static struct tcp_out *tcp_out_new(struct tcp_out_table *table,
 	return t;
 }
 
-void tcp_out_on_open(struct tcp_out_table *table, struct stream *s,
-		     const struct frame_open *open)
+int tcp_out_dial(const struct frame_open *open, int *ret_fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t ss_len = endpoint_to_sockaddr(&open->dst, &ss);
+	int fd = socket(ss.ss_family,
+			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	set_options(fd, open);
+	if (connect(fd, (const struct sockaddr *)&ss, ss_len) < 0 &&
+	    errno != EINPROGRESS) {
+		int error = errno;
+
+		fd_close(&fd);
+		return -error;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+void tcp_out_on_open(struct tcp_out_table *table, struct stream *s,
+		     const struct frame_open *open)
+{
+	int fd = -1;
 
 	if (open->proto != IPPROTO_TCP) {
 		refuse(s, FRAME_REASON_OTHER);
@@ -225,10 +244,9 @@ void tcp_out_on_open(struct tcp_out_table *table, struct stream *s,
 		refuse(s, FRAME_REASON_PROHIBITED);
 		return;
 	}
-	int fd = socket(ss.ss_family,
-			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		refuse(s, frame_reason_from_errno(errno));
+	int r = tcp_out_dial(open, &fd);
+	if (r < 0) {
+		refuse(s, frame_reason_from_errno(-r));
 		return;
 	}
 	struct tcp_out *t = tcp_out_new(table, s, open->dst.addr.version, fd);
@@ -237,13 +255,7 @@ void tcp_out_on_open(struct tcp_out_table *table, struct stream *s,
 		refuse(s, FRAME_REASON_NO_RESOURCES);
 		return;
 	}
-	set_options(fd, open);
-	if (connect(fd, (const struct sockaddr *)&ss, ss_len) < 0 &&
-	    errno != EINPROGRESS) {
-		refuse_failed(t, errno);
-		return;
-	}
-	int r = watch(t, EPOLLOUT);
+	r = watch(t, EPOLLOUT);
 	if (r < 0)
 		refuse_failed(t, -r);
 }

@@ -37,6 +37,13 @@ void tcp_out_adopt(struct tcp_out_table *t, struct stream *s,
 /* The callbacks below as a table. */
 extern const struct stream_ops tcp_out_stream_ops;
 
+/* A socket that is being connected to open->dst, with the options that a
+ * connection of ours has.  Policy is the caller's.  Returns 0 or -errno. */
+int tcp_out_dial(const struct frame_open *open, int *ret_fd);
+
+/* What an ICMP error said about a failed connect, if one did. */
+void tcp_out_add_icmp_detail(int fd, struct frame_refused *why);
+
 /* The rest are callbacks of the session, for role SESSION_FAR. */
 
 /* Connect as asked for, and answer when the outcome is known. */

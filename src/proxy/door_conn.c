@@ -315,19 +315,11 @@ static void on_reset(struct stream *s, enum frame_reason reason)
 	fail_because(c, reason);
 }
 
-/* The bytes of a stream that is not open do not move. */
-static void on_nothing(struct stream *s)
-{
-	(void)s;
-}
-
+/* Nothing else can happen to a stream that is not open. */
 static const struct stream_ops opening_ops = {
 	.on_opened = on_opened,
 	.on_refused = on_refused,
-	.on_readable = on_nothing,
-	.on_writable = on_nothing,
 	.on_reset = on_reset,
-	.on_closed = on_nothing,
 };
 
 /* Where the client is, for the far end's logs. */

@@ -324,7 +324,7 @@ static int open_socket(struct endpoint *bound)
 int door_udp_new(struct door *d, int tcp_fd, uint16_t client_port,
 		 struct door_udp **ret_udp, struct endpoint *ret_bound)
 {
-	struct endpoint bound, client;
+	struct endpoint bound = {.port = 0}, client = {.port = 0};
 	struct proxy *p = d->proxy;
 	int r = endpoints_of(tcp_fd, &bound, &client);
 
@@ -359,12 +359,13 @@ int door_udp_new(struct door *d, int tcp_fd, uint16_t client_port,
 
 struct door_udp *door_udp_free(struct door_udp *u)
 {
+	struct list *link;
+
 	if (!u)
 		return NULL;
 	close_assoc(u);
-	while (!list_is_empty(&u->waiting))
-		waiting_free(
-			container_of(u->waiting.next, struct waiting, link));
+	while ((link = list_pop(&u->waiting)))
+		waiting_free(container_of(link, struct waiting, link));
 	loop_io_del(u->door->proxy->loop, &u->io);
 	fd_close(&u->io.fd);
 	u->door->proxy->n_assocs--;

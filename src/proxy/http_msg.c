@@ -145,7 +145,7 @@ static int split_field(struct span line, struct field *ret, struct err *err)
 /* Step through the fields of a head that was found good. */
 static bool next_field(struct span *rest, struct field *ret)
 {
-	struct span line;
+	struct span line = {.len = 0};
 
 	return next_line(rest, &line) && split_field(line, ret, NULL) == 0;
 }
@@ -192,7 +192,7 @@ static int parse_authority(struct span s, uint16_t default_port,
 {
 	struct socks_addr a = {.at.port = default_port};
 	bool is_bracketed = s.len > 0 && s.p[0] == '[';
-	struct span host, port = s;
+	struct span host = {.len = 0}, port = s;
 	bool has_port;
 
 	if (is_bracketed) {
@@ -235,7 +235,7 @@ static void split_url(struct span url, struct span *ret_authority,
 static int parse_target(const struct line *line, struct http_request *r,
 			struct err *err)
 {
-	struct span authority, path, t = line->target;
+	struct span authority = {.len = 0}, path, t = line->target;
 
 	r->is_connect = line->method.len == strlen("CONNECT") &&
 			memcmp(line->method.p, "CONNECT", 7) == 0;
@@ -285,11 +285,11 @@ static int parse_fields(struct span rest, struct http_request *r,
 			struct err *err)
 {
 	unsigned n = 0, n_lengths = 0, n_codings = 0;
-	struct span line;
+	struct span line = {.len = 0};
 
 	r->body_len = 0;
 	while (next_line(&rest, &line)) {
-		struct field f;
+		struct field f = {.name.len = 0};
 		int e = split_field(line, &f, err);
 
 		if (e < 0)
@@ -318,8 +318,9 @@ int http_parse(const uint8_t *in, size_t len, struct http_request *ret,
 	       struct err *err)
 {
 	struct http_request r = {.body_len = 0};
-	struct span head = {(const char *)in, len}, first;
-	struct line line;
+	struct span head = {(const char *)in, len};
+	struct span first = {.len = 0};
+	struct line line = {.target.p = ""};
 	size_t look = len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX;
 	const char *end = look ? memmem(in, look, "\r\n\r\n", 4) : NULL;
 
@@ -378,10 +379,10 @@ static void put_text(uint8_t *out, size_t *at, const char *text)
 /* True if a field Connection names this one. */
 static bool is_named(struct span fields, struct span name)
 {
-	struct field f;
+	struct field f = {.name.len = 0};
 
 	while (next_field(&fields, &f)) {
-		struct span rest = f.value, word;
+		struct span rest = f.value, word = {.len = 0};
 
 		if (!is(f.name, "Connection"))
 			continue;
@@ -423,10 +424,10 @@ static bool is_for_server(struct span fields, struct span name)
 
 size_t http_build_request(uint8_t *out, const uint8_t *head, size_t head_len)
 {
-	struct span rest = {(const char *)head, head_len}, first, authority,
-		    path;
-	struct line line;
-	struct field f;
+	struct span rest = {(const char *)head, head_len};
+	struct span first = {.len = 0}, authority, path;
+	struct line line = {.target.p = ""};
+	struct field f = {.name.len = 0};
 	size_t at = 0;
 
 	if (!next_line(&rest, &first) ||

@@ -143,9 +143,10 @@ static struct question *find_txid(struct dns_tcp_conn *c, uint16_t txid)
 
 static void free_conn(struct dns_tcp_conn *c)
 {
-	while (!list_is_empty(&c->questions))
-		free_question(c, container_of(c->questions.next,
-					      struct question, link));
+	struct list *link;
+
+	while ((link = list_pop(&c->questions)))
+		free_question(c, container_of(link, struct question, link));
 	timer_disarm(c->table->loop, &c->timer);
 	list_del(&c->link);
 	c->table->n--;
@@ -157,14 +158,14 @@ static void free_conn(struct dns_tcp_conn *c)
 /* What waits is told that it failed; no conn is left to ask on again. */
 static void end_conn(struct dns_tcp_conn *c, enum frame_reason reason)
 {
+	struct list *link;
+
 	/* Taken out first: a callback may ask again, on a new one. */
 	list_del(&c->link);
 	timer_disarm(c->table->loop, &c->timer);
-	while (!list_is_empty(&c->questions))
-		fail_question(
-			c,
-			container_of(c->questions.next, struct question, link),
-			reason);
+	while ((link = list_pop(&c->questions)))
+		fail_question(c, container_of(link, struct question, link),
+			      reason);
 	free_conn(c);
 }
 
@@ -176,34 +177,35 @@ static void close_conn(struct dns_tcp_conn *c, enum frame_reason reason)
 	end_conn(c, reason);
 }
 
-static void arm(struct dns_tcp_conn *c)
+/* When the oldest question is given up, or nothing was asked for long. */
+static mono_us_t due_us(const struct dns_tcp_conn *c)
 {
-	mono_us_t now_us = loop_now_us(c->table->loop);
-	mono_us_t due_us = c->used_us + DNS_TCP_IDLE_US;
-
-	if (!list_is_empty(&c->questions))
-		due_us = container_of(c->questions.next, struct question, link)
-				 ->due_us;
-	timer_arm(c->table->loop, &c->timer,
-		  due_us > now_us ? due_us - now_us : 0);
+	if (c->n == 0)
+		return c->used_us + DNS_TCP_IDLE_US;
+	return container_of(c->questions.next, struct question, link)->due_us;
 }
 
+static void arm(struct dns_tcp_conn *c)
+{
+	mono_us_t now_us = loop_now_us(c->table->loop), due = due_us(c);
+
+	timer_arm(c->table->loop, &c->timer, due > now_us ? due - now_us : 0);
+}
+
+/* Answers do not move the timer: it looks again. */
 static void on_timer(void *ctx)
 {
 	struct dns_tcp_conn *c = ctx;
 	mono_us_t now_us = loop_now_us(c->table->loop);
 
-	if (c->n == 0) {
-		close_conn(c, FRAME_REASON_NONE);
-		return;
-	}
-	/* A server that leaves one unanswered may have stopped: whoever asks
-	 * again gets a new stream. */
-	if (container_of(c->questions.next, struct question, link)->due_us <=
-	    now_us)
-		close_conn(c, FRAME_REASON_TIMED_OUT);
-	else
+	if (due_us(c) > now_us)
 		arm(c);
+	else if (c->n == 0)
+		close_conn(c, FRAME_REASON_NONE);
+	else
+		/* A server that leaves one unanswered may have stopped:
+		 * whoever asks again gets a new stream. */
+		close_conn(c, FRAME_REASON_TIMED_OUT);
 }
 
 /* Give the stream what it takes. */
@@ -386,7 +388,6 @@ static void take_answer(struct dns_tcp_conn *c, uint8_t *m, size_t len)
 	c->has_answered = true;
 	c->used_us = loop_now_us(t->loop);
 	free_question(c, q);
-	arm(c);
 	t->ops->on_answer(t->ctx, tag, &remote, m, len);
 }
 
@@ -429,9 +430,11 @@ void dns_tcp_init(struct dns_tcp *t, struct loop *loop,
 
 void dns_tcp_fini(struct dns_tcp *t)
 {
-	while (!list_is_empty(&t->conns)) {
+	struct list *link;
+
+	while ((link = list_pop(&t->conns))) {
 		struct dns_tcp_conn *c =
-			container_of(t->conns.next, struct dns_tcp_conn, link);
+			container_of(link, struct dns_tcp_conn, link);
 
 		if (c->stream)
 			t->ops->close(c->stream);

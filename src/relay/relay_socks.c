@@ -6,9 +6,10 @@
  *   Before the session begins the server is tried: each of its addresses in
  *   turn is asked for a UDP association.  That tells whether it is there,
  *   whether it takes user and password, and whether it carries datagrams, which
- *   the greeting has to say.  Afterwards it is asked once more with all
- *   messages at once: if it answers that too, nobody has to wait for one reply
- *   before the next message from then on.
+ *   the greeting has to say; one that does not answer that has no UDP.
+ * Afterwards it is asked once more with all messages at once: if it answers
+ * that too, nobody has to wait for one reply before the next message from then
+ * on.
  *
  *   A stream is a connection to the server.  When the server has replied the
  *   rest is tcp_out's, as if it had connected itself.
@@ -34,6 +35,8 @@
 enum {
 	ADDRS_MAX = 8, /* of the server, that are tried */
 	HOST_TEXT_MAX = 300,
+	/* No other host has a part in the reply to a request for UDP. */
+	PROBE_US = 5 * 1000000,
 	/* A server that answers what comes all at once does so soon. */
 	PIPELINE_US = 5 * 1000000,
 };
@@ -174,12 +177,12 @@ static void stop_probe(struct relay_socks *r)
 static void close_all(struct relay *base)
 {
 	struct relay_socks *r = from_base(base);
+	struct list *link;
 
 	stop_probe(r);
 	loop_unpost(&r->fail);
-	while (!list_is_empty(&r->dials))
-		free_dial(
-			container_of(r->dials.next, struct stream_dial, link));
+	while ((link = list_pop(&r->dials)))
+		free_dial(container_of(link, struct stream_dial, link));
 	tcp_out_table_fini(&r->tcp);
 	socks_assoc_table_fini(&r->assocs);
 }
@@ -292,6 +295,7 @@ static void give_up(struct relay_socks *r, const struct socks_result *why)
 			      r->host);
 		break;
 	case SOCKS_DIAL_REPLIED:
+	case SOCKS_DIAL_UNANSWERED:
 	case SOCKS_DIAL_BROKEN:
 		(void)err_set(e, 0, "what answers at %s is no SOCKS 5 proxy",
 			      r->host);
@@ -313,6 +317,9 @@ static void on_probed(struct socks_dial *d, const struct socks_result *why)
 		begin_session(r, why->reply.outcome == SOCKS_GRANTED);
 		if (r->base.session)
 			try_pipeline(r);
+	} else if (why->end == SOCKS_DIAL_UNANSWERED) {
+		/* So do servers that only know CONNECT, as that of ssh -D. */
+		begin_session(r, false);
 	} else if (r->n_tried < r->n_addrs &&
 		   (why->end == SOCKS_DIAL_UNREACHED ||
 		    why->end == SOCKS_DIAL_SILENT)) {
@@ -329,6 +336,7 @@ static void try_next(struct relay_socks *r)
 	int error = 0;
 
 	r->probe.on_done = on_probed;
+	r->probe.reply_us = PROBE_US;
 	while (r->n_tried < r->n_addrs) {
 		r->proxy.at = r->addrs[r->n_tried++];
 		error = socks_dial_start(&r->probe, r->base.loop, &r->proxy,
@@ -421,10 +429,10 @@ struct relay *relay_socks_new(struct loop *loop, struct carrier *carrier,
 	return &r->base;
 }
 
-const struct ip_addr *relay_socks_server(const struct relay *base)
+const struct ip_addr *relay_socks_server(const struct relay *r)
 {
-	const struct relay_socks *r = container_of(
-		(struct relay *)(uintptr_t)base, struct relay_socks, base);
+	const struct relay_socks *socks = container_of(
+		(struct relay *)(uintptr_t)r, struct relay_socks, base);
 
-	return base->session ? &r->proxy.at.addr : NULL;
+	return r->session ? &socks->proxy.at.addr : NULL;
 }

@@ -145,10 +145,11 @@ static void end_assoc(struct socks_assoc *a, enum frame_reason reason)
 
 static void evict(struct socks_assoc_table *t)
 {
-	if (!list_is_empty(&t->by_use))
-		end_assoc(
-			container_of(t->by_use.next, struct socks_assoc, link),
-			FRAME_REASON_NONE);
+	struct list *link = list_pop(&t->by_use);
+
+	if (link)
+		end_assoc(container_of(link, struct socks_assoc, link),
+			  FRAME_REASON_NONE);
 }
 
 static void on_udp(void *ctx, uint32_t events);
@@ -187,9 +188,9 @@ static void on_idle(void *ctx)
 	struct socks_assoc_table *t = ctx;
 	mono_us_t now_us = loop_now_us(t->relay->loop);
 
-	while (!list_is_empty(&t->by_use)) {
+	list_for_each_safe (link, &t->by_use) {
 		struct socks_assoc *a =
-			container_of(t->by_use.next, struct socks_assoc, link);
+			container_of(link, struct socks_assoc, link);
 		uint64_t idle_us = now_us - a->used_us;
 
 		if (idle_us < SOCKS_ASSOC_IDLE_US) {
@@ -617,11 +618,12 @@ int socks_assoc_table_init(struct socks_assoc_table *t, struct relay *relay,
 
 void socks_assoc_table_fini(struct socks_assoc_table *t)
 {
+	struct list *link;
+
 	if (!t->buf)
 		return;
-	while (!list_is_empty(&t->by_use))
-		free_assoc(
-			container_of(t->by_use.next, struct socks_assoc, link));
+	while ((link = list_pop(&t->by_use)))
+		free_assoc(container_of(link, struct socks_assoc, link));
 	dns_tcp_fini(&t->dns);
 	timer_disarm(t->relay->loop, &t->idle);
 	htab_fini(&t->by_id);

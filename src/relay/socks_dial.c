@@ -58,6 +58,17 @@ static void end(struct socks_dial *d, enum socks_dial_end how, int errnum)
 	d->on_done(d, &why);
 }
 
+/* The server was lost, or waited for in vain. */
+static void end_early(struct socks_dial *d, int errnum)
+{
+	if (d->state == DIAL_REPLY && d->in_len == 0)
+		end(d, SOCKS_DIAL_UNANSWERED, errnum);
+	else
+		end(d,
+		    errnum == ETIMEDOUT ? SOCKS_DIAL_SILENT : SOCKS_DIAL_BROKEN,
+		    0);
+}
+
 static void end_with_reply(struct socks_dial *d,
 			   const struct socks_reply *reply)
 {
@@ -167,7 +178,8 @@ static size_t wanted_len(const struct socks_dial *d)
 static void enter_reply(struct socks_dial *d)
 {
 	d->state = DIAL_REPLY;
-	timer_arm(d->loop, &d->timer, SOCKS_DIAL_REPLY_US);
+	timer_arm(d->loop, &d->timer,
+		  d->reply_us ? d->reply_us : SOCKS_DIAL_REPLY_US);
 	if (!d->is_pipelined)
 		put_request(d);
 }
@@ -259,7 +271,7 @@ static void on_event(void *ctx, uint32_t events)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			end(d, SOCKS_DIAL_BROKEN, 0);
+			end_early(d, ECONNRESET);
 			return;
 		}
 		d->in_len += (size_t)n;
@@ -272,7 +284,7 @@ static void on_timer(void *ctx)
 {
 	struct socks_dial *d = ctx;
 
-	end(d, SOCKS_DIAL_SILENT, 0);
+	end_early(d, ETIMEDOUT);
 }
 
 /* ---- beginning ---- */
@@ -358,6 +370,9 @@ enum frame_reason socks_result_reason(const struct socks_result *why)
 	case SOCKS_DIAL_NO_METHOD:
 	case SOCKS_DIAL_NO_AUTH:
 		return FRAME_REASON_PROHIBITED;
+	case SOCKS_DIAL_UNANSWERED:
+		return why->errnum == ETIMEDOUT ? FRAME_REASON_TIMED_OUT
+						: FRAME_REASON_OTHER;
 	case SOCKS_DIAL_BROKEN:
 		break;
 	}

@@ -43,11 +43,14 @@ enum socks_dial_end {
 	SOCKS_DIAL_NO_METHOD, /* none of ours pleases it */
 	SOCKS_DIAL_NO_AUTH,   /* wrong user or password */
 	SOCKS_DIAL_BROKEN,    /* that is not SOCKS 5, or it hung up */
+	/* It took us, but not the request: hung up (errnum: ECONNRESET), or
+	 * said nothing (ETIMEDOUT). */
+	SOCKS_DIAL_UNANSWERED,
 };
 
 struct socks_result {
 	enum socks_dial_end end;
-	int errnum; /* of SOCKS_DIAL_UNREACHED, positive */
+	int errnum; /* of SOCKS_DIAL_UNREACHED and _UNANSWERED, positive */
 	struct socks_reply reply;
 };
 
@@ -59,6 +62,7 @@ struct socks_dial {
 	struct timer timer;
 	uint8_t state; /* private */
 	bool is_pipelined;
+	uint64_t reply_us; /* set by the caller; 0: SOCKS_DIAL_REPLY_US */
 	enum socks_command command;
 	struct socks_addr dst;
 	size_t in_len, out_at, out_len;
@@ -71,9 +75,9 @@ struct socks_dial {
 	void (*on_done)(struct socks_dial *d, const struct socks_result *why);
 };
 
-/* Begin; on_done is set by the caller.  Does not wait for the reply to one
- * message before the next is sent if proxy->may_pipeline.  Returns 0 or
- * -errno, and then on_done is not called. */
+/* Begin; on_done and reply_us are set by the caller.  Does not wait for the
+ * reply to one message before the next is sent if proxy->may_pipeline.  Returns
+ * 0 or -errno, and then on_done is not called. */
 int socks_dial_start(struct socks_dial *d, struct loop *loop,
 		     struct socks_proxy *proxy, enum socks_command command,
 		     const struct socks_addr *dst);

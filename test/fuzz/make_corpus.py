@@ -339,6 +339,61 @@ def doctor():
                    b"Authenticated to gw using \"publickey\".\n",
     }.items():
         seed("fuzz_doctor", name, b"\x03" + data)
+# ---- doors ----
+
+def socks():
+    host = b"\x04host"
+    for name, data in {
+            "greeting": b"\x05\x02\x00\x02",
+            "method": b"\x05\xff",
+            "auth": b"\x01\x02me\x03xyz",
+            "connect4": b"\x05\x01\x00\x01" + A4 + b"\x00\x50",
+            "connect6": b"\x05\x01\x00\x04" + A6 + b"\x01\xbb",
+            "connect_name": b"\x05\x01\x00\x03" + host + b"\x01\xbb",
+            "connect_numeric": b"\x05\x01\x00\x03\x09192.0.2.1\x01\xbb",
+            "associate": b"\x05\x03\x00\x01" + bytes(6),
+            "reply": b"\x05\x00\x00\x01" + bytes(6),
+            "refused": b"\x05\x05\x00\x01" + bytes(6),
+            "version4": b"\x04\x01\x00\x50" + A4 + b"me\0",
+            "version4a": b"\x04\x01\x00\x50\0\0\0\1me\0host\0",
+            "udp": b"\0\0\0\x01" + B4 + b"\x00\x35payload",
+            "udp_name": b"\0\0\0\x03" + host + b"\x00\x35payload",
+            "udp_fragment": b"\0\0\x01\x01" + B4 + b"\x00\x35payload",
+    }.items():
+        seed("fuzz_socks_msg", name, data)
+
+
+def http():
+    for name, data in {
+            "connect": b"CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n",
+            "connect6": b"CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n",
+            "get": b"GET http://host:8080/a?b HTTP/1.1\r\nHost: x\r\nProxy-Connection: keep-alive\r\n\r\n",
+            "put": b"PUT http://192.0.2.1/ HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
+            "chunked": b"PUT http://h HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close, X\r\nX: 1\r\n\r\n",
+            "both": b"PUT http://h/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
+            "options": b"OPTIONS http://h HTTP/1.1\r\n\r\n",
+            "origin": b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "https": b"GET https://h/ HTTP/1.1\r\n\r\n",
+            "version2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "fold": b"GET http://h/ HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+            "bare_lf": b"GET http://h/ HTTP/1.1\nA: b\n\n",
+    }.items():
+        seed("fuzz_http_msg", name, data)
+
+
+def dns():
+    record = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04" + A4
+
+    def answer(n, rest):
+        return struct.pack("!HHHHHH", 7, 0x8180, 1, n, 0, 0) + rest
+
+    seed("fuzz_dns_msg", "answer", b"\x04host" + answer(1, record))
+    seed("fuzz_dns_msg", "a", b"\x05a.net" + answer(1, record))
+    seed("fuzz_dns_msg", "two", b"\x05a.net" + answer(2, record + record))
+    seed("fuzz_dns_msg", "alias", b"\x05a.net" + answer(2, b"\xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x06\x03www\xc0\x0c" + record))
+    seed("fuzz_dns_msg", "aaaa", b"\x04host" + answer(1, b"\xc0\x0c\0\x1c\0\x01\0\0\0\x3c\0\x10" + A6))
+    seed("fuzz_dns_msg", "self", b"\x05a.net" + answer(1, b"\xc0\x16\0\x01\0\x01\0\0\0\x3c\0\x04" + A4))
+    seed("fuzz_dns_msg", "none", b"\x05a.net" + answer(0, b""))
 
 
 packets()
@@ -350,3 +405,6 @@ boot()
 ssh_text()
 mux_msg()
 doctor()
+socks()
+http()
+dns()

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "dns_msg.h"
 #include "far.h"
 #include "fd.h"
 #include "fd_carrier.h"
@@ -1373,6 +1374,301 @@ static void resolve_refuses_nonsense_and_missing_servers(void **state)
 	assert_int_equal(n->inbox.status, FRAME_REASON_NO_FAMILY);
 }
 
+/* ---- streams by name ---- */
+
+/* The far engine with a hosts file, and a resolver of the test's. */
+struct named {
+	struct net *n;
+	int udp;
+	char conf[64], hosts[64];
+	int n_queries;
+	char asked[8][FRAME_NAME_MAX + 1]; /* the first names, A only */
+	int n_asked;
+	const char *known; /* the only name that has addresses */
+	struct ip_addr a, aaaa;
+};
+
+static void write_file(char path[64], const char *text)
+{
+	strcpy(path, "/tmp/ecssh-test-names.XXXXXX");
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	fd_close(&fd);
+}
+
+static void named_init(struct named *d, unsigned policy, const char *conf,
+		       const char *hosts)
+{
+	struct endpoint e;
+	struct far_options options = {.policy = policy};
+
+	memset(d, 0, sizeof(*d));
+	d->udp = serve(SOCK_DGRAM, IPV4, &e);
+	write_file(d->conf, conf);
+	write_file(d->hosts, hosts);
+	options.resolv_conf = d->conf;
+	options.hosts = d->hosts;
+	options.dns_port = e.port;
+	d->n = net_new(LOOP_TIME_REAL, &options);
+	assert_true(d->n->hello.capabilities & FRAME_CAP_NAMES);
+}
+
+static void named_fini(struct named *d)
+{
+	void *net = d->n;
+
+	tear_down(&net);
+	(void)unlink(d->conf);
+	(void)unlink(d->hosts);
+	fd_close(&d->udp);
+}
+
+/* The question's name as text; returns the offset behind it. */
+static size_t read_question(const uint8_t *m, char *name)
+{
+	size_t at = 12, n = 0;
+
+	while (m[at]) {
+		memcpy(name + n, m + at + 1, m[at]);
+		n += m[at];
+		at += 1U + m[at];
+		name[n++] = '.';
+	}
+	name[n ? n - 1 : 0] = '\0';
+	return at + 1;
+}
+
+static void serve_names(struct named *d)
+{
+	uint8_t m[600];
+	char name[FRAME_NAME_MAX + 1];
+	struct sockaddr_storage from;
+	socklen_t from_len = sizeof(from);
+	ssize_t len = recvfrom(d->udp, m, 512, MSG_DONTWAIT,
+			       (struct sockaddr *)&from, &from_len);
+
+	if (len < 12)
+		return;
+	d->n_queries++;
+	size_t at = read_question(m, name);
+	uint16_t type = bytes_get_u16(m + at);
+	bool is_known = d->known && strcmp(name, d->known) == 0;
+	const struct ip_addr *a = type == DNS_A ? &d->a : &d->aaaa;
+
+	if (type == DNS_A && d->n_asked < 8)
+		strcpy(d->asked[d->n_asked++], name);
+	m[2] |= 0x80;
+	m[3] = is_known ? 0 : DNS_NO_NAME;
+	at += 4;
+	if (is_known && a->version) {
+		bytes_put_u16(m + 6, 1);
+		memcpy(m + at, "\xc0\x0c", 2);
+		bytes_put_u16(m + at + 2, type);
+		bytes_put_u16(m + at + 4, 1);
+		bytes_put_u32(m + at + 6, 60);
+		bytes_put_u16(m + at + 10, (uint16_t)addr_len_bytes(a));
+		memcpy(m + at + 12, a->bytes, addr_len_bytes(a));
+		at += 12 + addr_len_bytes(a);
+	}
+	assert_int_equal(
+		sendto(d->udp, m, at, 0, (struct sockaddr *)&from, from_len),
+		at);
+}
+
+#define WAIT_SERVING(d, condition)                                       \
+	do {                                                             \
+		mono_us_t end_us = clock_mono_us() + PATIENCE_US;        \
+		while (!(condition)) {                                   \
+			if (clock_mono_us() > end_us)                    \
+				fail_msg("waited in vain: " #condition); \
+			serve_names(d);                                  \
+			step((d)->n);                                    \
+		}                                                        \
+	} while (0)
+
+static void dial_name(struct named *d, struct conn *c, const char *name,
+		      uint16_t port)
+{
+	struct frame_open open = {
+		.proto = PKT_PROTO_TCP, .ttl = 63, .dst.port = port};
+
+	memset(c, 0, sizeof(*c));
+	(void)snprintf(open.name, sizeof(open.name), "%s", name);
+	c->s = session_open(d->n->near, c, &open);
+	assert_non_null(c->s);
+}
+
+static void expect_opened(struct named *d, const char *name, int listener,
+			  uint16_t port)
+{
+	struct conn c;
+
+	dial_name(d, &c, name, port);
+	WAIT_SERVING(d, c.is_opened || c.is_refused);
+	assert_true(c.is_opened);
+	int fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(stream_write(c.s, "hello", 5), 0);
+	WAIT_SERVING(d, is_ready(fd, POLLIN));
+	stream_reset(c.s, FRAME_REASON_RESET);
+	fd_close(&fd);
+	WAIT_SERVING(d, far_count(d->n->far).tcp == 0);
+}
+
+static void expect_refused(struct named *d, const char *name, uint16_t port,
+			   enum frame_reason reason)
+{
+	struct conn c;
+
+	dial_name(d, &c, name, port);
+	WAIT_SERVING(d, c.is_opened || c.is_refused);
+	assert_true(c.is_refused);
+	assert_int_equal(c.why.reason, reason);
+	assert_int_equal(far_count(d->n->far).queries, 0);
+}
+
+static void name_in_hosts_file(void **state)
+{
+	struct named d;
+	struct endpoint e;
+	int fd = serve(SOCK_STREAM, IPV4, &e);
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK, "nameserver 127.0.0.1\n",
+		   "# comment\n127.0.0.1 other Far.Example # far2\n"
+		   "127.0.0.2\ttwo\n127.0.0.1 two\nnonsense far2\n");
+	expect_opened(&d, "far.example", fd, e.port);
+	expect_opened(&d, "far.example.", fd, e.port);
+	expect_opened(&d, "two", fd, e.port); /* the first address refuses */
+	expect_opened(&d, "127.0.0.1", fd, e.port);
+	expect_opened(&d, "localhost", fd, e.port);
+	assert_int_equal(d.n_queries, 0);
+	expect_refused(&d, "far2", e.port, FRAME_REASON_NO_NAME);
+	named_fini(&d);
+	fd_close(&fd);
+}
+
+static void name_by_dns(void **state)
+{
+	struct named d;
+	struct endpoint e;
+	int fd = serve(SOCK_STREAM, IPV4, &e);
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK, "nameserver 127.0.0.1\n", "");
+	d.known = "www.example";
+	d.a = e.addr;
+	expect_opened(&d, "www.example", fd, e.port);
+	assert_int_equal(d.n_queries, 2);
+	/* An address that nobody listens at is tried first, where there is
+	 * IPv6. */
+	d.aaaa = local(IPV6, 0).addr;
+	expect_opened(&d, "www.example", fd, e.port);
+	expect_refused(&d, "nothing.example", e.port, FRAME_REASON_NO_NAME);
+	fd_close(&fd);
+	expect_refused(&d, "www.example", e.port, FRAME_REASON_REFUSED);
+	named_fini(&d);
+}
+
+static void name_within_search_list(void **state)
+{
+	struct named d;
+	struct endpoint e;
+	int fd = serve(SOCK_STREAM, IPV4, &e);
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK,
+		   "search ignored\nsearch one.example two.example\n"
+		   "options rotate ndots:2\nnameserver 127.0.0.1\n",
+		   "");
+	d.known = "host.sub.two.example";
+	d.a = e.addr;
+	expect_opened(&d, "host.sub", fd, e.port);
+	assert_int_equal(d.n_asked, 2);
+	assert_string_equal(d.asked[0], "host.sub.one.example");
+	assert_string_equal(d.asked[1], "host.sub.two.example");
+	d.n_asked = 0;
+	expect_refused(&d, "a.b.c", e.port, FRAME_REASON_NO_NAME);
+	assert_int_equal(d.n_asked, 3);
+	assert_string_equal(d.asked[0], "a.b.c");
+	d.n_asked = 0;
+	expect_refused(&d, "host.", e.port, FRAME_REASON_NO_NAME);
+	assert_int_equal(d.n_asked, 1);
+	assert_string_equal(d.asked[0], "host");
+	named_fini(&d);
+	fd_close(&fd);
+}
+
+/* Who answers for a name must not get at what is for this host only. */
+static void name_does_not_get_around_policy(void **state)
+{
+	struct named d;
+	struct endpoint e;
+	int fd = serve(SOCK_STREAM, IPV4, &e);
+
+	(void)state;
+	named_init(&d, 0, "nameserver 127.0.0.1\n", "127.0.0.1 home\n");
+	d.known = "rebind.example";
+	d.a = e.addr;
+	d.aaaa = local(IPV6, 0).addr;
+	expect_refused(&d, "rebind.example", e.port, FRAME_REASON_PROHIBITED);
+	expect_refused(&d, "home", e.port, FRAME_REASON_PROHIBITED);
+	expect_refused(&d, "localhost", e.port, FRAME_REASON_PROHIBITED);
+	expect_refused(&d, "0.0.0.0", e.port, FRAME_REASON_PROHIBITED);
+	assert_int_equal(addr_parse("169.254.169.254", &d.a), 0);
+	expect_refused(&d, "rebind.example", 80, FRAME_REASON_PROHIBITED);
+	/* In IPv6's clothes. */
+	d.a.version = 0;
+	assert_int_equal(addr_parse("::ffff:127.0.0.1", &d.aaaa), 0);
+	expect_refused(&d, "rebind.example", e.port, FRAME_REASON_PROHIBITED);
+	assert_false(is_ready(fd, POLLIN));
+	assert_true(session_stats(far_session(d.n->far))->drops[DROP_POLICY] >=
+		    6);
+	named_fini(&d);
+	fd_close(&fd);
+}
+
+static void name_given_up_by_the_near_end(void **state)
+{
+	struct named d;
+	struct conn c;
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK, "nameserver 127.0.0.1\n", "");
+	dial_name(&d, &c, "slow.example", 80);
+	WAIT(d.n, far_count(d.n->far).queries == 2);
+	stream_reset(c.s, FRAME_REASON_RESET);
+	WAIT(d.n, far_count(d.n->far).queries == 0);
+	dial_name(&d, &c, "slow.example", 80);
+	WAIT(d.n, far_count(d.n->far).queries == 2);
+	named_fini(&d); /* with a lookup under way */
+}
+
+static void names_are_bounded(void **state)
+{
+	static struct conn c[RESOLVER_QUERIES_MAX];
+	struct named d;
+	int n_refused = 0;
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK, "nameserver 127.0.0.1\n", "");
+	for (int i = 0; i < RESOLVER_QUERIES_MAX; i++)
+		dial_name(&d, &c[i], "slow.example", 80);
+	WAIT(d.n, far_count(d.n->far).queries == RESOLVER_QUERIES_MAX);
+	for (int i = 0; i < 100; i++)
+		step(d.n);
+	for (int i = 0; i < RESOLVER_QUERIES_MAX; i++)
+		if (c[i].is_refused) {
+			n_refused++;
+			assert_int_equal(c[i].why.reason,
+					 FRAME_REASON_NO_RESOURCES);
+		}
+	assert_int_equal(n_refused, RESOLVER_QUERIES_MAX / 2);
+	named_fini(&d);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define TEST_STRICT(f) \
 	cmocka_unit_test_setup_teardown(f, set_up_strict, tear_down)
@@ -1419,6 +1715,12 @@ int main(void)
 		cmocka_unit_test(resolve_gives_up_on_silence),
 		cmocka_unit_test(resolve_is_bounded),
 		TEST_STRICT(resolve_refuses_nonsense_and_missing_servers),
+		cmocka_unit_test(name_in_hosts_file),
+		cmocka_unit_test(name_by_dns),
+		cmocka_unit_test(name_within_search_list),
+		cmocka_unit_test(name_does_not_get_around_policy),
+		cmocka_unit_test(name_given_up_by_the_near_end),
+		cmocka_unit_test(names_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

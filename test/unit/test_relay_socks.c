@@ -44,6 +44,7 @@ struct server {
 	bool wants_password;
 	bool swallows; /* forgets what came early */
 	bool has_no_udp;
+	bool hangs_up_on_udp;	/* as ssh -D does */
 	uint8_t outcome;	/* of CONNECT */
 	const uint8_t *garbage; /* instead of any reply; garbage_len of it */
 	size_t garbage_len;
@@ -188,6 +189,10 @@ static void on_request(struct conn *c, const struct socks_request *q)
 	s->last = *q;
 	if (s->is_silent)
 		return;
+	if (q->command == SOCKS_UDP_ASSOCIATE && s->hangs_up_on_udp) {
+		c->has_eof = true; /* without a word */
+		return;
+	}
 	if (s->garbage) {
 		say(c, s->garbage, s->garbage_len);
 		return;
@@ -857,7 +862,7 @@ static void hang_up_before_the_session(void **state)
 {
 	struct net *n = *state;
 
-	n->server.close_after = 3;
+	n->server.close_after = 5;
 	expect_down(n, NULL, NULL, "is no SOCKS 5 proxy");
 }
 
@@ -963,6 +968,29 @@ static void without_udp_only_dns_goes_on(void **state)
 	dgram_queue_fini(&q);
 }
 
+static void server_that_knows_only_connect(void **state)
+{
+	struct net *n = *state;
+
+	n->server.hangs_up_on_udp = true;
+	connect_relay(n, NULL, NULL);
+	WAIT(n, n->is_up);
+	assert_false(n->hello.capabilities & FRAME_CAP_UDP);
+	echo_through(n, 1000, NULL);
+}
+
+static void server_that_says_nothing_of_udp(void **state)
+{
+	struct net *n = *state;
+
+	n->server.is_silent = true;
+	connect_relay(n, NULL, NULL);
+	WAIT(n, n->is_up); /* takes 5 s */
+	assert_false(n->hello.capabilities & FRAME_CAP_UDP);
+	n->server.is_silent = false;
+	echo_through(n, 1000, NULL);
+}
+
 static void udp_that_ends_later_is_told(void **state)
 {
 	struct net *n = *state;
@@ -1053,6 +1081,8 @@ int main(int argc, char **argv)
 		TEST(relay_can_be_freed_at_any_time),
 		TEST(udp_goes_both_ways),
 		TEST(without_udp_only_dns_goes_on),
+		TEST(server_that_knows_only_connect),
+		TEST(server_that_says_nothing_of_udp),
 		TEST(udp_that_ends_later_is_told),
 		TEST(echo_is_prohibited),
 	};
