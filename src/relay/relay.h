@@ -35,7 +35,8 @@ struct relay *relay_free(struct relay *r);
 /* ---- over channels of ssh: the rungs "direct" and "tun" ---- */
 
 struct relay_ssh_config {
-	struct mux_link *link; /* ready; borrowed until relay_free or _renew */
+	struct mux_link *link; /* ready; borrowed until relay_free, on_retired
+				  or relay_ssh_forget */
 	bool has_forwarding;   /* direct-tcpip is permitted */
 	bool has_tun;	       /* a tun channel may be had */
 	uint32_t tun_unit;     /* MUX_TUN_ANY, or the N of tunN there */
@@ -54,6 +55,10 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
  * by on_retired when it has no channels left. */
 void relay_ssh_renew(struct relay *r, struct mux_link *link,
 		     void (*on_retired)(void *ctx, struct mux_link *link));
+
+/* A link that was replaced is about to be freed, or has closed: what is left on
+ * it is closed, and on_retired does not come. */
+void relay_ssh_forget(struct relay *r, struct mux_link *link);
 
 /* ---- over a SOCKS5 server: --via ---- */
 

@@ -135,6 +135,16 @@ void relay_ssh_renew(struct relay *r, struct mux_link *link,
 	relay_link_renew(&from_base(r)->links, link, on_retired, r->ctx);
 }
 
+void relay_ssh_forget(struct relay *r, struct mux_link *link)
+{
+	struct relay_ssh *ssh = from_base(r);
+
+	relay_link_forget(&ssh->links, link);
+	relay_ssh_tcp_forget(&ssh->tcp, link);
+	relay_ssh_dns_forget(&ssh->dns, link);
+	relay_tun_forget(&ssh->tun, link);
+}
+
 /* ---- life ---- */
 
 static void close_all(struct relay *base)

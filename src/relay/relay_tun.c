@@ -362,8 +362,14 @@ static void on_retry(void *ctx)
 
 void relay_tun_leave_old(struct relay_tun *t)
 {
-	if (t->state != RELAY_TUN_UP || t->link == t->links->current ||
-	    mux_link_n_channels(t->link) > 1)
+	if (t->state == RELAY_TUN_UP && t->link != t->links->current &&
+	    mux_link_n_channels(t->link) <= 1)
+		relay_tun_forget(t, t->link);
+}
+
+void relay_tun_forget(struct relay_tun *t, const struct mux_link *link)
+{
+	if (!t->channel || t->link != link)
 		return;
 	mux_channel_close(t->channel);
 	t->channel = NULL;

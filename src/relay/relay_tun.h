@@ -63,6 +63,9 @@ void relay_tun_fini(struct relay_tun *t);
 void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n);
 void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p);
 
+/* If the channel is on this link: move it at once. */
+void relay_tun_forget(struct relay_tun *t, const struct mux_link *link);
+
 /* If the channel is the last one of a link that was replaced: move it. */
 void relay_tun_leave_old(struct relay_tun *t);
 

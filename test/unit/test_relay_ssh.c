@@ -15,6 +15,11 @@
 
 static const struct relay_ssh_config forwarding = {.has_forwarding = true};
 
+/* A question for a.example, type A. */
+static const uint8_t question[] = {0x12, 0x34, 1,   0,	 0,   1, 0,   0,   0,
+				   0,	 0,    0,   1,	 'a', 7, 'e', 'x', 'a',
+				   'm',	 'p',  'l', 'e', 0,   0, 1,   0,   1};
+
 static int setup(void **state)
 {
 	*state = relay_rig_new(&forwarding);
@@ -325,6 +330,30 @@ static void goes_on_through_20000_refusals(void **state)
 	assert_ptr_equal(rig->retired, &rig->links[0]);
 }
 
+/* Two streams, one still opening, and a question on a link that is given up. */
+static void lets_go_of_a_link_that_is_freed(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct stream *s = open_stream(rig);
+
+	relay_rig_data(rig, newest(rig), "last words", 10);
+	(void)relay_rig_open(rig, "", 81);
+	session_send_resolve(rig->near, 9, question, sizeof(question));
+	relay_rig_settle(rig);
+	assert_int_equal(rig->links[0].n_channels, 3);
+	rig->links[0].is_full = true;
+	rig->renews = true;
+	(void)relay_rig_open(rig, "", 82);
+	relay_ssh_forget(rig->relay, &rig->links[0]);
+	assert_int_equal(rig->links[0].n_channels, 0);
+	relay_rig_settle(rig);
+	assert_int_equal(rig->n.refused, 2);
+	stream_consume(s, s->rx.end);
+	relay_rig_advance(rig, 5 * US_PER_SEC);
+	assert_int_equal(rig->n.reset, 1);
+	assert_int_equal(rig->n.retired, 0);
+}
+
 static void refuses_when_a_worn_link_is_not_replaced(void **state)
 {
 	struct relay_rig *rig = *state;
@@ -345,11 +374,6 @@ static void refuses_when_a_worn_link_is_not_replaced(void **state)
 }
 
 /* ---- datagrams and names ---- */
-
-/* A question for a.example, type A. */
-static const uint8_t question[] = {0x12, 0x34, 1,   0,	 0,   1, 0,   0,   0,
-				   0,	 0,    0,   1,	 'a', 7, 'e', 'x', 'a',
-				   'm',	 'p',  'l', 'e', 0,   0, 1,   0,   1};
 
 static void ask(struct relay_rig *rig, struct dgram_queue *q, uint16_t port)
 {
@@ -502,6 +526,7 @@ int main(void)
 		RIG(repeats_a_refusal_for_a_second),
 		RIG(remembers_for_longer_what_is_prohibited),
 		RIG(goes_on_through_20000_refusals),
+		RIG(lets_go_of_a_link_that_is_freed),
 		RIG(refuses_when_a_worn_link_is_not_replaced),
 		RIG(asks_name_servers_through_a_channel),
 		RIG(says_that_a_name_server_is_not_there),

@@ -301,6 +301,20 @@ static void moves_when_it_is_the_last_on_an_old_link(void **state)
 	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
 }
 
+static void moves_at_once_from_a_link_that_is_freed(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	rig->renews = true;
+	(void)come_up(rig);
+	rig->links[0].is_full = true;
+	(void)relay_rig_open(rig, "", 81);
+	relay_ssh_forget(rig->relay, &rig->links[0]);
+	assert_int_equal(rig->links[0].n_channels, 0);
+	relay_rig_advance(rig, RELAY_TUN_RETRY_US);
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_TUN);
+}
+
 #define RIG(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -316,6 +330,7 @@ int main(void)
 		RIG(puts_packets_of_one_turn_together),
 		RIG(refuses_what_is_no_packet),
 		RIG(comes_back_after_the_server_closed_it),
+		RIG(moves_at_once_from_a_link_that_is_freed),
 		RIG(moves_when_it_is_the_last_on_an_old_link),
 	};
 
