@@ -52,8 +52,8 @@ enum {
 struct doctor {
 	const struct doctor_config *config; /* borrowed */
 	struct report report;
-	struct ssh_config *ssh_config; /* owned, as all below */
-	struct loop *loop;
+	struct ssh_config ssh_config;
+	struct loop *loop; /* owned, as all below */
 	struct sig sig;
 	struct mux_sock *sock;
 	struct ssh_stdio *ssh;
@@ -117,8 +117,8 @@ static void on_message(void *ctx, const char *line)
 		(void)fprintf(stderr, "%s\n", line);
 	/* No jump host before it: this is the login that counts. */
 	if (d->log.method[0] && !d->has_login &&
-	    d->ssh_config->proxy_jump[0] == '\0' &&
-	    d->ssh_config->proxy_command[0] == '\0' &&
+	    d->ssh_config.proxy_jump[0] == '\0' &&
+	    d->ssh_config.proxy_command[0] == '\0' &&
 	    !timer_is_armed(&d->socket_timer))
 		timer_arm(d->loop, &d->socket_timer, SOCKET_TIMEOUT_US);
 }
@@ -291,16 +291,20 @@ static int start_ssh(struct doctor *d, struct err *err)
 
 	if (r == 0)
 		r = ssh_config_query(&config->dest, &config->ssh_options, NULL,
-				     SSH_CONFIG_TIMEOUT_MS, d->ssh_config, err);
+				     SSH_CONFIG_TIMEOUT_MS, &d->ssh_config,
+				     err);
 	if (r < 0)
 		return r;
+	/* Unless the server knows better. */
+	(void)escape_text(d->ssh_config.user, strlen(d->ssh_config.user),
+			  d->facts.user, sizeof(d->facts.user));
 	d->sock = mux_sock_new(d->loop, on_connected, d, err);
 	if (!d->sock)
 		return -errno;
 	struct ssh_stdio_config ssh = {
 		.dest = &config->dest,
 		.options = &options,
-		.config = d->ssh_config,
+		.config = &d->ssh_config,
 		.control_path = mux_sock_path(d->sock),
 		.is_bare = true,
 	};
@@ -332,9 +336,8 @@ static int set_up(struct doctor *d, struct err *err)
 		return r;
 	load_helper(d);
 	d->loop = loop_new(LOOP_TIME_REAL);
-	d->ssh_config = calloc(1, sizeof(*d->ssh_config));
-	if (!d->loop || !d->ssh_config)
-		return err_set(err, -ENOMEM, "out of memory or descriptors");
+	if (!d->loop)
+		return err_set(err, -errno, "cannot poll: %m");
 	r = sig_open(d->loop, &d->sig);
 	if (r < 0)
 		return err_set(err, r, "cannot wait for signals: %s",
@@ -343,6 +346,23 @@ static int set_up(struct doctor *d, struct err *err)
 }
 
 /* ---- the outcome ---- */
+
+/* What `up` would hope for, and try, is no finding. */
+static bool is_sure(const struct report *r)
+{
+	return r->facts.state[RUNG_EXEC] == RUNG_YES &&
+	       r->facts.state[RUNG_HELPER_FITS] == RUNG_YES;
+}
+
+static void tell_nothing_of_server(struct report *r)
+{
+	report_bad(r, "channels", REPORT_MISSING,
+		   "ssh gives no channels of our own, so nothing more can be "
+		   "told\tinstall OpenSSH 7.4 or later on this host");
+	report_fact(r, RUNG_FAR_PRIVILEGE, RUNG_NO);
+	r->facts.why[RUNG_FAR_PRIVILEGE] =
+		"it is unknown whether a TUN device can be made there";
+}
 
 static int diagnose(struct doctor *d)
 {
@@ -355,27 +375,21 @@ static int diagnose(struct doctor *d)
 			   r->destination);
 		return d->exit_code;
 	}
-	if (d->facts.user[0] == '\0')
-		(void)escape_text(d->ssh_config->user,
-				  strlen(d->ssh_config->user), d->facts.user,
-				  sizeof(d->facts.user));
 	far_checks_connection(r, &d->log);
 	near_checks_subnets(r, d->config->subnets, d->config->n_subnets,
 			    d->peers, d->n_peers);
 	if (r->facts.state[RUNG_MUX] == RUNG_NO && !d->probe)
-		report_bad(r, "channels", REPORT_MISSING,
-			   "ssh gives no channels of our own, so nothing more "
-			   "can be told\tinstall OpenSSH 7.4 or later on this "
-			   "host");
+		tell_nothing_of_server(r);
 	else {
-		if (d->probes.tunnel == FAR_PROBE_FAILED && d->log.rejected_tun)
-			d->probes.tunnel = FAR_PROBE_PROHIBITED;
+		d->probes.tunnel =
+			far_checks_tunnel(d->probes.tunnel, &d->facts, &d->log);
 		far_checks_account(r, &d->facts, &d->probes,
 				   d->has_helper ? &d->helper : NULL);
 		far_checks_channels(r, &d->facts, &d->probes);
 	}
-	return rung_choose(&r->facts) <= RUNG_HELPER ? DOCTOR_EXIT_OK
-						     : DOCTOR_EXIT_LACKING;
+	return rung_choose(&r->facts) <= RUNG_HELPER && is_sure(r)
+		       ? DOCTOR_EXIT_OK
+		       : DOCTOR_EXIT_LACKING;
 }
 
 static int run(struct doctor *d, struct err *err)
@@ -413,7 +427,6 @@ static void fini(struct doctor *d)
 	}
 	d->loop = loop_free(d->loop);
 	helper_file_fini(&d->helper);
-	free(d->ssh_config);
 }
 
 int doctor_run(const struct doctor_config *config)

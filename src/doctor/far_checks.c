@@ -255,12 +255,23 @@ static void check_privilege(struct report *r, const struct far_facts *f)
 		report_ok(r, name, "a capability of %s", f->helper);
 		return;
 	}
-	if (f->n_owned > 0) {
-		report_ok(r, name, "the device %s belongs to %s", f->owned[0],
-			  user);
-		return;
+	for (size_t i = 0; i < f->n_owned; i++) {
+		if (f->is_up[i]) {
+			report_ok(r, name, "the device %s belongs to %s",
+				  f->owned[i], user);
+			return;
+		}
 	}
 	report_fact(r, RUNG_FAR_PRIVILEGE, RUNG_NO);
+	if (f->n_owned > 0) {
+		r->facts.why[RUNG_FAR_PRIVILEGE] =
+			"the TUN device of the account is down there";
+		report_bad(r, name, REPORT_DEGRADED,
+			   "the device %s belongs to %s and is down\tas root "
+			   "there: ip link set %s up",
+			   f->owned[0], user, f->owned[0]);
+		return;
+	}
 	if (is(f->sudo, "untried"))
 		report_bad(r, name, REPORT_DEGRADED,
 			   "%s is not root; sudo was not tried, for the groups "
@@ -290,8 +301,8 @@ static void check_far_tun(struct report *r, const struct far_facts *f,
 		r->facts.why[RUNG_FAR_TUN] =
 			"the account may not open /dev/net/tun on the server";
 		report_bad(r, "far-tun", REPORT_DEGRADED,
-			   "the account may not open /dev/net/tun\trun on the "
-			   "server: chmod 666 /dev/net/tun");
+			   "the account may not open /dev/net/tun\tas root "
+			   "there: chmod 666 /dev/net/tun");
 		return;
 	}
 	report_fact(r, RUNG_FAR_TUN, RUNG_YES);
@@ -409,11 +420,34 @@ static void check_tunnel(struct report *r, const struct far_facts *f,
 		report_fact(r, RUNG_TUNNEL, RUNG_NO);
 		report_bad(r, name, REPORT_DEGRADED,
 			   "permitted, but there is no device for the "
-			   "account\trun on the server: ip tuntap add tun0 "
+			   "account\tas root there: ip tuntap add tun0 "
 			   "mode tun user %s; chmod 666 /dev/net/tun",
 			   f->user[0] ? f->user : "ACCOUNT");
 		return;
 	}
+}
+
+/* sshd is asked for a number. */
+static bool is_tun_with_number(const char *name)
+{
+	static const char digits[] = "0123456789";
+
+	return strncmp(name, "tun", 3) == 0 && name[3] != '\0' &&
+	       name[3 + strspn(name + 3, digits)] == '\0';
+}
+
+enum far_probe far_checks_tunnel(enum far_probe tried,
+				 const struct far_facts *f,
+				 const struct ssh_log *log)
+{
+	if (tried != FAR_PROBE_FAILED)
+		return tried;
+	if (log->rejected_tun)
+		return FAR_PROBE_PROHIBITED;
+	for (size_t i = 0; i < f->n_owned; i++)
+		if (is(f->tun, "yes") && is_tun_with_number(f->owned[i]))
+			return FAR_PROBE_OPENED;
+	return FAR_PROBE_FAILED;
 }
 
 void far_checks_channels(struct report *r, const struct far_facts *f,

@@ -36,6 +36,15 @@ void far_checks_account(struct report *r, const struct far_facts *f,
 void far_checks_channels(struct report *r, const struct far_facts *f,
 			 const struct far_probes *probes);
 
+/*
+ * What a refused tun channel means: sshd gives one reason for all, but logs
+ * whether it was PermitTunnel; and a device of the account's own needs no
+ * trying.
+ */
+enum far_probe far_checks_tunnel(enum far_probe tried,
+				 const struct far_facts *f,
+				 const struct ssh_log *log);
+
 /* True if a helper runs there already, or can be stored and will run. */
 bool far_checks_has_helper(const struct far_facts *f,
 			   const struct helper_file *helper);

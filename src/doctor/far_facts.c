@@ -99,6 +99,17 @@ static void take_listed(char list[FAR_FACTS_LISTED_MAX][BOOT_WORD_MAX],
 		copy(list[(*n)++], BOOT_WORD_MAX, text);
 }
 
+/* DEVICE STATE */
+static void take_owned(struct far_facts *f, const char *text)
+{
+	size_t len = strcspn(text, " ");
+
+	if (f->n_owned == FAR_FACTS_LISTED_MAX)
+		return;
+	(void)escape_text(text, len, f->owned[f->n_owned], BOOT_WORD_MAX);
+	f->is_up[f->n_owned++] = strcmp(text + len, " up") == 0;
+}
+
 /* ---- lines ---- */
 
 static void take_account(struct far_facts *f, const char *key, const char *text)
@@ -144,7 +155,7 @@ static void take_network(struct far_facts *f, const char *key, const char *text)
 	else if (strcmp(key, "tun") == 0)
 		COPY(f->tun, text);
 	else if (strcmp(key, "owned") == 0)
-		take_listed(f->owned, &f->n_owned, text);
+		take_owned(f, text);
 	else if (strcmp(key, "nft") == 0)
 		COPY(f->nft, text);
 	else if (strcmp(key, "socket") == 0)

@@ -2,12 +2,8 @@
 /*
  * far_facts: what the far script says of the gateway.
  *
- * Pure: bytes in, facts out, constant memory.  Each line is
- *
- *     "\n" MARKER " " KEY *(" " WORD) "\n"
- *
- * as in doc/PROTOCOL.boot section 3; keys that are not known are skipped, and
- * so is a line that does not fit its key.  All else is noise.
+ * Pure: bytes in, facts out, constant memory.  What is not one of our lines is
+ * noise.  Spec: doc/PROTOCOL.doctor.
  */
 #ifndef ECSSH_FAR_FACTS_H
 #define ECSSH_FAR_FACTS_H
@@ -57,6 +53,7 @@ struct far_facts {
 	char sudo[BOOT_WORD_MAX]; /* root, yes, no, none, untried */
 	char tun[BOOT_WORD_MAX];  /* /dev/net/tun: yes, denied, no */
 	char owned[FAR_FACTS_LISTED_MAX][BOOT_WORD_MAX]; /* devices of ours */
+	bool is_up[FAR_FACTS_LISTED_MAX];		 /* each of them */
 	size_t n_owned;
 	char nft[FAR_FACTS_TEXT_MAX];	 /* its path, or "no" */
 	char socket[FAR_FACTS_TEXT_MAX]; /* a stream socket that accepts us */

@@ -5,6 +5,8 @@
  * Two programs read it: see the top of carrier/boot_script.c for what may not
  * be in it.  Most comes from /proc, because the programs that show the same
  * are not everywhere.
+ *
+ * Spec: doc/PROTOCOL.doctor.
  */
 #include "far_script.h"
 
@@ -78,12 +80,17 @@ const char far_script[] =
 	"x=/dev/net/tun; if [ -c $x ]; then "
 	"if [ -r $x ] && [ -w $x ]; then say tun yes; else say tun denied; fi; "
 	"else say tun no; fi; "
-	"g=\" $(id -G) \"; "
+
+	/* TUN devices that are the account's: owner, group if there is one, and
+	 * layer 3. */
+	"g=\" $(id -G) -1 \"; "
 	"for x in /sys/class/net/*/tun_flags; do [ -r \"$x\" ] || continue; "
 	"x=${x%/tun_flags}; a=-1; b=-1; read -r a <\"$x/owner\"; "
 	"read -r b <\"$x/group\"; "
-	"case $a in \"$u\") say owned \"${x##*/}\"; continue;; esac; "
-	"case $g in *\" $b \"*) say owned \"${x##*/}\";; esac; done; "
+	"case $a/$g in \"$u\"/*\" $b \"*) ;; *) continue;; esac; "
+	"[ $(($(cat \"$x/tun_flags\") & 1)) = 1 ] || continue; "
+	"y=down; [ $(($(cat \"$x/flags\") & 1)) = 1 ] && y=up; "
+	"say owned \"${x##*/}\" $y; done; "
 	"x=$(command -v nft) || x=no; say nft \"$x\"; "
 
 	/* Something to try stream-local forwarding with: nothing is said to

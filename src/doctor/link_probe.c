@@ -12,7 +12,6 @@
 enum {
 	WINDOW_BYTES = 256 * 1024,
 	NOBODYS_PORT = 1, /* tcpmux, which nobody runs */
-	TUN_UNIT_MAX = 9999,
 };
 
 /* One channel that is tried. */
@@ -33,7 +32,7 @@ struct link_probe {
 	struct timer deadline;
 	struct loop_task advance;
 	bool is_second_round; /* what depends on the script has begun */
-	bool is_unit_tried;   /* a TUN device of the account's own */
+	bool is_unit_tried;   /* the first TUN device there */
 	bool is_over;
 };
 
@@ -208,18 +207,6 @@ static void try(struct trial *t, enum mux_channel_kind kind, const char *host,
 		settle(t, FAR_PROBE_UNKNOWN);
 }
 
-/* The number of tunN; -1 if it is called otherwise. */
-static long unit_of(const char *device)
-{
-	char *end;
-
-	if (strncmp(device, "tun", 3) != 0 || device[3] < '0' ||
-	    device[3] > '9')
-		return -1;
-	long unit = strtol(device + 3, &end, 10);
-	return *end == '\0' && unit <= TUN_UNIT_MAX ? unit : -1;
-}
-
 /*
  * A new device, which sshd can make for root only: for anybody else this tells
  * whether it is permitted, and makes nothing.  Where root is tried there is no
@@ -230,17 +217,12 @@ static void try_new_device(struct link_probe *p)
 	try(&p->tunnel, MUX_TUN, NULL, MUX_TUN_ANY, &tunnel_ops);
 }
 
-/* One that is there and the account's; else tun0, which may be. */
-static void try_own_device(struct link_probe *p)
+/* Where no command can tell which devices are the account's: the first may
+ * be.  An idle one that is up gets its carrier for a moment. */
+static void try_first_device(struct link_probe *p)
 {
-	const struct far_facts *f = p->config.facts;
-	long unit = f->is_answered ? -1 : 0;
-
-	for (size_t i = 0; i < f->n_owned && unit < 0; i++)
-		unit = unit_of(f->owned[i]);
 	p->is_unit_tried = true;
-	if (unit >= 0)
-		try(&p->tunnel, MUX_TUN, NULL, (uint32_t)unit, &tunnel_ops);
+	try(&p->tunnel, MUX_TUN, NULL, 0, &tunnel_ops);
 }
 
 static void begin_second_round(struct link_probe *p)
@@ -264,8 +246,9 @@ static void on_advance(void *ctx)
 	if (!p->is_second_round && !p->exec.is_pending)
 		begin_second_round(p);
 	if (p->is_second_round && !p->tunnel.is_pending &&
-	    *p->tunnel.result == FAR_PROBE_FAILED && !p->is_unit_tried)
-		try_own_device(p);
+	    *p->tunnel.result == FAR_PROBE_FAILED && !p->is_unit_tried &&
+	    !p->config.facts->is_answered)
+		try_first_device(p);
 	if (!p->is_second_round || p->forwarding.is_pending ||
 	    p->streamlocal.is_pending || p->tunnel.is_pending)
 		return;

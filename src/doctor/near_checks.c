@@ -65,7 +65,7 @@ static void no_privilege(struct report *r, const char *fact)
 {
 	report_fact(r, RUNG_NEAR_TUN, RUNG_NO);
 	report_bad(r, "privilege", REPORT_MISSING,
-		   "%s\trun ecssh with sudo, or have the administrator allow "
+		   "%s\tstart ecssh with sudo, or have the administrator allow "
 		   "you ecssh-broker",
 		   fact);
 }

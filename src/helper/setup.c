@@ -135,8 +135,11 @@ static int try_broker(struct setup *s, enum broker_via via, const char *how)
 
 	path[len > 0 ? len : 0] = '\0';
 	int r = broker_client_start(&c, &start, &err);
-	if (r == 0)
+	if (r == 0) {
 		r = configure(s, c, how, &err);
+		if (r == -EPERM) /* not for want of the privilege */
+			r = -EACCES;
+	}
 	if (r == 0)
 		s->broker_fd = broker_client_release(c);
 	else {
@@ -225,11 +228,11 @@ static void make_device(struct setup *s)
 		(void)try_broker(s, BROKER_VIA_DIRECT, "as root");
 		return;
 	}
-	if (has_file_capability() &&
-	    try_broker(s, BROKER_VIA_DIRECT, "by file capability") == 0)
-		return;
-	int r = may_sudo ? try_broker(s, BROKER_VIA_SUDO_QUIET, "by sudo")
-			 : -EPERM;
+	int r = -EPERM;
+	if (has_file_capability())
+		r = try_broker(s, BROKER_VIA_DIRECT, "by file capability");
+	if (r == -EPERM && may_sudo)
+		r = try_broker(s, BROKER_VIA_SUDO_QUIET, "by sudo");
 	/* With the privilege, and something else was wrong: that is the news.
 	 */
 	if (r == 0 || (r != -EPERM && r != -ENOENT))

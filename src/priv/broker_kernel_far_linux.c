@@ -14,6 +14,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,9 @@
 enum {
 	/* Packets, of up to 64 KiB: what a burst of small ones needs. */
 	TXQUEUELEN = 2048,
+	/* Nothing is behind a near end that is larger. */
+	PREFIX_MIN_4 = 8,
+	PREFIX_MIN_6 = 16,
 };
 
 static_assert((int)TUN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
@@ -42,6 +46,7 @@ struct kernel {
 	int lock_fd;		       /* owned; -1: between changes */
 	int events_fd;		       /* owned; of nftables; -1: not yet */
 	char name[BROKERMSG_NAME_MAX]; /* of the device */
+	bool is_for_root; /* root started us, perhaps by way of sudo */
 };
 
 static void set_device(const char *name, const char *family, const char *key,
@@ -134,13 +139,52 @@ static int kernel_addr(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
 		       "the device of the far side has no addresses");
 }
 
+static bool is_private(const struct subnet *dst)
+{
+	static const struct subnet nets[] = {
+		{{IPV4, {10}}, 8},	  {{IPV4, {172, 16}}, 12},
+		{{IPV4, {192, 168}}, 16}, {{IPV4, {100, 64}}, 10},
+		{{IPV4, {198, 18}}, 15},  {{IPV6, {0xfc}}, 7},
+	};
+
+	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+		if (subnet_covers(&nets[i], dst))
+			return true;
+	return false;
+}
+
+/* The host's own traffic is not to be taken over, least of all by an account
+ * that has nothing but our capability. */
+static int check_route(const struct kernel *k, const struct subnet *dst,
+		       struct err *err)
+{
+	char text[SUBNET_TEXT_MAX];
+	int least = dst->addr.version == IPV4 ? PREFIX_MIN_4 : PREFIX_MIN_6;
+
+	subnet_format(dst, text);
+	if (dst->prefix_len < least)
+		return err_set(err, -EPERM,
+			       "%s is too large to be behind a near end: at "
+			       "least /%d",
+			       text, least);
+	if (addr_is_link_local(&dst->addr))
+		return err_set(err, -EPERM, "%s cannot be routed", text);
+	if (!k->is_for_root && !is_private(dst))
+		return err_set(err, -EPERM,
+			       "%s is no private subnet, and only root may "
+			       "route others on the far host",
+			       text);
+	return 0;
+}
+
 static int kernel_route_add(void *ctx, uint32_t ifindex,
 			    const struct subnet *dst, struct err *err)
 {
 	char name[IF_NAMESIZE];
-	int r = name_of(ifindex, name, err);
+	int r = check_route(ctx, dst, err);
 
-	(void)ctx;
+	if (r == 0)
+		r = name_of(ifindex, name, err);
 	return r < 0 ? r : dev_route_add(name, dst, err);
 }
 
@@ -199,6 +243,7 @@ static int kernel_forward_add(void *ctx, const struct broker_forward *forward,
 	struct nft_rules rules = {.name = forward->name,
 				  .flags = flags,
 				  .guarded = forward->switched,
+				  .forward = forward,
 				  .nets = nets,
 				  .n = n};
 	char *text = malloc(NFT_TEXT_MAX);
@@ -223,14 +268,17 @@ static int kernel_forward_del(void *ctx, const struct broker_forward *forward,
 {
 	struct kernel *k = ctx;
 	char text[1024];
-	int lock_fd CLEANUP_FD = forwarding_lock();
-	int r = forwarding_off(forward, err);
 
+	k->lock_fd = forwarding_lock();
 	fd_close(&k->events_fd);
-	if (nft_build_removal(forward->name, text, sizeof(text)) < 0)
-		return r;
-	int r_nft = nft_run(text, NULL, 0, r < 0 ? NULL : err);
-	return r < 0 ? r : r_nft;
+	int r = forwarding_off(forward, err);
+	if (nft_build_removal(forward->name, text, sizeof(text)) > 0) {
+		int r_nft = nft_run(text, NULL, 0, r < 0 ? NULL : err);
+
+		r = r < 0 ? r : r_nft;
+	}
+	fd_close(&k->lock_fd);
+	return r;
 }
 
 /*

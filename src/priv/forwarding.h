@@ -20,9 +20,9 @@ int forwarding_lock(void);
 
 /*
  * Find out what forwarding for `families` (enum broker_family) needs, and what
- * is there now.  Fills ret but its name.  Returns 0 or -errno with err.
+ * is there now.  Fills the plan but its name.  Returns 0 or -errno with err.
  */
-int forwarding_plan(uint8_t families, struct broker_forward *ret,
+int forwarding_plan(uint8_t families, struct broker_forward *plan,
 		    struct err *err);
 
 /* Switch on what the plan says.  Returns 0 or -errno with err. */

@@ -10,7 +10,10 @@
  *   accept_ra is 2.
  *
  *   A guard table "ecssh-guardV-NAME" of a device that is there says that
- *   forwarding of version V is on for the sake of that device.
+ *   forwarding of version V is on for the sake of that device.  Its sets
+ *   "forwards" and "accepts_ra" name the devices to be put back in the end:
+ *   who comes while forwarding is on takes that over, since who switched it on
+ *   may leave first.
  */
 #include "forwarding.h"
 
@@ -102,9 +105,10 @@ int forwarding_lock(void)
 
 /* True if the line of `nft list tables` is about a guard of another device, and
  * that is there. */
-static bool is_other_guard(const char *line, int version, const char *ours)
+static bool is_other_guard(const char *line, int version, const char *ours,
+			   char name[IF_NAMESIZE])
 {
-	char head[40], name[IF_NAMESIZE];
+	char head[40];
 	size_t len;
 
 	(void)snprintf(head, sizeof(head), "table inet ecssh-guard%d-",
@@ -113,30 +117,107 @@ static bool is_other_guard(const char *line, int version, const char *ours)
 		return false;
 	line += strlen(head);
 	len = strcspn(line, " \n");
-	if (len == 0 || len >= sizeof(name))
+	if (len == 0 || len >= IF_NAMESIZE)
 		return false;
 	memcpy(name, line, len);
 	name[len] = '\0';
 	return strcmp(name, ours) != 0 && if_nametoindex(name) != 0;
 }
 
-/* The families that are forwarded for other devices of ours. */
-static uint8_t find_other_guards(const char *ours)
+static int remember(struct broker_forward *plan, const char *name,
+		    uint8_t flags)
 {
-	char *tables = calloc(1, TABLES_MAX_BYTES);
+	for (uint32_t i = 0; i < plan->n_ifs; i++)
+		if (strcmp(plan->ifs[i].name, name) == 0) {
+			plan->ifs[i].flags |= flags;
+			return 0;
+		}
+	if (plan->n_ifs >= BROKER_IFS_MAX)
+		return -E2BIG;
+	(void)snprintf(plan->ifs[plan->n_ifs].name, BROKERMSG_NAME_MAX, "%s",
+		       name);
+	plan->ifs[plan->n_ifs++].flags = flags;
+	return 0;
+}
+
+/* Take over the names between the quotes of a listed set. */
+static void take_over_set(struct broker_forward *plan, const char *table,
+			  const char *set, uint8_t flag)
+{
+	char head[32];
+	const char *end;
+
+	(void)snprintf(head, sizeof(head), "set %s {", set);
+	table = strstr(table, head);
+	end = table ? strstr(table, "\n\t}") : NULL;
+	while (end && (table = strchr(table, '"')) && table < end) {
+		size_t len = strcspn(++table, "\"");
+		char name[BROKERMSG_NAME_MAX];
+
+		if (len > 0 && len < sizeof(name)) {
+			memcpy(name, table, len);
+			name[len] = '\0';
+			(void)remember(plan, name, flag);
+		}
+		table += len + 1;
+	}
+}
+
+/* Take over what the guard of another device remembers. */
+static void take_over(struct broker_forward *plan, int version,
+		      const char *other, char *buf)
+{
+	char command[64];
+
+	(void)snprintf(command, sizeof(command),
+		       "list table inet ecssh-guard%d-%.15s\n", version, other);
+	if (nft_run(command, buf, TABLES_MAX_BYTES, NULL) < 0)
+		return;
+	take_over_set(plan, buf, "forwards",
+		      version == IPV4 ? BROKER_IF_FORWARDS_4
+				      : BROKER_IF_FORWARDS_6);
+	take_over_set(plan, buf, "accepts_ra", BROKER_IF_ACCEPTS_RA);
+}
+
+/* The families that are forwarded for other devices of ours; the name of one
+ * such device for each goes to others[0] and [1], which may be NULL. */
+static uint8_t find_other_guards(const char *ours, char others[2][IF_NAMESIZE])
+{
+	char *tables = calloc(1, TABLES_MAX_BYTES), name[IF_NAMESIZE];
 	uint8_t families = 0;
 
 	if (tables &&
 	    nft_run("list tables inet\n", tables, TABLES_MAX_BYTES, NULL) == 0)
 		for (const char *line = tables; line && *line;) {
-			if (is_other_guard(line, IPV4, ours))
-				families |= BROKER_FAMILY_4;
-			if (is_other_guard(line, IPV6, ours))
-				families |= BROKER_FAMILY_6;
+			for (int i = 0; i < 2; i++) {
+				if (!is_other_guard(line, i ? IPV6 : IPV4, ours,
+						    name))
+					continue;
+				families |=
+					i ? BROKER_FAMILY_6 : BROKER_FAMILY_4;
+				if (others)
+					memcpy(others[i], name, IF_NAMESIZE);
+			}
 			line = strchr(line, '\n');
 			line = line ? line + 1 : NULL;
 		}
 	free(tables);
+	return families;
+}
+
+/* Forwarding is on: find out for whose sake.  Returns the families for which it
+ * is us alone; the plan takes over what is to be restored then. */
+static uint8_t share(struct broker_forward *plan, uint8_t families)
+{
+	char others[2][IF_NAMESIZE] = {"", ""};
+	char *buf = calloc(1, TABLES_MAX_BYTES);
+
+	families &= find_other_guards(plan->name, others);
+	if (buf && (families & BROKER_FAMILY_4))
+		take_over(plan, IPV4, others[0], buf);
+	if (buf && (families & BROKER_FAMILY_6))
+		take_over(plan, IPV6, others[1], buf);
+	free(buf);
 	return families;
 }
 
@@ -159,15 +240,13 @@ static int plan_if(struct broker_forward *plan, uint8_t fresh, const char *name,
 		flags |= BROKER_IF_ACCEPTS_RA;
 	if (flags == 0)
 		return 0;
-	if (plan->n_ifs >= BROKER_IFS_MAX)
+	if (remember(plan, name, flags) < 0)
 		return err_set(err, -E2BIG,
 			       "forwarding is off on the far host, and it has "
 			       "more than %d network devices whose settings "
 			       "would change; let its administrator switch "
 			       "net.ipv4.ip_forward on",
 			       BROKER_IFS_MAX);
-	memcpy(plan->ifs[plan->n_ifs].name, name, strlen(name));
-	plan->ifs[plan->n_ifs++].flags = flags;
 	return 0;
 }
 
@@ -196,17 +275,17 @@ int forwarding_plan(uint8_t families, struct broker_forward *plan,
 {
 	uint8_t fresh = 0, shared = 0;
 
+	plan->n_ifs = 0;
 	if ((families & BROKER_FAMILY_4) && get(switch4) == '0')
 		fresh |= BROKER_FAMILY_4;
 	if ((families & BROKER_FAMILY_6) && get(switch6) == '0')
 		fresh |= BROKER_FAMILY_6;
 	/* On already, but only as long as another of us lives? */
 	if (families & ~fresh)
-		shared = find_other_guards(plan->name) & families;
+		shared = share(plan, families & (uint8_t)~fresh);
 	plan->switched = fresh | shared;
 	plan->accept_redirects4 =
 		fresh & BROKER_FAMILY_4 ? get(redirects4) : '\0';
-	plan->n_ifs = 0;
 	return fresh ? plan_ifs(plan, fresh, err) : 0;
 }
 
@@ -275,7 +354,7 @@ int forwarding_off(const struct broker_forward *plan, struct err *err)
 	int r = 0;
 
 	if (families)
-		families &= (uint8_t)~find_other_guards(plan->name);
+		families &= (uint8_t)~find_other_guards(plan->name, NULL);
 	if ((families & BROKER_FAMILY_4) && get(switch4) == '1')
 		r = switch_off(switch4, err);
 	/* As it is now, not as the switch leaves it behind. */

@@ -84,8 +84,7 @@ int keeper_start(const struct broker_ops *ops, void *ctx, int *ret_fd,
 
 void keeper_note(int fd, const struct broker_note *note)
 {
-	struct broker_forward none = {0};
-	bool is_short = memcmp(&note->forward, &none, sizeof(none)) == 0;
+	bool is_short = note->forward.name[0] == '\0';
 
 	(void)send(fd, note,
 		   is_short ? offsetof(struct broker_note, forward)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "addr.h"
-#include "brokermsg.h"
+#include "broker.h"
 #include "err.h"
 
 enum {
@@ -17,9 +17,11 @@ enum {
 
 /* Which packets one device may have forwarded. */
 struct nft_rules {
-	const char *name;	   /* of the device; borrowed, like nets */
-	uint32_t flags;		   /* enum brokermsg_forward_flag */
-	uint8_t guarded;	   /* enum broker_family: see below */
+	const char *name; /* of the device; borrowed, like nets */
+	uint32_t flags;	  /* enum brokermsg_forward_flag */
+	uint8_t guarded;  /* enum broker_family: see below */
+	/* What the guards remember for those who come later; borrowed. */
+	const struct broker_forward *forward;
 	const struct subnet *nets; /* what is behind the device */
 	size_t n;
 };

@@ -154,17 +154,49 @@ static void put_nat_chain(struct text *t, const struct nft_rules *r)
 	put(t, "\t}\n");
 }
 
+/* A name that needs no care in a string of nft's. */
+static bool is_plain(const char *name)
+{
+	return name[0] != '\0' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-@:") ==
+		       strlen(name);
+}
+
+/* The devices whose settings the last broker has to restore, as a set that
+ * nothing refers to. */
+static void put_remembered(struct text *t, const struct broker_forward *f,
+			   const char *set, uint8_t flag)
+{
+	const char *before = "\t\telements = {";
+
+	put(t, "\tset %s {\n\t\ttype ifname;\n", set);
+	for (uint32_t i = 0; f && i < f->n_ifs; i++) {
+		if (!(f->ifs[i].flags & flag) || !is_plain(f->ifs[i].name))
+			continue;
+		put(t, "%s \"%s\"", before, f->ifs[i].name);
+		before = ",";
+	}
+	put(t, "%s\t}\n", *before == ',' ? " }\n" : "");
+}
+
 /* A host that forwards for our sake only is no router for others. */
 static void put_guard(struct text *t, const struct nft_rules *r, int version)
 {
+	put(t, "table inet ecssh-guard%d-%s {\n", version, r->name);
+	put_remembered(t, r->forward, "forwards",
+		       version == IPV4 ? BROKER_IF_FORWARDS_4
+				       : BROKER_IF_FORWARDS_6);
+	if (version == IPV6)
+		put_remembered(t, r->forward, "accepts_ra",
+			       BROKER_IF_ACCEPTS_RA);
 	put(t,
-	    "table inet ecssh-guard%d-%s {\n"
 	    "\tchain guard {\n"
 	    "\t\ttype filter hook forward priority -1;\n"
 	    "\t\tmeta nfproto ipv%d iifname != \"ecssh*\" "
 	    "oifname != \"ecssh*\" iifname != \"%s\" oifname != \"%s\" drop\n"
 	    "\t}\n}\n",
-	    version, r->name, version, r->name, r->name);
+	    version, r->name, r->name);
 }
 
 /* "add" makes "delete" succeed where there is nothing. */

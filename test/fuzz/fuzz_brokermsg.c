@@ -20,7 +20,7 @@ enum {
 };
 
 struct kernel {
-	bool has_link;
+	bool has_link, is_forwarding;
 	unsigned fail_each, n_changes;
 	struct subnet entries[ENTRIES_MAX]; /* addresses and routes */
 	bool is_route[ENTRIES_MAX];
@@ -157,6 +157,45 @@ static int route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
 	return del(ctx, ifindex, true, dst);
 }
 
+static int forward_plan(void *ctx, const struct broker_link *link,
+			uint8_t families, struct broker_forward *ret,
+			struct err *err)
+{
+	(void)link;
+	assert_always(families != 0);
+	memset(ret, 0, sizeof(*ret));
+	return change(ctx, err);
+}
+
+static int forward_add(void *ctx, const struct broker_forward *forward,
+		       uint32_t flags, const struct subnet *nets, size_t n,
+		       struct err *err)
+{
+	struct kernel *k = ctx;
+	size_t n_routes = 0;
+
+	(void)forward;
+	for (size_t i = 0; i < k->n; i++)
+		n_routes += k->is_route[i];
+	assert_always(n > 0 && n == n_routes && nets[n - 1].addr.version != 0);
+	assert_always((flags & ~(uint32_t)BROKERMSG_FORWARD_ALL) == 0);
+	assert_always(!k->is_forwarding);
+	k->is_forwarding = true; /* half of it even if it fails */
+	return change(k, err);
+}
+
+static int forward_del(void *ctx, const struct broker_forward *forward,
+		       struct err *err)
+{
+	struct kernel *k = ctx;
+
+	(void)forward;
+	(void)err;
+	assert_always(k->is_forwarding && k->has_link);
+	k->is_forwarding = false;
+	return 0;
+}
+
 static const struct broker_ops ops = {
 	.tun_create = tun_create,
 	.link_up = link_up,
@@ -166,6 +205,9 @@ static const struct broker_ops ops = {
 	.addr_del = addr_del,
 	.route_add = route_add,
 	.route_del = route_del,
+	.forward_plan = forward_plan,
+	.forward_add = forward_add,
+	.forward_del = forward_del,
 };
 
 static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
@@ -219,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert_always(k.n_changes == n_changes);
 	}
 	(void)broker_undo(b, NULL);
-	assert_always(k.n == 0 && !k.has_link);
+	assert_always(k.n == 0 && !k.has_link && !k.is_forwarding);
 	(void)broker_free(b);
 	return 0;
 }

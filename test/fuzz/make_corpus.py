@@ -326,7 +326,7 @@ def doctor():
     marker = b"0123456789abcdef0123456789abcdef "
     account = (b"os Linux", b"machine x86_64", b"uid 1000", b"user alice", b"gids 1000 27", b"groups alice sudo",
                b"place /home/alice/.cache", b"ping 0 2147483647", b"default4 eth0 1500", b"ipv4", b"resolver 127.0.0.53",
-               b"sudo yes", b"tun denied", b"owned tun0", b"nft /usr/sbin/nft", b"done")
+               b"sudo yes", b"tun denied", b"owned tun0 up", b"nft /usr/sbin/nft", b"done")
     for name, data in {
             "empty": b"",
             "account": b"".join(b"\n" + marker + line + b"\n" for line in account),

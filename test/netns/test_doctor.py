@@ -22,6 +22,15 @@ def gw_state(lab: Lab) -> dict:
     return state
 
 
+def expect_unchanged(lab: Lab, near: dict, gw: dict) -> None:
+    def changes() -> list[str]:
+        return diff(near, lab.near.snapshot()) + diff(gw, gw_state(lab))
+    try:
+        wait_for(lambda: not changes())
+    except TimeoutError:
+        raise AssertionError("not as before:\n" + "\n".join(changes())) from None
+
+
 class Doctor:
     """One run with --json, on hosts that must be the same afterwards."""
 
@@ -38,8 +47,7 @@ class Doctor:
             expect(set(check), {"name", "state", "fact", "advice"})
             assert check["state"] in ("ok", "degraded", "missing") and check["fact"], check
             expect(check["advice"] == "", check["state"] == "ok", f"advice of {check}")
-        wait_for(lambda: not diff(near, lab.near.snapshot()), what="near is as before")
-        wait_for(lambda: not diff(gw, gw_state(lab)), what="gw is as before")
+        expect_unchanged(lab, near, gw)
 
     def state(self, name: str) -> str:
         return self.checks[name]["state"]
@@ -185,6 +193,8 @@ def test_permit_tunnel(lab: Lab):
     expect_in("ip tuntap add tun0 mode tun user alice", doctor.checks["permit-tunnel"]["advice"])
     open_tun_driver(lab)
     lab.gw.run(["ip", "tuntap", "add", "tun0", "mode", "tun", "user", "alice"])
+    # Else the kernel gives it an address when it is opened for the first time.
+    lab.gw.sysctl(ipv6__conf__tun0__disable_ipv6=1)
     lab.gw.run(["ip", "link", "set", "tun0", "up"])
     Doctor(lab, "-p", "2222", "gw", code=GATEWAY, rung="tun").expect(permit_tunnel="ok")
 
@@ -193,6 +203,8 @@ def test_owned_device_and_helper(lab: Lab):
     lab.sshd(port=2222, PermitTunnel="yes")
     open_tun_driver(lab)
     lab.gw.run(["ip", "tuntap", "add", "tun7", "mode", "tun", "user", "alice"])
+    expect_in("is down", Doctor(lab, "-p", "2222", "gw").checks["far-privilege"]["fact"])
+    lab.gw.run(["ip", "link", "set", "tun7", "up"])
     doctor = Doctor(lab, "-p", "2222", "gw", rung="helper+packets")
     expect_in("tun7", doctor.checks["far-privilege"]["fact"])
     doctor.expect(permit_tunnel="ok")
@@ -250,6 +262,22 @@ def test_usage(lab: Lab):
         assert "\033" not in result.stderr and not result.stdout, result
 
 
+def test_ssh_without_control_socket(lab: Lab):
+    """Another ssh than OpenSSH's: nothing is guessed."""
+    lab.near.write("/usr/local/bin/ssh", """#!/bin/sh
+        n=$#
+        for word; do
+            case $word in ControlMaster=yes) word=ControlMaster=no;; esac
+            set -- "$@" "$word"
+        done
+        shift $n
+        exec /usr/bin/ssh "$@"
+    """, mode=0o755)
+    doctor = Doctor(lab, "gw", code=GATEWAY)
+    doctor.expect(login="ok", channels="missing")
+    assert "commands" not in doctor.checks, doctor.json
+
+
 def test_hostile_answers_are_escaped(lab: Lab):
     lab.gw.write("/usr/local/bin/fake", "#!/bin/sh\nprintf '\\033]0;owned\\007\\nlast\\033[2J words'\n", mode=0o755)
     force_key(lab, "/usr/local/bin/fake")
@@ -268,4 +296,4 @@ def test_interrupted(lab: Lab):
     wait_for(lambda: lab.gw.processes("^cat$"), what="the forced command runs")
     os.killpg(doctor.process.pid, signal.SIGINT)
     assert doctor.wait(5) != OK
-    wait_for(lambda: not diff(near, lab.near.snapshot()) and not diff(gw, gw_state(lab)), what="all is as before")
+    expect_unchanged(lab, near, gw)

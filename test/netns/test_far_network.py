@@ -6,13 +6,15 @@
 """
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
-from common import Skip, connect_error, expect, expect_in
+from common import Skip, connect_error, expect, expect_in, slow, timeout
 from lab import BUILD, HELPER, Host, Lab, Process, diff, wait_for
 from services import ECHO
 
@@ -107,6 +109,11 @@ def expect_restored(lab: Lab, before: dict, seconds: float = 5.0) -> None:
         raise AssertionError("gw is not as before:\n" + "\n".join(changed())) from None
 
 
+def open_tun_to_all(lab: Lab) -> None:
+    """/dev/net/tun as udev makes it; not every machine has udev."""
+    lab.gw.run(["sh", "-c", "mknod -m 666 /run/tun c 10 200 && mount --bind /run/tun /dev/net/tun"])
+
+
 def echo(host: Host, address: str) -> None:
     with host.connect(address, ECHO, 5) as sock:
         sock.sendall(b"?")
@@ -175,7 +182,7 @@ def test_hosts_beyond_may_not_begin(lab: Lab):
 def test_announced_subnet(lab: Lab):
     """A LAN behind near, with its own addresses, routed there."""
     before = snapshot(lab)
-    lab.near.ip("link add lan type dummy", "link set lan up", "addr add 192.168.7.1/24 dev lan")
+    lab.near.ip("link add lan type veth peer name lan1", "link set lan up", "link set lan1 up", "addr add 192.168.7.1/24 dev lan")
     lab.far.ip("route add 192.168.7.0/24 via 10.77.0.1")
     near = PacketNear(lab, "192.168.7.0/24", flags=NO_NAT | INBOUND).up()
     listener = lab.near.listen("192.168.7.1")
@@ -289,6 +296,27 @@ def test_killed_broker_and_helper(lab: Lab):
     expect_restored(lab, before)
 
 
+@timeout(180)
+@slow
+def test_killed_during_set_up(lab: Lab):
+    """Any one of the processes, at random moments from login on."""
+    before = snapshot(lab)
+    for number in range(20):
+        rng = random.Random(number)
+        near = PacketNear(lab, device="-")
+        wait_for(lambda: lab.gw.processes(HELPER), what="helper runs")
+        time.sleep(rng.uniform(0, 0.12))     # not for an event, but to be at no event in particular
+        victims = lab.gw.processes(HELPER) + lab.gw.processes("^(nft|ecssh-keeper)$")
+        if victims:
+            os.kill(rng.choice(victims).pid, signal.SIGKILL)
+        near.process.stdin.close()
+        near.process.wait(20)
+        try:
+            expect_restored(lab, before)
+        except AssertionError as error:
+            raise AssertionError(f"round {number}, of {victims}: {error}") from None
+
+
 def test_device_deleted(lab: Lab):
     before = snapshot(lab)
     near = PacketNear(lab).up()
@@ -319,6 +347,9 @@ def test_address_taken(lab: Lab):
     three = PacketNear(lab, device="-", near4="10.77.0.99")
     three.state(2, "10.77.0.0/24", "far0")
     three.end()
+    four = PacketNear(lab, "128.0.0.0/1", device="-")
+    four.state(2, "128.0.0.0/1", "too large")
+    four.end()
 
 
 def test_no_nft(lab: Lab):
@@ -380,12 +411,16 @@ def test_by_sudo(lab: Lab):
 def test_by_file_capability(lab: Lab):
     path = "/usr/local/bin/ecssh-helper"
     lab.gw.run(["cp", HELPER_FILE, path])
+    open_tun_to_all(lab)
     if lab.gw.run(["setcap", "cap_net_admin+ep", path], check=False).returncode != 0:
         raise Skip("no file capabilities here")
     before = snapshot(lab)
     near = PacketNear(lab, user="alice", helper=path).up("by file capability")
     echo(lab.near, "10.77.0.2")
-    status = lab.gw.path(f"/proc/{helper_of(lab).pid}/status")
+    # The capability is good for private subnets only.
+    other = PacketNear(lab, user="alice", helper=path, device="-", near4="203.0.113.9", near6="fd00:9::10")
+    other.state(2, "203.0.113.9", "only root")
+    other.end()
     expect_in("CapEff:\t0000000000000000", open(f"/proc/{helper_of(lab).pid}/status").read())
     near.end()
     expect_restored(lab, before)
@@ -393,7 +428,8 @@ def test_by_file_capability(lab: Lab):
 
 def test_own_tun(lab: Lab):
     """A device that the administrator made for alice, with all that belongs to it."""
-    lab.gw.ip("tuntap add dev tun5 mode tun user alice vnet_hdr")
+    open_tun_to_all(lab)
+    lab.gw.run(["ip", "tuntap", "add", "dev", "tun5", "mode", "tun", "user", "alice", "vnet_hdr"])
     near = PacketNear(lab, user="alice", device="-")
     near.state(2, "tun5", "is down", "ip link set tun5 up", f"ip route add {NEAR4} dev tun5")
     near.end()

@@ -1259,7 +1259,8 @@ static size_t count_fds(void)
 
 static void client_builds_and_stops_a_tunnel(void **state)
 {
-	struct broker_start how = {broker_path, BROKER_VIA_DIRECT};
+	struct broker_start how = {.path = broker_path,
+				   .via = BROKER_VIA_DIRECT};
 	struct broker_client *c;
 	struct broker_tun tun;
 	struct ip_addr v4, v6;
@@ -1312,8 +1313,8 @@ static void client_builds_and_stops_a_tunnel(void **state)
 
 static void client_says_when_the_broker_cannot_run(void **state)
 {
-	struct broker_start how = {"/nonexistent/ecssh-broker",
-				   BROKER_VIA_AUTO};
+	struct broker_start how = {.path = "/nonexistent/ecssh-broker",
+				   .via = BROKER_VIA_AUTO};
 	struct broker_client *c = NULL;
 	struct err err;
 
@@ -1321,9 +1322,11 @@ static void client_says_when_the_broker_cannot_run(void **state)
 	size_t fds = count_fds();
 	assert_int_equal(broker_client_start(&c, &how, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/ecssh-broker"));
-	how = (struct broker_start){"/bin/true", BROKER_VIA_DIRECT};
+	how = (struct broker_start){.path = "/bin/true",
+				    .via = BROKER_VIA_DIRECT};
 	assert_int_equal(broker_client_start(&c, &how, &err), -EPIPE);
-	how = (struct broker_start){"/bin/true", BROKER_VIA_DIRECT};
+	how = (struct broker_start){.path = "/bin/true",
+				    .via = BROKER_VIA_DIRECT};
 	assert_int_equal(broker_client_start(&c, &how, NULL), -EPIPE);
 	assert_null(c);
 	assert_int_equal(broker_client_stop(NULL, &err), 0);

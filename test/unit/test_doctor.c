@@ -38,7 +38,7 @@ static void facts_are_taken_from_marked_lines(void **state)
 		" helper kept /home/a b/helper\n" MARKER " ping 1 100\n" MARKER
 		" ipv4\n" MARKER " default4 eth0 1400\n" MARKER
 		" resolver 10.0.0.1\n" MARKER " sudo yes\n" MARKER
-		" tun no\n" MARKER " owned tun3\n" MARKER
+		" tun no\n" MARKER " owned tun3 up\n" MARKER
 		" nft /usr/sbin/nft\n" MARKER " unheard-of key\n" MARKER
 		" done\n" MARKER " os BSD\n");
 
@@ -61,6 +61,7 @@ static void facts_are_taken_from_marked_lines(void **state)
 	assert_string_equal(f.sudo, "yes");
 	assert_string_equal(f.tun, "no");
 	assert_string_equal(f.owned[0], "tun3");
+	assert_true(f.is_up[0]);
 	assert_string_equal(f.nft, "/usr/sbin/nft");
 }
 
@@ -226,10 +227,13 @@ static void rung_follows_from_the_facts(void **state)
 		{ACCOUNT MARKER " sudo yes\n" MARKER " nft no\n",
 		 {.exec = FAR_PROBE_OPENED},
 		 RUNG_HELPER},
-		{ACCOUNT MARKER " sudo no\n" MARKER " owned tun0\n" MARKER
+		{ACCOUNT MARKER " sudo no\n" MARKER " owned tun0 up\n" MARKER
 				" nft no\n",
 		 {.exec = FAR_PROBE_OPENED},
 		 RUNG_HELPER_PACKETS},
+		{ACCOUNT MARKER " sudo no\n" MARKER " owned tun0 down\n",
+		 {.exec = FAR_PROBE_OPENED},
+		 RUNG_HELPER},
 		{MARKER " os FreeBSD\n" MARKER " machine amd64\n" MARKER
 			" place /tmp\n",
 		 {.exec = FAR_PROBE_OPENED,
@@ -264,6 +268,28 @@ static void rung_follows_from_the_facts(void **state)
 		assert_string_equal(rung_name(rung_choose(&r.facts)),
 				    rung_name(cases[i].rung));
 	}
+}
+
+static void refused_tunnel_is_told_apart(void **state)
+{
+	struct ssh_log log = {.local = ""};
+	struct far_facts f = parse(MARKER " owned tun3\n" MARKER " tun yes\n");
+
+	(void)state;
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_OPENED);
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_UNKNOWN, &f, &log),
+			 FAR_PROBE_UNKNOWN);
+	log.rejected_tun = true;
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_PROHIBITED);
+	log.rejected_tun = false;
+	f = parse(MARKER " owned mine0\n" MARKER " tun yes\n");
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_FAILED);
+	f = parse(MARKER " owned tun3\n" MARKER " tun denied\n");
+	assert_int_equal(far_checks_tunnel(FAR_PROBE_FAILED, &f, &log),
+			 FAR_PROBE_FAILED);
 }
 
 static void words_of_the_server_are_told(void **state)
@@ -315,6 +341,7 @@ int main(void)
 		cmocka_unit_test(unknown_lines_leave_unknown),
 		cmocka_unit_test(versions_are_compared_as_numbers),
 		cmocka_unit_test(rung_follows_from_the_facts),
+		cmocka_unit_test(refused_tunnel_is_told_apart),
 		cmocka_unit_test(words_of_the_server_are_told),
 		cmocka_unit_test(json_is_escaped),
 		cmocka_unit_test(script_is_one_quoted_word),
