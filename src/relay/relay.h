@@ -39,7 +39,10 @@ struct relay_ssh_config {
 				  or relay_ssh_forget */
 	bool has_forwarding;   /* direct-tcpip is permitted */
 	bool has_tun;	       /* a tun channel may be had */
-	uint32_t tun_unit;     /* MUX_TUN_ANY, or the N of tunN there */
+	/* Run no "true" on each link.  Unless a command was run on it, a server
+	 * before OpenSSH 10.1 holds small messages back for 40 ms. */
+	bool is_exec_unwanted;
+	uint32_t tun_unit; /* MUX_TUN_ANY, or the N of tunN there */
 	/* Where names are looked up there, by TCP; version 0: the usual places:
 	 * 127.0.0.53, 127.0.0.1, the gateway's own address. */
 	struct endpoint dns_server;

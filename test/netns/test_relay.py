@@ -25,11 +25,10 @@ REFUSED, PROHIBITED = 5, 2        # RFC 1928 section 6
 class Relay:
     """A relaydoor over one or more sshs."""
 
-    def __init__(self, lab: Lab, *options: str, to: str = "gw", tun: str = "-", masters: int = 1, command: str = "cat"):
+    def __init__(self, lab: Lab, *options: str, to: str = "gw", tun: str = "-", masters: int = 1):
         self.lab = lab
         sockets = [f"/tmp/mux{i}" for i in range(masters)]
-        self.masters = [lab.near.popen(["ssh", "-M", "-S", name, *options, to, command], stdin=subprocess.PIPE)
-                        for name in sockets]
+        self.masters = [lab.near.popen(["ssh", "-N", "-M", "-S", name, *options, to]) for name in sockets]
         for name in sockets:
             wait_for(lab.near.path(name).is_socket, what="ssh's control socket")
         self.process = lab.near.popen([RELAYDOOR, f"127.0.0.1:{DOOR}", tun, *sockets],

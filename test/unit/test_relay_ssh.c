@@ -13,7 +13,8 @@
 #include "relay_refusal.h"
 #include "relay_rig.h"
 
-static const struct relay_ssh_config forwarding = {.has_forwarding = true};
+static const struct relay_ssh_config forwarding = {.has_forwarding = true,
+						   .is_exec_unwanted = true};
 
 /* A question for a.example, type A. */
 static const uint8_t question[] = {0x12, 0x34, 1,   0,	 0,   1, 0,   0,   0,
@@ -73,6 +74,26 @@ static void opens_by_address_and_says_so_when_it_is_confirmed(void **state)
 	assert_int_equal(s->state, STREAM_OPEN);
 }
 
+/* That a server sends small messages at once. */
+static void runs_a_command_on_each_link(void **state)
+{
+	static const struct relay_ssh_config usual = {.has_forwarding = true};
+	struct relay_rig *rig = relay_rig_new(&usual);
+
+	(void)state;
+	assert_int_equal(newest(rig)->kind, MUX_EXEC);
+	assert_string_equal(newest(rig)->host, "true");
+	relay_rig_confirm(rig, newest(rig));
+	assert_int_equal(rig->links[0].n_channels, 0);
+	rig->renews = true;
+	rig->links[0].is_full = true;
+	(void)relay_rig_open(rig, "", 80);
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_EXEC);
+	relay_rig_refuse(rig, relay_rig_newest(&rig->links[1]), 2, "no");
+	assert_int_equal(rig->links[1].n_channels, 0);
+	(void)relay_rig_free(rig);
+}
+
 static void opens_by_name(void **state)
 {
 	struct relay_rig *rig = *state;
@@ -119,7 +140,8 @@ static void tells_why_it_was_refused(void **state)
 
 static void refuses_all_where_forwarding_is_not_permitted(void **state)
 {
-	static const struct relay_ssh_config nothing = {.has_tun = true};
+	static const struct relay_ssh_config nothing = {
+		.has_tun = true, .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&nothing);
 
 	(void)state;
@@ -513,6 +535,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		RIG(offers_what_channels_can_do),
 		RIG(opens_by_address_and_says_so_when_it_is_confirmed),
+		cmocka_unit_test(runs_a_command_on_each_link),
 		RIG(opens_by_name),
 		RIG(tells_why_it_was_refused),
 		cmocka_unit_test(refuses_all_where_forwarding_is_not_permitted),

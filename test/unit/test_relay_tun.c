@@ -16,6 +16,7 @@
 static const struct relay_ssh_config config = {
 	.has_forwarding = true,
 	.has_tun = true,
+	.is_exec_unwanted = true,
 	.tun_unit = 3,
 };
 
@@ -135,7 +136,8 @@ static void says_what_a_refusal_may_mean(void **state)
 
 static void lacks_what_is_not_to_be_used(void **state)
 {
-	static const struct relay_ssh_config none = {.has_forwarding = true};
+	static const struct relay_ssh_config none = {.has_forwarding = true,
+						     .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&none);
 
 	(void)state;
