@@ -397,24 +397,17 @@ void relay_ssh_dns_init(struct relay_ssh_dns *d, struct relay *relay,
 	dns_tcp_init(&d->tcp, loop, &tcp_ops, d);
 }
 
-/* dns_tcp may open new ones meanwhile, on the current link. */
+/* dns_tcp may open new ones meanwhile, at the end of the list. */
 void relay_ssh_dns_forget(struct relay_ssh_dns *d, const struct mux_link *link)
 {
-	bool has_any = true;
+	list_for_each_safe (pos, &d->channels) {
+		struct dns_channel *c =
+			container_of(pos, struct dns_channel, link);
 
-	while (has_any) {
-		has_any = false;
-		list_for_each (pos, &d->channels) {
-			struct dns_channel *c =
-				container_of(pos, struct dns_channel, link);
-
-			if (c->mux != link)
-				continue;
-			mux_channel_close(c->channel);
-			end_channel(c, FRAME_REASON_RESET);
-			has_any = true;
-			break;
-		}
+		if (c->mux != link)
+			continue;
+		mux_channel_close(c->channel);
+		end_channel(c, FRAME_REASON_RESET);
 	}
 }
 
