@@ -271,7 +271,6 @@ static void on_down(void *ctx, const struct err *why)
 static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
-	.stream = &tcp_out_stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_resolve = on_resolve,

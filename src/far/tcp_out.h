@@ -27,15 +27,12 @@ void tcp_out_table_init(struct tcp_out_table *t, struct loop *loop,
 void tcp_out_table_fini(struct tcp_out_table *t);
 
 /*
- * Go on with a connection that exists already: accept the stream, whose ops
- * become tcp_out's, and carry its bytes.  fd, connected and non-blocking, is
- * owned from now on; if memory runs out it is closed and the stream refused.
+ * Go on with a connection that exists already: accept the stream, and carry its
+ * bytes.  fd, connected and non-blocking, is owned from now on; if memory runs
+ * out it is closed and the stream refused.
  */
 void tcp_out_adopt(struct tcp_out_table *t, struct stream *s,
 		   enum ip_version version, int fd);
-
-/* The callbacks below as a table. */
-extern const struct stream_ops tcp_out_stream_ops;
 
 /* A socket that is being connected to open->dst, with the options that a
  * connection of ours has.  Policy is the caller's.  Returns 0 or -errno. */
@@ -44,15 +41,9 @@ int tcp_out_dial(const struct frame_open *open, int *ret_fd);
 /* What an ICMP error said about a failed connect, if one did. */
 void tcp_out_add_icmp_detail(int fd, struct frame_refused *why);
 
-/* The rest are callbacks of the session, for role SESSION_FAR. */
-
-/* Connect as asked for, and answer when the outcome is known. */
+/* Callback of the session, for role SESSION_FAR: connect as asked for, and
+ * answer when the outcome is known.  The stream's callbacks are set here. */
 void tcp_out_on_open(struct tcp_out_table *t, struct stream *s,
 		     const struct frame_open *open);
-size_t tcp_out_on_data(struct stream *s, const uint8_t *bytes, size_t len);
-void tcp_out_on_readable(struct stream *s);
-void tcp_out_on_writable(struct stream *s);
-void tcp_out_on_reset(struct stream *s, enum frame_reason reason);
-void tcp_out_on_closed(struct stream *s);
 
 #endif

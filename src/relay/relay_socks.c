@@ -158,7 +158,6 @@ static void on_assoc_close(void *ctx, uint32_t id, enum frame_reason reason)
 static const struct session_ops session_ops = {
 	.on_up = relay_on_up,
 	.on_open = on_open,
-	.stream = &tcp_out_stream_ops,
 	.on_dgram = on_dgram,
 	.on_assoc_close = on_assoc_close,
 	.on_down = relay_on_down,

@@ -163,6 +163,7 @@ static ssize_t read_some(struct stream_sock *ss, size_t want)
 /*
  * Read what there is and what the stream has room for, at most budget_bytes.
  * Sets is_tx_done, and errnum if that was not a regular end.
+ * hop down 1/9 (TCP): bytes of a far socket become the stream's
  */
 static void pull(struct stream_sock *ss, size_t budget_bytes, bool is_end_near)
 {
@@ -315,7 +316,7 @@ static void on_event(void *ctx, uint32_t events)
 
 /* ---- events of the stream ---- */
 
-/* Bytes of a frame go straight to the socket. */
+/* hop up 11/11 (TCP): bytes of a frame are handed to the kernel's socket */
 static size_t on_data(struct stream *s, const uint8_t *bytes, size_t len)
 {
 	struct stream_sock *ss = s->owner;
