@@ -346,6 +346,17 @@ size_t mux_channel_send(struct mux_channel *ch, const uint8_t *bytes,
 	return n;
 }
 
+/* While its window is too small for it, the link's room is of no use. */
+static void wait_for_packet_room(struct mux_channel *ch, size_t n)
+{
+	if (!may_send(ch))
+		return;
+	if (ch->tx_window >= n)
+		wait_for_room(ch);
+	else
+		ch->wants_room = true;
+}
+
 bool mux_channel_send_packet(struct mux_channel *ch, const uint8_t *ip,
 			     size_t len)
 {
@@ -354,8 +365,12 @@ bool mux_channel_send_packet(struct mux_channel *ch, const uint8_t *ip,
 	uint8_t head[MUX_MSG_FIXED_MAX];
 
 	if (len == 0 || len > MUX_CHANNEL_PACKET_MAX ||
-	    string_len > ch->chunk_max || mux_channel_room(ch) < counted)
+	    string_len > ch->chunk_max)
 		return false;
+	if (mux_channel_room(ch) < counted) {
+		wait_for_packet_room(ch, counted);
+		return false;
+	}
 	put(ch, head, mux_msg_build_tun(head, ch->remote_id, ip[0] >> 4, len));
 	put(ch, ip, len);
 	count_sent(ch, string_len, counted - string_len);

@@ -135,8 +135,9 @@ size_t mux_channel_send(struct mux_channel *ch, const uint8_t *bytes,
 size_t mux_channel_room(const struct mux_channel *ch);
 
 /* MUX_TUN: send one IP packet, not empty; its address family goes in front.
- * Returns false if it does not fit now: drop it (on_writable does not follow).
- */
+ * Returns false if it does not fit now; on_writable follows, unless it never
+ * will fit: it is empty, or longer than MUX_CHANNEL_PACKET_MAX or what the
+ * server takes. */
 bool mux_channel_send_packet(struct mux_channel *ch, const uint8_t *ip,
 			     size_t len);
 

@@ -35,10 +35,14 @@ struct relay *relay_free(struct relay *r);
 /* ---- over channels of ssh: the rungs "direct" and "tun" ---- */
 
 struct relay_ssh_config {
-	struct mux_link *link; /* ready; borrowed until relay_free or _renew */
+	struct mux_link *link; /* ready; borrowed until relay_free, on_retired
+				  or relay_ssh_forget */
 	bool has_forwarding;   /* direct-tcpip is permitted */
 	bool has_tun;	       /* a tun channel may be had */
-	uint32_t tun_unit;     /* MUX_TUN_ANY, or the N of tunN there */
+	/* Run no "true" on each link.  Unless a command was run on it, a server
+	 * before OpenSSH 10.1 holds small messages back for 40 ms. */
+	bool is_exec_unwanted;
+	uint32_t tun_unit; /* MUX_TUN_ANY, or the N of tunN there */
 	/* Where names are looked up there, by TCP; version 0: the usual places:
 	 * 127.0.0.53, 127.0.0.1, the gateway's own address. */
 	struct endpoint dns_server;
@@ -54,6 +58,10 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
  * by on_retired when it has no channels left. */
 void relay_ssh_renew(struct relay *r, struct mux_link *link,
 		     void (*on_retired)(void *ctx, struct mux_link *link));
+
+/* A link that was replaced is about to be freed, or has closed: what is left on
+ * it is closed, and on_retired does not come. */
+void relay_ssh_forget(struct relay *r, struct mux_link *link);
 
 /* ---- over a SOCKS5 server: --via ---- */
 

@@ -70,6 +70,18 @@ void relay_link_renew(struct relay_links *l, struct mux_link *link,
 	l->has_told_worn = false;
 }
 
+void relay_link_forget(struct relay_links *l, const struct mux_link *link)
+{
+	list_for_each_safe (pos, &l->old) {
+		struct old_link *o = container_of(pos, struct old_link, link);
+
+		if (o->mux != link)
+			continue;
+		list_del(&o->link);
+		free(o);
+	}
+}
+
 static void tell_worn(struct relay_links *l)
 {
 	if (l->has_told_worn)

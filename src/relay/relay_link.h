@@ -45,6 +45,9 @@ void relay_link_renew(struct relay_links *l, struct mux_link *link,
 		      void (*on_retired)(void *ctx, struct mux_link *link),
 		      void *ctx);
 
+/* An old link is no more: on_retired does not come for it. */
+void relay_link_forget(struct relay_links *l, const struct mux_link *link);
+
 /* Open a channel on the current link, as mux_channel_open does; see whether it
  * is worn. */
 struct mux_channel *relay_link_open(struct relay_links *l,

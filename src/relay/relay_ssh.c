@@ -10,6 +10,11 @@
  *
  *   The server decides what may be reached: forwarding is its own feature, and
  *   what it permits to this account ssh could be told to do without us.
+ *
+ *   OpenSSH's server before 10.1 switches Nagle's algorithm off only when a
+ *   session starts a command, whatever becomes of that; until then a second
+ *   small message waits 40 ms for the first.  So "true" is run on each link.
+ *   (A server that grants no sessions at all, MaxSessions 0, cannot be helped.)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,7 +34,10 @@ struct relay_ssh {
 	struct relay_ssh_tcp tcp;
 	struct relay_ssh_dns dns;
 	struct relay_tun tun;
+	struct mux_channel *command;   /* owned; NULL: none is being started */
+	struct mux_link *command_link; /* borrowed */
 	bool has_forwarding;
+	bool runs_command;
 };
 
 static struct relay_ssh *from_base(struct relay *r)
@@ -107,6 +115,60 @@ static const struct session_ops session_ops = {
 	.on_down = relay_on_down,
 };
 
+/* ---- a command, see above ---- */
+
+/* Started: that was all. */
+static void on_command_open(struct mux_channel *ch)
+{
+	struct relay_ssh *r = mux_channel_owner(ch);
+
+	r->command = NULL;
+	mux_channel_close(ch);
+}
+
+static void on_command_refused(struct mux_channel *ch, uint32_t reason,
+			       const char *text)
+{
+	struct relay_ssh *r = mux_channel_owner(ch);
+
+	(void)reason; /* it was worth a try */
+	(void)text;
+	r->command = NULL;
+	relay_link_note_failure(&r->links);
+}
+
+static void on_command_closed(struct mux_channel *ch)
+{
+	struct relay_ssh *r = mux_channel_owner(ch);
+
+	r->command = NULL;
+}
+
+static const struct mux_channel_ops command_ops = {
+	.on_open = on_command_open,
+	.on_refused = on_command_refused,
+	.on_closed = on_command_closed,
+};
+
+static void stop_command(struct relay_ssh *r)
+{
+	if (r->command)
+		mux_channel_close(r->command);
+	r->command = NULL;
+}
+
+static void run_command(struct relay_ssh *r)
+{
+	static const struct mux_channel_open what = {
+		.kind = MUX_EXEC, .host = "true", .window_bytes = 32 << 10};
+
+	stop_command(r);
+	if (!r->runs_command)
+		return;
+	r->command_link = r->links.current;
+	r->command = relay_link_open(&r->links, &what, &command_ops, r);
+}
+
 /* ---- links ---- */
 
 static void on_worn(void *ctx)
@@ -128,6 +190,19 @@ void relay_ssh_renew(struct relay *r, struct mux_link *link,
 		     void (*on_retired)(void *ctx, struct mux_link *link))
 {
 	relay_link_renew(&from_base(r)->links, link, on_retired, r->ctx);
+	run_command(from_base(r));
+}
+
+void relay_ssh_forget(struct relay *r, struct mux_link *link)
+{
+	struct relay_ssh *ssh = from_base(r);
+
+	if (ssh->command_link == link)
+		stop_command(ssh);
+	relay_link_forget(&ssh->links, link);
+	relay_ssh_tcp_forget(&ssh->tcp, link);
+	relay_ssh_dns_forget(&ssh->dns, link);
+	relay_tun_forget(&ssh->tun, link);
 }
 
 /* ---- life ---- */
@@ -136,6 +211,7 @@ static void close_all(struct relay *base)
 {
 	struct relay_ssh *r = from_base(base);
 
+	stop_command(r);
 	relay_ssh_tcp_fini(&r->tcp);
 	relay_ssh_dns_fini(&r->dns);
 	relay_tun_fini(&r->tun);
@@ -181,6 +257,7 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
 		return NULL;
 	}
 	r->has_forwarding = config->has_forwarding;
+	r->runs_command = !config->is_exec_unwanted;
 	fill_hello(&hello, config);
 	relay_link_init(&r->links, loop, config->link);
 	r->links.on_worn = on_worn;
@@ -197,5 +274,6 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
 		errno = -error;
 		return NULL;
 	}
+	run_command(r);
 	return &r->base;
 }

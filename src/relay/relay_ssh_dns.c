@@ -34,6 +34,8 @@ struct dns_channel {
 	struct relay_ssh_dns *dns;   /* borrowed */
 	struct dns_tcp_conn *conn;   /* borrowed; whom to tell */
 	struct mux_channel *channel; /* owned */
+	struct mux_link *mux;	     /* borrowed; the channel's */
+	struct list link;	     /* relay_ssh_dns.channels */
 	struct endpoint server;
 };
 
@@ -48,6 +50,22 @@ struct resolve {
 
 /* ---- byte streams ---- */
 
+/* Its channel is dead, or closed here. */
+static void free_channel(struct dns_channel *c)
+{
+	list_del(&c->link);
+	free(c);
+}
+
+/* The same, and dns_tcp is told. */
+static void end_channel(struct dns_channel *c, enum frame_reason reason)
+{
+	struct dns_tcp_conn *conn = c->conn;
+
+	free_channel(c);
+	dns_tcp_on_closed(conn, reason);
+}
+
 static void on_channel_open(struct mux_channel *ch)
 {
 	struct dns_channel *c = mux_channel_owner(ch);
@@ -60,13 +78,11 @@ static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
 {
 	struct dns_channel *c = mux_channel_owner(ch);
 	struct relay_ssh_dns *d = c->dns;
-	struct dns_tcp_conn *conn = c->conn;
 	enum frame_reason why = relay_refusal_meaning(reason, text);
 
 	relay_refusal_add(d->refusals, &c->server, "", why,
 			  loop_now_us(d->tcp.loop));
-	free(c);
-	dns_tcp_on_closed(conn, why);
+	end_channel(c, why);
 	relay_link_note_failure(d->links);
 }
 
@@ -88,11 +104,7 @@ static void on_channel_writable(struct mux_channel *ch)
 
 static void on_channel_closed(struct mux_channel *ch)
 {
-	struct dns_channel *c = mux_channel_owner(ch);
-	struct dns_tcp_conn *conn = c->conn;
-
-	free(c);
-	dns_tcp_on_closed(conn, FRAME_REASON_RESET);
+	end_channel(mux_channel_owner(ch), FRAME_REASON_RESET);
 }
 
 /* A server that says no more is of no use. */
@@ -136,6 +148,7 @@ static int stream_open(void *ctx, struct dns_tcp_conn *conn,
 	c->dns = d;
 	c->conn = conn;
 	c->server = *server;
+	c->mux = d->links->current;
 	c->channel = relay_link_open(d->links, &what, &channel_ops, c);
 	if (!c->channel) {
 		int errnum = errno;
@@ -143,6 +156,7 @@ static int stream_open(void *ctx, struct dns_tcp_conn *conn,
 		free(c);
 		return -errnum;
 	}
+	list_push(&d->channels, &c->link);
 	*ret_stream = c;
 	return 0;
 }
@@ -159,7 +173,7 @@ static void stream_close(void *stream)
 	struct dns_channel *c = stream;
 
 	mux_channel_close(c->channel);
-	free(c);
+	free_channel(c);
 }
 
 /* ---- RESOLVE ---- */
@@ -377,9 +391,24 @@ void relay_ssh_dns_init(struct relay_ssh_dns *d, struct relay *relay,
 	*d = (struct relay_ssh_dns){
 		.relay = relay, .links = links, .refusals = refusals};
 	list_init(&d->resolves);
+	list_init(&d->channels);
 	dgram_queue_init(&d->answers, 0);
 	choose_servers(d, config);
 	dns_tcp_init(&d->tcp, loop, &tcp_ops, d);
+}
+
+/* dns_tcp may open new ones meanwhile, at the end of the list. */
+void relay_ssh_dns_forget(struct relay_ssh_dns *d, const struct mux_link *link)
+{
+	list_for_each_safe (pos, &d->channels) {
+		struct dns_channel *c =
+			container_of(pos, struct dns_channel, link);
+
+		if (c->mux != link)
+			continue;
+		mux_channel_close(c->channel);
+		end_channel(c, FRAME_REASON_RESET);
+	}
 }
 
 void relay_ssh_dns_fini(struct relay_ssh_dns *d)

@@ -24,6 +24,7 @@ struct relay_ssh_dns {
 	unsigned n_servers, first;
 	struct list resolves; /* struct resolve: under way */
 	unsigned n_resolves;
+	struct list channels;	    /* struct dns_channel */
 	struct dgram_queue answers; /* of all associations */
 };
 
@@ -33,6 +34,9 @@ void relay_ssh_dns_init(struct relay_ssh_dns *d, struct relay *relay,
 			struct relay_refusals *refusals,
 			const struct relay_ssh_config *config);
 void relay_ssh_dns_fini(struct relay_ssh_dns *d);
+
+/* What is left on this link is closed; questions may be asked again. */
+void relay_ssh_dns_forget(struct relay_ssh_dns *d, const struct mux_link *link);
 
 /* Callbacks of the session.  A datagram is one to a name server. */
 void relay_ssh_dns_on_dgram(struct relay_ssh_dns *d, uint32_t id,

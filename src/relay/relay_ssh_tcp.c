@@ -50,6 +50,7 @@ struct conn {
 	struct relay_ssh_tcp *table; /* borrowed */
 	struct stream *stream;	     /* borrowed; NULL when dead */
 	struct mux_channel *channel; /* owned; NULL: closed */
+	struct mux_link *mux;	     /* borrowed; the channel's */
 	struct list link;	     /* table->live or table->dead */
 	enum conn_state state;
 	uint64_t returned;  /* bytes below this tx offset do not count
@@ -187,10 +188,9 @@ static void on_channel_writable(struct mux_channel *ch)
 	settle(c);
 }
 
-static void on_channel_closed(struct mux_channel *ch)
+/* The channel is gone before its time. */
+static void break_conn(struct conn *c)
 {
-	struct conn *c = mux_channel_owner(ch);
-
 	c->channel = NULL;
 	if (c->state == CONN_OPENING) {
 		relay_refuse(c->stream, FRAME_REASON_OTHER);
@@ -199,6 +199,11 @@ static void on_channel_closed(struct mux_channel *ch)
 	}
 	c->state = CONN_BROKEN;
 	settle(c);
+}
+
+static void on_channel_closed(struct mux_channel *ch)
+{
+	break_conn(mux_channel_owner(ch));
 }
 
 static const struct mux_channel_ops channel_ops = {
@@ -297,6 +302,7 @@ static int open_channel(struct conn *c, const struct endpoint *origin)
 		.window_bytes = WINDOW_BYTES,
 	};
 
+	c->mux = c->table->links->current;
 	c->channel = relay_link_open(c->table->links, &what, &channel_ops, c);
 	return c->channel ? 0 : -errno;
 }
@@ -347,6 +353,18 @@ void relay_ssh_tcp_init(struct relay_ssh_tcp *t, struct loop *loop,
 	list_init(&t->dead);
 	t->bury = (struct loop_task){.on_run = on_bury, .ctx = t};
 	list_init(&t->bury.link);
+}
+
+void relay_ssh_tcp_forget(struct relay_ssh_tcp *t, const struct mux_link *link)
+{
+	list_for_each_safe (pos, &t->live) {
+		struct conn *c = container_of(pos, struct conn, link);
+
+		if (c->mux != link || !c->channel)
+			continue;
+		close_channel(c);
+		break_conn(c);
+	}
 }
 
 void relay_ssh_tcp_fini(struct relay_ssh_tcp *t)

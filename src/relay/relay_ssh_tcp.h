@@ -23,6 +23,9 @@ void relay_ssh_tcp_init(struct relay_ssh_tcp *t, struct loop *loop,
 /* Close all channels.  Streams are let go, and not touched otherwise. */
 void relay_ssh_tcp_fini(struct relay_ssh_tcp *t);
 
+/* What is left on this link breaks. */
+void relay_ssh_tcp_forget(struct relay_ssh_tcp *t, const struct mux_link *link);
+
 /* Callback of the session: open a channel, and answer when the server has. */
 void relay_ssh_tcp_on_open(struct relay_ssh_tcp *t, struct stream *s,
 			   const struct frame_open *open);

@@ -5,8 +5,8 @@
  * Theory of operation
  *   The server opens a tun device and moves single packets; address, routes and
  *   translation there are its administrator's.  Up: super-packets are cut, and
- *   each packet is one message.  What the channel has no room for is dropped:
- *   whoever sends learns of it as from any narrow link.  Down: what arrives in
+ *   each packet is one message.  What the channel has no room for waits, a
+ *   little and not for long, as before any narrow link.  Down: what arrives in
  *   one turn of the loop is put together again where it is one TCP
  * connection's, and goes on at the end of the turn.
  *
@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "vnet.h"
 
@@ -55,17 +56,17 @@ size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
 	n = snprintf(text, sizeof(text), "ip link set %s up", dev);
 	if (*a4)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route add %s dev %s; "
+			      "; ip route replace %s dev %s; "
 			      "sysctl net.ipv4.ip_forward=1",
 			      a4, dev);
 	if (*a6)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route add %s dev %s; "
+			      "; ip route replace %s dev %s; "
 			      "sysctl net.ipv6.conf.all.forwarding=1",
 			      a6, dev);
 	n += snprintf(text + n, sizeof(text) - (size_t)n,
 		      "; nft 'table inet ecssh{chain nat{"
-		      "type nat hook postrouting priority 100;%s%s%s%s%s%s}}'",
+		      "type nat hook postrouting priority 100;%s%s%s%s%s%s};}'",
 		      *a4 ? "ip saddr " : "", a4, *a4 ? " masquerade;" : "",
 		      *a6 ? "ip6 saddr " : "", a6, *a6 ? " masquerade;" : "");
 	if (cap > 0)
@@ -94,14 +95,15 @@ static void tell_up(struct relay_tun *t)
 	size_t n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				      &t->near6);
 	if (n >= sizeof(text)) {
-		char a6[ADDR_TEXT_MAX];
-
 		n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
 				       &none);
-		if (n < sizeof(text))
+		if (n < sizeof(text)) {
+			char a6[ADDR_TEXT_MAX];
+
 			(void)snprintf(text + n, sizeof(text) - n,
 				       "; and for %s in IPv6",
 				       addr_format(&t->near6, a6));
+		}
 	}
 	tell(t, FRAME_NETWORK_UP, text);
 }
@@ -171,27 +173,95 @@ static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
 
 /* ---- up ---- */
 
+/* What stands before a packet that waits. */
+struct head {
+	mono_us_t since_us;
+	size_t len;
+};
+
+static void count(struct relay_tun *t, enum drop_reason drop)
+{
+	session_count_drop(t->relay->session, drop);
+}
+
+static void keep(struct relay_tun *t, size_t len)
+{
+	struct head h = {.since_us = loop_now_us(t->loop), .len = len};
+	struct iovec iov[2];
+
+	if (ring_len(&t->waiting) + sizeof(h) + len > RELAY_TUN_QUEUE_BYTES) {
+		count(t, DROP_QUEUE_FULL);
+		return;
+	}
+	if (ring_reserve(&t->waiting, sizeof(h) + len, iov) < 0) {
+		count(t, DROP_NO_MEMORY);
+		return;
+	}
+	(void)ring_push(&t->waiting, &h, sizeof(h));
+	(void)ring_push(&t->waiting, t->packet, len);
+}
+
+static void copy_out(const struct ring *r, uint64_t from, void *out, size_t n)
+{
+	struct iovec iov[2];
+	int parts = ring_peek(r, from, n, iov);
+
+	for (int i = 0; i < parts; i++) {
+		memcpy(out, iov[i].iov_base, iov[i].iov_len);
+		out = (uint8_t *)out + iov[i].iov_len;
+	}
+}
+
+/* Send what waits while there is room.  What has waited for long is dropped
+ * first: that tells a sender sooner than the end of the queue would. */
+static void send_waiting(struct relay_tun *t)
+{
+	struct ring *r = &t->waiting;
+
+	while (ring_len(r) > 0) {
+		struct head h = {0};
+
+		copy_out(r, r->start, &h, sizeof(h));
+		if (loop_now_us(t->loop) - h.since_us > RELAY_TUN_QUEUE_US) {
+			count(t, DROP_STALE_DATAGRAM);
+		} else {
+			copy_out(r, r->start + sizeof(h), t->packet, h.len);
+			if (!mux_channel_send_packet(t->channel, t->packet,
+						     h.len))
+				return;
+		}
+		ring_drop(r, r->start + sizeof(h) + h.len);
+	}
+}
+
+static void on_channel_writable(struct mux_channel *ch)
+{
+	send_waiting(mux_channel_owner(ch));
+}
+
 /* hop up 11/11 (packets): a packet is handed to the channel */
 void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p)
 {
-	struct session *s = t->relay->session;
 	struct gso_cut cut;
 	size_t len;
 
 	if (t->state != RELAY_TUN_UP) {
-		session_count_drop(s, DROP_NO_CHANNEL);
+		count(t, DROP_NO_CHANNEL);
 		return;
 	}
 	enum drop_reason drop = gso_cut_init(&cut, p);
 	if (drop == DROP_NONE && gso_cut_longest(&cut) > MUX_CHANNEL_PACKET_MAX)
 		drop = DROP_BAD_LENGTH;
 	if (drop != DROP_NONE) {
-		session_count_drop(s, drop);
+		count(t, drop);
 		return;
 	}
+	/* They may have become too old, and nobody said that there is room. */
+	send_waiting(t);
 	while ((len = gso_cut_next(&cut, t->packet)))
-		if (!mux_channel_send_packet(t->channel, t->packet, len))
-			session_count_drop(s, DROP_QUEUE_FULL);
+		if (ring_len(&t->waiting) > 0 ||
+		    !mux_channel_send_packet(t->channel, t->packet, len))
+			keep(t, len);
 }
 
 /* ---- the channel ---- */
@@ -207,6 +277,7 @@ static void on_channel_open(struct mux_channel *ch)
 	struct relay_tun *t = mux_channel_owner(ch);
 
 	t->state = RELAY_TUN_UP;
+	ring_drop(&t->waiting, t->waiting.end);
 	t->was_up = true;
 	t->up_us = loop_now_us(t->loop);
 	tell_up(t);
@@ -261,6 +332,7 @@ static const struct mux_channel_ops channel_ops = {
 	.on_refused = on_channel_refused,
 	.on_data = on_channel_data,
 	.on_eof = on_channel_eof,
+	.on_writable = on_channel_writable,
 	.on_closed = on_channel_closed,
 };
 
@@ -290,8 +362,14 @@ static void on_retry(void *ctx)
 
 void relay_tun_leave_old(struct relay_tun *t)
 {
-	if (t->state != RELAY_TUN_UP || t->link == t->links->current ||
-	    mux_link_n_channels(t->link) > 1)
+	if (t->state == RELAY_TUN_UP && t->link != t->links->current &&
+	    mux_link_n_channels(t->link) <= 1)
+		relay_tun_forget(t, t->link);
+}
+
+void relay_tun_forget(struct relay_tun *t, const struct mux_link *link)
+{
+	if (!t->channel || t->link != link)
 		return;
 	mux_channel_close(t->channel);
 	t->channel = NULL;
@@ -343,5 +421,7 @@ void relay_tun_fini(struct relay_tun *t)
 		mux_channel_close(t->channel);
 	t->channel = NULL;
 	t->state = RELAY_TUN_OFF;
+	ring_fini(&t->waiting);
+	t->waiting = (struct ring){0};
 	dgram_queue_fini(&t->queue);
 }

@@ -11,6 +11,7 @@
 #include "mux_link.h"
 #include "relay_internal.h"
 #include "relay_link.h"
+#include "ring.h"
 
 enum {
 	RELAY_TUN_MTU_BYTES = 1500, /* of a device that nobody has changed */
@@ -19,6 +20,9 @@ enum {
 	/* One that was lost so soon is not opened again. */
 	RELAY_TUN_STABLE_US = 10 * 1000000,
 	RELAY_TUN_COMMANDS_MAX = 1024,
+	/* Packets that wait for room in the channel, and how long one may. */
+	RELAY_TUN_QUEUE_BYTES = 512 << 10,
+	RELAY_TUN_QUEUE_US = 100000,
 };
 
 enum relay_tun_state {
@@ -43,10 +47,11 @@ struct relay_tun {
 	unsigned tries; /* left, before a refusal counts */
 	mono_us_t up_us;
 	struct timer retry;
+	struct ring waiting;	/* struct head and packet, by turns */
 	struct loop_task flush; /* posted while gro holds anything */
 	struct dgram_queue queue;
 	struct gro gro;
-	uint8_t packet[PKT_IP_MAX]; /* being sent */
+	uint8_t packet[PKT_IP6_MAX]; /* being sent */
 };
 
 void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
@@ -57,6 +62,9 @@ void relay_tun_fini(struct relay_tun *t);
 /* Callbacks of the session. */
 void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n);
 void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p);
+
+/* If the channel is on this link: move it at once. */
+void relay_tun_forget(struct relay_tun *t, const struct mux_link *link);
 
 /* If the channel is the last one of a link that was replaced: move it. */
 void relay_tun_leave_old(struct relay_tun *t);

@@ -368,6 +368,7 @@ struct relay_rig *relay_rig_new(const struct relay_ssh_config *config)
 {
 	struct relay_rig *rig = calloc(1, sizeof(*rig));
 	struct relay_ssh_config c = *config;
+	bool has_command = !c.is_exec_unwanted;
 	struct frame_hello hello = {.software = "near"};
 	struct carrier *pair[2];
 
@@ -383,6 +384,7 @@ struct relay_rig *relay_rig_new(const struct relay_ssh_config *config)
 	assert_always(rig->near && rig->relay);
 	relay_rig_settle(rig);
 	assert_always(session_is_up(rig->near));
+	assert_always(rig->links[0].n_channels == has_command);
 	return rig;
 }
 

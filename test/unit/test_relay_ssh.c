@@ -13,7 +13,13 @@
 #include "relay_refusal.h"
 #include "relay_rig.h"
 
-static const struct relay_ssh_config forwarding = {.has_forwarding = true};
+static const struct relay_ssh_config forwarding = {.has_forwarding = true,
+						   .is_exec_unwanted = true};
+
+/* A question for a.example, type A. */
+static const uint8_t question[] = {0x12, 0x34, 1,   0,	 0,   1, 0,   0,   0,
+				   0,	 0,    0,   1,	 'a', 7, 'e', 'x', 'a',
+				   'm',	 'p',  'l', 'e', 0,   0, 1,   0,   1};
 
 static int setup(void **state)
 {
@@ -68,6 +74,26 @@ static void opens_by_address_and_says_so_when_it_is_confirmed(void **state)
 	assert_int_equal(s->state, STREAM_OPEN);
 }
 
+/* That a server sends small messages at once. */
+static void runs_a_command_on_each_link(void **state)
+{
+	static const struct relay_ssh_config usual = {.has_forwarding = true};
+	struct relay_rig *rig = relay_rig_new(&usual);
+
+	(void)state;
+	assert_int_equal(newest(rig)->kind, MUX_EXEC);
+	assert_string_equal(newest(rig)->host, "true");
+	relay_rig_confirm(rig, newest(rig));
+	assert_int_equal(rig->links[0].n_channels, 0);
+	rig->renews = true;
+	rig->links[0].is_full = true;
+	(void)relay_rig_open(rig, "", 80);
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_EXEC);
+	relay_rig_refuse(rig, relay_rig_newest(&rig->links[1]), 2, "no");
+	assert_int_equal(rig->links[1].n_channels, 0);
+	(void)relay_rig_free(rig);
+}
+
 static void opens_by_name(void **state)
 {
 	struct relay_rig *rig = *state;
@@ -114,7 +140,8 @@ static void tells_why_it_was_refused(void **state)
 
 static void refuses_all_where_forwarding_is_not_permitted(void **state)
 {
-	static const struct relay_ssh_config nothing = {.has_tun = true};
+	static const struct relay_ssh_config nothing = {
+		.has_tun = true, .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&nothing);
 
 	(void)state;
@@ -325,6 +352,30 @@ static void goes_on_through_20000_refusals(void **state)
 	assert_ptr_equal(rig->retired, &rig->links[0]);
 }
 
+/* Two streams, one still opening, and a question on a link that is given up. */
+static void lets_go_of_a_link_that_is_freed(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct stream *s = open_stream(rig);
+
+	relay_rig_data(rig, newest(rig), "last words", 10);
+	(void)relay_rig_open(rig, "", 81);
+	session_send_resolve(rig->near, 9, question, sizeof(question));
+	relay_rig_settle(rig);
+	assert_int_equal(rig->links[0].n_channels, 3);
+	rig->links[0].is_full = true;
+	rig->renews = true;
+	(void)relay_rig_open(rig, "", 82);
+	relay_ssh_forget(rig->relay, &rig->links[0]);
+	assert_int_equal(rig->links[0].n_channels, 0);
+	relay_rig_settle(rig);
+	assert_int_equal(rig->n.refused, 2);
+	stream_consume(s, s->rx.end);
+	relay_rig_advance(rig, 5 * US_PER_SEC);
+	assert_int_equal(rig->n.reset, 1);
+	assert_int_equal(rig->n.retired, 0);
+}
+
 static void refuses_when_a_worn_link_is_not_replaced(void **state)
 {
 	struct relay_rig *rig = *state;
@@ -345,11 +396,6 @@ static void refuses_when_a_worn_link_is_not_replaced(void **state)
 }
 
 /* ---- datagrams and names ---- */
-
-/* A question for a.example, type A. */
-static const uint8_t question[] = {0x12, 0x34, 1,   0,	 0,   1, 0,   0,   0,
-				   0,	 0,    0,   1,	 'a', 7, 'e', 'x', 'a',
-				   'm',	 'p',  'l', 'e', 0,   0, 1,   0,   1};
 
 static void ask(struct relay_rig *rig, struct dgram_queue *q, uint16_t port)
 {
@@ -489,6 +535,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		RIG(offers_what_channels_can_do),
 		RIG(opens_by_address_and_says_so_when_it_is_confirmed),
+		cmocka_unit_test(runs_a_command_on_each_link),
 		RIG(opens_by_name),
 		RIG(tells_why_it_was_refused),
 		cmocka_unit_test(refuses_all_where_forwarding_is_not_permitted),
@@ -502,6 +549,7 @@ int main(void)
 		RIG(repeats_a_refusal_for_a_second),
 		RIG(remembers_for_longer_what_is_prohibited),
 		RIG(goes_on_through_20000_refusals),
+		RIG(lets_go_of_a_link_that_is_freed),
 		RIG(refuses_when_a_worn_link_is_not_replaced),
 		RIG(asks_name_servers_through_a_channel),
 		RIG(says_that_a_name_server_is_not_there),

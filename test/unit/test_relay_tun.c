@@ -16,6 +16,7 @@
 static const struct relay_ssh_config config = {
 	.has_forwarding = true,
 	.has_tun = true,
+	.is_exec_unwanted = true,
 	.tun_unit = 3,
 };
 
@@ -99,10 +100,10 @@ static void comes_up_with_what_is_to_be_done_there(void **state)
 	assert_int_equal(rig->state.mtu_bytes, 1500);
 	assert_string_equal(
 		rig->state.text,
-		"ip link set tun3 up; ip route add 100.64.0.2 dev tun3; "
+		"ip link set tun3 up; ip route replace 100.64.0.2 dev tun3; "
 		"sysctl net.ipv4.ip_forward=1; nft 'table inet ecssh{chain "
 		"nat{type nat hook postrouting priority 100;ip saddr "
-		"100.64.0.2 masquerade;}}'");
+		"100.64.0.2 masquerade;};}'");
 }
 
 static void tells_both_families_apart_if_they_do_not_fit(void **state)
@@ -111,7 +112,8 @@ static void tells_both_families_apart_if_they_do_not_fit(void **state)
 
 	ask_for_network(rig, "fd00:1234:5678:9abc:def0:1234:5678:9abc");
 	relay_rig_confirm(rig, newest(rig));
-	assert_non_null(strstr(rig->state.text, "100.64.0.2 masquerade;}}'; "));
+	assert_non_null(
+		strstr(rig->state.text, "100.64.0.2 masquerade;};}'; "));
 	assert_non_null(strstr(
 		rig->state.text,
 		"and for fd00:1234:5678:9abc:def0:1234:5678:9abc in IPv6"));
@@ -134,7 +136,8 @@ static void says_what_a_refusal_may_mean(void **state)
 
 static void lacks_what_is_not_to_be_used(void **state)
 {
-	static const struct relay_ssh_config none = {.has_forwarding = true};
+	static const struct relay_ssh_config none = {.has_forwarding = true,
+						     .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&none);
 
 	(void)state;
@@ -179,7 +182,7 @@ static uint64_t far_drops(struct relay_rig *rig, enum drop_reason reason)
 	return session_stats(rig->near)->far_drops[reason];
 }
 
-static void drops_and_counts_what_does_not_fit(void **state)
+static void keeps_what_does_not_fit_for_a_little(void **state)
 {
 	struct relay_rig *rig = *state;
 	struct mux_channel *ch = come_up(rig);
@@ -188,9 +191,33 @@ static void drops_and_counts_what_does_not_fit(void **state)
 	dgram_queue_init(&q, 0);
 	ch->room = 3200;
 	send_super_packet(rig, &q);
-	/* Two of seven, and the last and short one does not fit either. */
+	/* Two of seven; the last and short one does not get ahead of others. */
 	assert_int_equal(ch->n_packets, 2);
-	assert_int_equal(far_drops(rig, DROP_QUEUE_FULL), 5);
+	relay_rig_advance(rig, RELAY_TUN_QUEUE_US / 2);
+	relay_rig_room(rig, ch, 3200);
+	assert_int_equal(ch->n_packets, 4);
+	relay_rig_advance(rig, RELAY_TUN_QUEUE_US);
+	/* Room comes too late for the three that are left, not for new ones. */
+	ch->room = SIZE_MAX;
+	send_super_packet(rig, &q);
+	assert_int_equal(ch->n_packets, 4 + 7);
+	assert_int_equal(far_drops(rig, DROP_STALE_DATAGRAM), 3);
+	dgram_queue_fini(&q);
+}
+
+static void drops_what_would_make_the_queue_long(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *ch = come_up(rig);
+	struct dgram_queue q;
+
+	dgram_queue_init(&q, 0);
+	ch->room = 0;
+	for (int i = 0; i < 60; i++)
+		send_super_packet(rig, &q);
+	assert_int_equal(ch->n_packets, 0);
+	uint64_t n = far_drops(rig, DROP_QUEUE_FULL);
+	assert_in_range(n, 50, 100);
 	dgram_queue_fini(&q);
 }
 
@@ -276,6 +303,20 @@ static void moves_when_it_is_the_last_on_an_old_link(void **state)
 	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
 }
 
+static void moves_at_once_from_a_link_that_is_freed(void **state)
+{
+	struct relay_rig *rig = *state;
+
+	rig->renews = true;
+	(void)come_up(rig);
+	rig->links[0].is_full = true;
+	(void)relay_rig_open(rig, "", 81);
+	relay_ssh_forget(rig->relay, &rig->links[0]);
+	assert_int_equal(rig->links[0].n_channels, 0);
+	relay_rig_advance(rig, RELAY_TUN_RETRY_US);
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_TUN);
+}
+
 #define RIG(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -286,10 +327,12 @@ int main(void)
 		RIG(says_what_a_refusal_may_mean),
 		cmocka_unit_test(lacks_what_is_not_to_be_used),
 		RIG(cuts_super_packets_for_the_channel),
-		RIG(drops_and_counts_what_does_not_fit),
+		RIG(keeps_what_does_not_fit_for_a_little),
+		RIG(drops_what_would_make_the_queue_long),
 		RIG(puts_packets_of_one_turn_together),
 		RIG(refuses_what_is_no_packet),
 		RIG(comes_back_after_the_server_closed_it),
+		RIG(moves_at_once_from_a_link_that_is_freed),
 		RIG(moves_when_it_is_the_last_on_an_old_link),
 	};
 
