@@ -209,11 +209,18 @@ static void on_retired(void *ctx, struct mux_link *link)
 	loop_post(c->loop, &c->retire);
 }
 
+static void free_worn(struct client *c)
+{
+	if (c->worn && c->relay)
+		relay_ssh_forget(c->relay, channels_link(c->worn));
+	c->worn = channels_free(c->worn);
+}
+
 static void on_retire(void *ctx)
 {
 	struct client *c = ctx;
 
-	c->worn = channels_free(c->worn);
+	free_worn(c);
 	/* They listened for the old one until now. */
 	if (c->config->n_forwards > 0)
 		forwards_ask(c->forwards, channels_connect(c->channels));
@@ -223,7 +230,7 @@ static void on_retire(void *ctx)
 static void take_over(struct client *c)
 {
 	/* One that is still retiring has had its time. */
-	c->worn = channels_free(c->worn);
+	free_worn(c);
 	c->worn = c->channels;
 	c->channels = c->fresh;
 	c->fresh = NULL;
