@@ -117,6 +117,7 @@ static enum boot_event take_fail(struct boot *b, const char *at,
 		return BOOT_BAD;
 	while (i < BOOT_FAIL_OTHER && strcmp(word, fail_words[i]) != 0)
 		i++;
+	b->has_failed = true;
 	b->fail = (enum boot_fail)i;
 	while (at < end && *at == ' ')
 		at++;

@@ -56,7 +56,7 @@ enum boot_event {
 /* The last three and BOOT_READY end the dialogue: no more bytes are taken. */
 struct boot {
 	char marker[BOOT_MARKER_LEN + 1];
-	bool has_need, has_run, is_done;
+	bool has_need, has_run, has_failed, is_done;
 	char os[BOOT_WORD_MAX], machine[BOOT_WORD_MAX]; /* from uname */
 	enum boot_origin origin; /* BOOT_INSTALLED unless told otherwise */
 	char version[BOOT_WORD_MAX];

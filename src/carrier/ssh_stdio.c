@@ -522,6 +522,11 @@ struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 	return s;
 }
 
+bool ssh_stdio_has_shell(const struct ssh_stdio *s)
+{
+	return s->boot.has_need || s->boot.has_run || s->boot.has_failed;
+}
+
 void ssh_stdio_on_login(struct ssh_stdio *s)
 {
 	if (s->stage != STAGE_LOGIN)

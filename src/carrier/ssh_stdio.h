@@ -90,6 +90,9 @@ struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 				  const struct ssh_stdio_ops *ops, void *ctx,
 				  struct err *err);
 
+/* True if a shell there has answered, whatever became of the helper then. */
+bool ssh_stdio_has_shell(const struct ssh_stdio *s);
+
 /* A bare ssh is through with the login: its end is told by on_exited from now
  * on, not by on_failed. */
 void ssh_stdio_on_login(struct ssh_stdio *s);

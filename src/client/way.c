@@ -75,7 +75,9 @@ static void fall_to_channels(struct client *c, const struct err *why)
 {
 	log_notice("%s", why->text);
 	log_notice("going on with channels of ssh, which takes another login");
-	way_note(c, RUNG_EXEC, false, why->text);
+	/* With a shell it may be another matter tomorrow: room, a mount. */
+	way_note(c, ssh_stdio_has_shell(c->ssh) ? RUNG_HELPER_FITS : RUNG_EXEC,
+		 false, why->text);
 	c->way = WAY_CHANNELS;
 	loop_post(c->loop, &c->go_on);
 }
