@@ -22,9 +22,11 @@ enum {
 	/* ssh drops what would make more than 128 MiB wait for us. */
 	WINDOWS_TOTAL_BYTES = 96 << 20,
 	WINDOWS_SHARED_BYTES = 256 << 20, /* a channel's: that / channels */
-	/* A window used up within that time grows to what OpenSSH grants, and
-	 * beyond only if it does not last some round trips: a server keeps a
-	 * window's worth at hand, which costs it cache and others their turn.
+	/* A window used up within that time grows while all together are not
+	 * beyond what OpenSSH grants to one, and then only if it does not last
+	 * some round trips.  Both ends of ssh keep a window's worth at hand and
+	 * copy it whole as it grows: with eight windows of 2 MiB ssh does
+	 * nothing else (250 Mbit/s instead of 4,000).
 	 */
 	WINDOW_GROW_WITHIN_US = 500000,
 	WINDOW_USUAL_BYTES = 2 << 20,
@@ -94,7 +96,7 @@ static uint32_t first_window(const struct mux_channel *ch)
 static bool is_too_small(const struct mux_channel *ch, uint64_t took_us)
 {
 	return took_us < WINDOW_GROW_WITHIN_US &&
-	       (ch->rx_max < WINDOW_USUAL_BYTES ||
+	       (ch->link->committed < WINDOW_USUAL_BYTES ||
 		took_us < WINDOW_ROUND_TRIPS * ch->link->rtt_us);
 }
 

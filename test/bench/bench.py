@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measure ecssh beside plain routing, `ssh -L`, `ssh -w` and sshuttle, all in one run on plain veth.
+"""Measure ecssh, on each of its rungs, beside plain routing, `ssh -L`, `ssh -w` and sshuttle, all in one run on plain veth.
 
 usage: test/bench/bench.py [--out FILE.md] [--json FILE.json] [--seconds N] [--repeat N] [PART...]
 
@@ -90,12 +90,37 @@ def plain(lab: Lab) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ecssh(lab: Lab) -> Iterator[str]:
-    lab.near.run(["ecssh", "up", "-f", "-o", CIPHER[2:], "gw", SUBNET])
+def ecssh(lab: Lab, *arguments: str) -> Iterator[str]:
+    lab.near.run(["ecssh", "up", "-f", "-o", CIPHER[2:], *(arguments or ["gw"]), SUBNET])
     try:
         yield FAR
     finally:
         lab.near.run(["ecssh", "down"])
+
+
+@contextlib.contextmanager
+def ecssh_packets(lab: Lab) -> Iterator[str]:
+    with ecssh(lab, "--plane", "packet", "root@gw"):
+        yield FAR
+    # It switched forwarding on, and will switch it off.
+    wait_for(lambda: not lab.gw.processes(HELPER), what="the gateway is as it was")
+
+
+@contextlib.contextmanager
+def ecssh_tun(lab: Lab) -> Iterator[str]:
+    """TCP as packets, too, which it would not be by default."""
+    with forwarding(lab, "10.66.0.0/24"), ecssh(
+            lab, "--mode", "tun", "--tun", "0", "--plane", "packet", "--address", "10.66.0.2", "-p2222", "root@gw"):
+        lab.gw.ip("link set tun0 up", "addr add 10.66.0.1 peer 10.66.0.2 dev tun0")
+        wait_for(lambda: reachable(lab), what="sshd's tun carries")
+        yield FAR
+    wait_for(lambda: "tun0" not in lab.gw.run(["ip", "link"]).stdout, what="tun0 has gone")
+
+
+@contextlib.contextmanager
+def ecssh_direct(lab: Lab) -> Iterator[str]:
+    with ecssh(lab, "--mode", "direct", "gw"):
+        yield FAR
 
 
 @contextlib.contextmanager
@@ -132,7 +157,8 @@ def sshuttle(lab: Lab) -> Iterator[str]:
 
 
 CONTESTANTS: dict[str, Callable] = {
-    "plain": plain, "ecssh": ecssh, "ssh -L": ssh_forward, "ssh -w": ssh_tun, "sshuttle": sshuttle}
+    "plain": plain, "ecssh": ecssh, "ecssh, packets": ecssh_packets, "ecssh, sshd's tun": ecssh_tun,
+    "ecssh, direct": ecssh_direct, "ssh -L": ssh_forward, "ssh -w": ssh_tun, "sshuttle": sshuttle}
 ANSWER_EARLY = {"ssh -L", "sshuttle"}       # connect(2) returns before the far end is asked
 
 
@@ -268,9 +294,10 @@ def report(results: dict) -> str:
              f"{about['date']}.\n"]
     if rates := results.get("throughput"):
         parts.append("### TCP throughput, Mbit/s\n")
-        parts.append(table(["", *STREAMS], [[name, *(f"{rates[name][case]:.0f}" for case in STREAMS)] for name in rates]
-                           + [[f"ecssh : {other}", *(f"{rates['ecssh'][case] / rates[other][case]:.2f}" for case in STREAMS)]
-                              for other in rates if other != "ecssh"]))
+        parts.append(table(["", *STREAMS], [[name, *(f"{rates[name][case]:.0f}" for case in STREAMS)] for name in rates]))
+        parts.append(table(["ratio", *STREAMS], [
+            [f"{ours} : {other}", *(f"{rates[ours][case] / rates[other][case]:.2f}" for case in STREAMS)]
+            for ours in rates if ours.startswith("ecssh") for other in ("plain", "ssh -L", "ssh -w", "sshuttle")]))
     if rows := results.get("connections"):
         parts.append("### Connections one after another\n\n`ssh -L` and sshuttle answer connect(2) before they ask the "
                      "far end.\n")

@@ -260,7 +260,7 @@ def test_forced_command_in_authorized_keys(lab: Lab):
 
 def test_no_sessions_allowed(lab: Lab):
     lab.sshd(port=2222, MaxSessions=0)
-    up = Ecssh(lab.near, "up", "-p", "2222", "gw", FAR)
+    up = Ecssh(lab.near, "up", "--mode", "helper", "-p", "2222", "gw", FAR)
     assert up.wait(20) in (GATEWAY, SSH), up.stderr()
     expect_in("ecssh:", up.stderr())
     assert "open failed" in up.stderr() or "session" in up.stderr(), up.stderr()
