@@ -21,10 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bond_carrier.h"
 #include "boot_far.h"
 #include "far.h"
 #include "fd.h"
-#include "fd_carrier.h"
+#include "join.h"
 #include "log.h"
 #include "session.h"
 
@@ -37,10 +38,12 @@ enum exit_code {
 struct helper {
 	struct loop *loop; /* owned */
 	struct far *far;   /* owned */
+	struct join *join; /* owned; NULL: one link it is */
 	struct loop_io signals;
 	char marker[BOOT_MARKER_LEN + 1];
 	bool is_forced; /* run by a forced command: the hello is to be read */
 	unsigned policy;
+	const char *join_path; /* --join; NULL: not */
 };
 
 /* ---- options ---- */
@@ -49,6 +52,7 @@ enum option_id {
 	OPTION_MARKER,
 	OPTION_ALLOW_LOOPBACK,
 	OPTION_ALLOW_LINK_LOCAL,
+	OPTION_JOIN,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -69,6 +73,8 @@ static const struct option_entry options[] = {
 	{"--allow-link-local", NULL,
 	 "let it reach link-local addresses and cloud metadata services",
 	 OPTION_ALLOW_LINK_LOCAL},
+	{"--join", "PATH", "be a further link of a helper that listens there",
+	 OPTION_JOIN},
 	{"--help", NULL, "show this", OPTION_HELP},
 	{"--version", NULL, "show version and protocol", OPTION_VERSION},
 };
@@ -118,6 +124,9 @@ static int apply_option(struct helper *h, enum option_id id, const char *value)
 		return 0;
 	case OPTION_ALLOW_LINK_LOCAL:
 		h->policy |= POLICY_ALLOW_LINK_LOCAL;
+		return 0;
+	case OPTION_JOIN:
+		h->join_path = value;
 		return 0;
 	case OPTION_HELP:
 		print_help();
@@ -265,12 +274,15 @@ static int start_engine(struct helper *h)
 		.ctx = h,
 	};
 	struct carrier *carrier =
-		fd_carrier_new(h->loop, STDIN_FILENO, STDOUT_FILENO, NULL, 0);
+		bond_carrier_new(h->loop, STDIN_FILENO, STDOUT_FILENO, NULL, 0);
 
 	if (!carrier)
 		return -errno;
 	h->far = far_new(h->loop, carrier, &far_options);
-	return h->far ? 0 : -errno;
+	if (!h->far)
+		return -errno;
+	h->join = join_new(h->loop, carrier);
+	return 0;
 }
 
 /* Returns 0 when the session is over, or -errno. */
@@ -288,6 +300,7 @@ static int serve(struct helper *h)
 		r = start_engine(h);
 	if (r == 0)
 		r = loop_run(h->loop);
+	h->join = join_free(h->join);
 	h->far = far_free(h->far);
 	fd_close(&h->signals.fd);
 	h->loop = loop_free(h->loop);
@@ -302,12 +315,12 @@ int main(int argc, char **argv)
 	int r = argc > 0 ? parse_options(&h, argv) : -EINVAL;
 	if (r > 0)
 		return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
-	if (r == 0)
+	if (r == 0 && !h.join_path)
 		r = find_marker(&h);
 	if (r < 0)
 		return EXIT_USAGE;
 	prepare_process();
-	r = serve(&h);
+	r = h.join_path ? join_bridge(h.join_path) : serve(&h);
 	if (r < 0) {
 		log_err("cannot serve: %s", strerror(-r));
 		return EXIT_FAILED;
