@@ -32,11 +32,11 @@ enum {
 };
 
 struct bond_links {
-	struct loop *loop;	       /* borrowed */
-	struct carrier *carrier;       /* borrowed */
-	const struct session *session; /* borrowed */
-	struct mux_link *mux;	       /* borrowed */
-	struct list joining;	       /* struct channel_link; owned */
+	struct loop *loop;	 /* borrowed */
+	struct carrier *carrier; /* borrowed */
+	struct session *session; /* borrowed */
+	struct mux_link *mux;	 /* borrowed */
+	struct list joining;	 /* struct channel_link; owned */
 	unsigned n_joining, n_wanted;
 	bool is_asking;	   /* and not answered */
 	bool is_stuck;	   /* why_not says it */
@@ -46,7 +46,6 @@ struct bond_links {
 	struct timer tick;
 	mono_us_t ticked_us;
 	uint64_t tx_bytes, rx_bytes; /* then */
-	uint32_t round_trip_us;	     /* the shortest; 0: none yet */
 	unsigned n_short;	     /* ticks in a row with too few links */
 };
 
@@ -392,12 +391,9 @@ static void on_tick(void *ctx)
 	uint64_t us = loop_now_us(b->loop) - b->ticked_us;
 	unsigned n = bond_carrier_n_links(b->carrier), needed;
 
-	if (stats->round_trip_us > 0 &&
-	    (b->round_trip_us == 0 || stats->round_trip_us < b->round_trip_us))
-		b->round_trip_us = stats->round_trip_us;
 	needed = bond_links_needed(n, rate(stats->tx_bytes, b->tx_bytes, us),
 				   rate(stats->rx_bytes, b->rx_bytes, us),
-				   b->round_trip_us);
+				   stats->round_trip_min_us);
 	b->n_short = needed > n ? b->n_short + 1 : 0;
 	/* Once may have been a burst into empty buffers. */
 	if (b->n_short >= 2) {
@@ -419,6 +415,8 @@ void bond_links_watch(struct bond_links *b)
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
 	timer_arm(b->loop, &b->tick, TICK_US);
+	/* The shortest round trip is now, before anybody sends. */
+	session_ping(b->session);
 }
 
 const char *bond_links_why_not(const struct bond_links *b)
@@ -429,8 +427,7 @@ const char *bond_links_why_not(const struct bond_links *b)
 /* ---- life ---- */
 
 struct bond_links *bond_links_new(struct loop *loop, struct carrier *carrier,
-				  const struct session *session,
-				  struct mux_link *mux)
+				  struct session *session, struct mux_link *mux)
 {
 	struct bond_links *b = calloc(1, sizeof(*b));
 

@@ -26,7 +26,7 @@ struct bond_links;
  * and must not be freed before.  Returns NULL if memory runs out.
  */
 struct bond_links *bond_links_new(struct loop *loop, struct carrier *carrier,
-				  const struct session *session,
+				  struct session *session,
 				  struct mux_link *mux);
 
 /* Links stay, with the carrier.  Accepts NULL; returns NULL. */
