@@ -29,6 +29,9 @@ enum {
 	TICK_US = 1000000,
 	/* What OpenSSH grants a channel, and the master ssh for its stdio. */
 	WINDOW_BYTES = 2 << 20,
+	/* A shorter way is not long: what passes there in a window is more
+	 * than ssh can encrypt, and the time is mostly the programs'. */
+	LONG_WAY_US = 10000,
 };
 
 struct bond_links {
@@ -359,7 +362,8 @@ void bond_links_want(struct bond_links *b, unsigned n)
 
 static bool fills(uint64_t bytes_s, uint32_t round_trip_us, uint64_t window)
 {
-	return bytes_s / 1000 * round_trip_us / 1000 > window / 4 * 3;
+	return round_trip_us >= LONG_WAY_US &&
+	       bytes_s / 1000 * round_trip_us / 1000 > window / 4 * 3;
 }
 
 unsigned bond_links_needed(unsigned n, uint64_t up_bytes_s,
@@ -407,16 +411,24 @@ static void on_tick(void *ctx)
 		timer_arm(b->loop, &b->tick, TICK_US);
 }
 
-void bond_links_watch(struct bond_links *b)
+/* In a turn of its own, for the time of this one began long ago; and before
+ * much is sent: the round trip is the shortest now. */
+static void on_first_tick(void *ctx)
 {
+	struct bond_links *b = ctx;
 	const struct session_stats *stats = session_stats(b->session);
 
+	session_ping(b->session);
 	b->ticked_us = loop_now_us(b->loop);
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
+	b->tick.on_fire = on_tick;
 	timer_arm(b->loop, &b->tick, TICK_US);
-	/* The shortest round trip is now, before anybody sends. */
-	session_ping(b->session);
+}
+
+void bond_links_watch(struct bond_links *b)
+{
+	timer_arm(b->loop, &b->tick, 0);
 }
 
 const char *bond_links_why_not(const struct bond_links *b)
@@ -438,7 +450,7 @@ struct bond_links *bond_links_new(struct loop *loop, struct carrier *carrier,
 	b->session = session;
 	b->mux = mux;
 	list_init(&b->joining);
-	b->tick = (struct timer){.on_fire = on_tick, .ctx = b};
+	b->tick = (struct timer){.on_fire = on_first_tick, .ctx = b};
 	bond_carrier_set_ops(carrier, &bond_ops, b);
 	return b;
 }

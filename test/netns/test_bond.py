@@ -163,6 +163,9 @@ def test_short_line_needs_no_more(lab: Lab):
     """Neither a fast line without delay nor a slow one whose queue is long."""
     for options in ([], line(20, 30)):
         t = tunnel(lab, *options)
+        for _ in range(5):
+            t.status()  # sends a ping: one of them is quick
+            time.sleep(0.1)
         rate(lab, True, 4, 1)
         expect(sockets(lab), [], "sockets on gw")
         t.down()
