@@ -198,25 +198,27 @@ static size_t room_of(const struct bond_link *l)
 	return ring_len(&l->spill) > 0 ? 0 : l->ops->room(l);
 }
 
-/* A link for the next chunk: most room, or least waiting. */
+/* More room, or less waiting. */
+static bool is_better(const struct bond_link *l, const struct bond_link *best)
+{
+	size_t room = room_of(l), best_room = room_of(best);
+
+	return room > best_room ||
+	       (room == best_room &&
+		ring_len(&l->spill) < ring_len(&best->spill));
+}
+
+/* A link for the next chunk. */
 static struct bond_link *pick(struct bond *b)
 {
 	struct bond_link *best = NULL;
-	size_t best_room = 0;
 
 	list_for_each (at, &b->links) {
 		struct bond_link *l = of_list(at);
-		size_t room = room_of(l);
-
-		if (l == b->first)
-			continue;
-		if (!best || room > best_room ||
-		    (room == best_room &&
-		     ring_len(&l->spill) < ring_len(&best->spill))) {
+		if (l != b->first && (!best || is_better(l, best)))
 			best = l;
-			best_room = room;
-		}
 	}
+	assert_always(best); /* n_links > 0 */
 	/* Where all is equal the others come first next time. */
 	list_del(&best->link);
 	list_push(&b->links, &best->link);

@@ -457,13 +457,15 @@ struct bond_links *bond_links_new(struct loop *loop, struct carrier *carrier,
 
 struct bond_links *bond_links_free(struct bond_links *b)
 {
+	struct list *at;
+
 	if (!b)
 		return NULL;
 	bond_carrier_set_ops(b->carrier, NULL, NULL);
 	timer_disarm(b->loop, &b->tick);
-	while (!list_is_empty(&b->joining)) {
-		struct channel_link *l = container_of(
-			b->joining.next, struct channel_link, joining);
+	while ((at = list_pop(&b->joining))) {
+		struct channel_link *l =
+			container_of(at, struct channel_link, joining);
 
 		leave_joining(l);
 		free_link(&l->base);

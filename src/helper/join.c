@@ -151,8 +151,10 @@ static void on_connection(void *ctx, uint32_t events)
 
 static void close_socket(struct join *j)
 {
-	while (!list_is_empty(&j->guests))
-		dismiss(container_of(j->guests.next, struct guest, link));
+	struct list *at;
+
+	while ((at = list_pop(&j->guests)))
+		dismiss(container_of(at, struct guest, link));
 	timer_disarm(j->loop, &j->idle);
 	if (j->listener.fd >= 0)
 		loop_io_del(j->loop, &j->listener);

@@ -71,7 +71,8 @@ static size_t put_path(uint8_t *out, const char *path)
 
 	assert_always(len <= BOND_PATH_MAX);
 	out[0] = (uint8_t)len;
-	memcpy(out + 1, path, len);
+	for (size_t i = 0; i < len; i++)
+		out[1 + i] = (uint8_t)path[i];
 	return 1 + len;
 }
 

@@ -72,7 +72,7 @@ static ssize_t take_whole(struct bond_rx *rx, const uint8_t *bytes, size_t len)
 	if (len - FRAME_HEADER_LEN < h.len)
 		return 0;
 	rx->on_frame(rx->ctx, &h, bytes + FRAME_HEADER_LEN);
-	return (ssize_t)(FRAME_HEADER_LEN + h.len);
+	return FRAME_HEADER_LEN + (ssize_t)h.len;
 }
 
 /* Bytes of the stream; all are taken, or up to a chunk's header (which may be
