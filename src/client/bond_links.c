@@ -27,7 +27,10 @@
 
 enum {
 	TICK_US = 1000000,
-	/* What OpenSSH grants a channel, and the master ssh for its stdio. */
+	/* What OpenSSH grants a channel, and what we grant: where the line is
+	 * short all windows come to wait in the ssh on this side, whose
+	 * buffers take time with the square of their length (8 MiB for each of
+	 * 4 channels: a tenth of the throughput of one link). */
 	WINDOW_BYTES = 2 << 20,
 	/* A shorter way is not long: what passes there in a window is more
 	 * than ssh can encrypt, and the time is mostly the programs'. */
@@ -310,7 +313,7 @@ static void open_channel(struct bond_links *b, bool is_exec)
 	struct mux_channel_open open = {
 		.kind = is_exec ? MUX_EXEC : MUX_DIRECT_STREAMLOCAL,
 		.host = is_exec ? command : b->offer.path,
-		.window_bytes = MUX_CHANNEL_WINDOW_MAX_BYTES,
+		.window_bytes = WINDOW_BYTES,
 	};
 	struct channel_link *l = calloc(1, sizeof(*l));
 
@@ -369,15 +372,11 @@ static bool fills(uint64_t bytes_s, uint32_t round_trip_us, uint64_t window)
 unsigned bond_links_needed(unsigned n, uint64_t up_bytes_s,
 			   uint64_t down_bytes_s, uint32_t round_trip_us)
 {
-	uint64_t up = WINDOW_BYTES, down = WINDOW_BYTES;
-
 	/* Link 0 carries nothing once there are others. */
-	if (n > 0) {
-		up *= n;
-		down = (uint64_t)MUX_CHANNEL_WINDOW_MAX_BYTES * n;
-	}
-	if (!fills(up_bytes_s, round_trip_us, up) &&
-	    !fills(down_bytes_s, round_trip_us, down))
+	uint64_t window = (uint64_t)WINDOW_BYTES * (n > 0 ? n : 1);
+
+	if (!fills(up_bytes_s, round_trip_us, window) &&
+	    !fills(down_bytes_s, round_trip_us, window))
 		return n;
 	n = n > 0 ? 2 * n : 2;
 	return n < BOND_LINKS_MAX ? n : BOND_LINKS_MAX;

@@ -33,11 +33,11 @@ static void full_windows_double_the_links(void **state)
 	assert_int_equal(bond_links_needed(6, 900 * MIB, 0, 100 * MS), 8);
 }
 
-static void further_links_have_larger_windows_down(void **state)
+static void both_directions_count(void **state)
 {
 	(void)state;
-	assert_int_equal(bond_links_needed(2, 0, 100 * MIB, 100 * MS), 2);
-	assert_int_equal(bond_links_needed(2, 0, 130 * MIB, 100 * MS), 4);
+	assert_int_equal(bond_links_needed(2, 0, 29 * MIB, 100 * MS), 2);
+	assert_int_equal(bond_links_needed(2, 0, 38 * MIB, 100 * MS), 4);
 	assert_int_equal(bond_links_needed(2, 29 * MIB, 0, 100 * MS), 2);
 }
 
@@ -54,7 +54,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_link_does_where_windows_are_not_full),
 		cmocka_unit_test(full_windows_double_the_links),
-		cmocka_unit_test(further_links_have_larger_windows_down),
+		cmocka_unit_test(both_directions_count),
 		cmocka_unit_test(no_rate_is_too_large_to_reckon_with),
 	};
 
