@@ -27,11 +27,14 @@
 
 enum {
 	TICK_US = 1000000,
-	/* What OpenSSH grants a channel, and what we grant: where the line is
-	 * short all windows come to wait in the ssh on this side, whose
-	 * buffers take time with the square of their length (8 MiB for each of
-	 * 4 channels: a tenth of the throughput of one link). */
+	/* What OpenSSH grants a channel. */
 	WINDOW_BYTES = 2 << 20,
+	/* What we grant.  A quarter is always on its way back, and more waits
+	 * for the chunk that is next.  But where the line is short all windows
+	 * come to wait in the ssh on this side, whose buffers take time with
+	 * the square of their length: 4 channels of 8 MiB passed a tenth of
+	 * what one link did. */
+	GRANTED_BYTES = 4 << 20,
 	/* A shorter way is not long: what passes there in a window is more
 	 * than ssh can encrypt, and the time is mostly the programs'. */
 	LONG_WAY_US = 10000,
@@ -313,7 +316,7 @@ static void open_channel(struct bond_links *b, bool is_exec)
 	struct mux_channel_open open = {
 		.kind = is_exec ? MUX_EXEC : MUX_DIRECT_STREAMLOCAL,
 		.host = is_exec ? command : b->offer.path,
-		.window_bytes = WINDOW_BYTES,
+		.window_bytes = GRANTED_BYTES,
 	};
 	struct channel_link *l = calloc(1, sizeof(*l));
 
