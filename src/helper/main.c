@@ -22,12 +22,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bond_carrier.h"
 #include "boot_far.h"
 #include "broker.h"
 #include "broker_process.h"
 #include "far.h"
 #include "fd.h"
-#include "fd_carrier.h"
+#include "join.h"
 #include "log.h"
 #include "network.h"
 #include "privdrop.h"
@@ -43,12 +44,14 @@ struct helper {
 	struct loop *loop; /* owned */
 	struct far *far;   /* owned */
 	struct network network;
+	struct join *join; /* owned; NULL: one link it is */
 	struct loop_io signals;
 	char marker[BOOT_MARKER_LEN + 1];
 	bool is_forced; /* run by a forced command: the hello is to be read */
 	bool is_broker;
 	bool has_no_packets; /* whatever our privilege */
 	unsigned policy;
+	const char *join_path; /* --join; NULL: not */
 };
 
 /* ---- options ---- */
@@ -59,6 +62,7 @@ enum option_id {
 	OPTION_ALLOW_LINK_LOCAL,
 	OPTION_NO_PACKETS,
 	OPTION_BROKER,
+	OPTION_JOIN,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -84,6 +88,8 @@ static const struct option_entry options[] = {
 	 OPTION_NO_PACKETS},
 	{"--broker", NULL, "for ecssh-helper itself: configure the network",
 	 OPTION_BROKER},
+	{"--join", "PATH", "be a further link of a helper that listens there",
+	 OPTION_JOIN},
 	{"--help", NULL, "show this", OPTION_HELP},
 	{"--version", NULL, "show version and protocol", OPTION_VERSION},
 };
@@ -139,6 +145,9 @@ static int apply_option(struct helper *h, enum option_id id, const char *value)
 		return 0;
 	case OPTION_BROKER:
 		h->is_broker = true;
+		return 0;
+	case OPTION_JOIN:
+		h->join_path = value;
 		return 0;
 	case OPTION_HELP:
 		print_help();
@@ -288,14 +297,17 @@ static int start_engine(struct helper *h)
 		.ctx = h,
 	};
 	struct carrier *carrier =
-		fd_carrier_new(h->loop, STDIN_FILENO, STDOUT_FILENO, NULL, 0);
+		bond_carrier_new(h->loop, STDIN_FILENO, STDOUT_FILENO, NULL, 0);
 
 	if (!carrier)
 		return -errno;
 	h->far = far_new(h->loop, carrier, &far_options);
+	if (!h->far)
+		return -errno;
 	h->network.loop = h->loop;
 	h->network.far = h->far;
-	return h->far ? 0 : -errno;
+	h->join = join_new(h->loop, carrier);
+	return 0;
 }
 
 /* Returns 0 when the session is over, or -errno. */
@@ -314,6 +326,7 @@ static int serve(struct helper *h)
 	if (r == 0)
 		r = loop_run(h->loop);
 	network_fini(&h->network);
+	h->join = join_free(h->join);
 	h->far = far_free(h->far);
 	fd_close(&h->signals.fd);
 	h->loop = loop_free(h->loop);
@@ -331,13 +344,13 @@ int main(int argc, char **argv)
 		return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 	if (r == 0 && h.is_broker)
 		_exit(broker_process(broker_far_run));
-	if (r == 0)
+	if (r == 0 && !h.join_path)
 		r = find_marker(&h);
 	if (r < 0)
 		return EXIT_USAGE;
 	prepare_process();
 	privdrop_file_capabilities();
-	r = serve(&h);
+	r = h.join_path ? join_bridge(h.join_path) : serve(&h);
 	if (r < 0) {
 		log_err("cannot serve: %s", strerror(-r));
 		return EXIT_FAILED;

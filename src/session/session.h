@@ -123,6 +123,7 @@ struct session_stats {
 	uint64_t far_drops[DROP__N]; /* near: as the far end told last */
 	uint32_t streams;	     /* now */
 	uint32_t round_trip_us;	     /* of the last PING; 0: none yet */
+	uint32_t round_trip_min_us;  /* of all PINGs, likewise */
 };
 
 struct session;

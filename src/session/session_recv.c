@@ -297,12 +297,17 @@ static int recv_drops(struct session *s, const uint8_t *body, size_t len)
 static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 {
 	uint64_t sent_us, now_us = loop_now_us(s->loop);
+	struct session_stats *stats = &s->stats;
 
 	if (frame_parse_u64(body, len, &sent_us) < 0)
 		return -EBADMSG;
 	/* Our own clock, unless the peer made it up. */
-	if (sent_us == s->ping_sent_us && sent_us <= now_us)
-		s->stats.round_trip_us = (uint32_t)(now_us - sent_us);
+	if (sent_us != s->ping_sent_us || sent_us > now_us)
+		return 0;
+	stats->round_trip_us = (uint32_t)(now_us - sent_us);
+	if (stats->round_trip_min_us == 0 ||
+	    stats->round_trip_us < stats->round_trip_min_us)
+		stats->round_trip_min_us = stats->round_trip_us;
 	return 0;
 }
 

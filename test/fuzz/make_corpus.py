@@ -394,11 +394,33 @@ def dns():
     seed("fuzz_dns_msg", "aaaa", b"\x04host" + answer(1, b"\xc0\x0c\0\x1c\0\x01\0\0\0\x3c\0\x10" + A6))
     seed("fuzz_dns_msg", "self", b"\x05a.net" + answer(1, b"\xc0\x16\0\x01\0\x01\0\0\0\x3c\0\x04" + A4))
     seed("fuzz_dns_msg", "none", b"\x05a.net" + answer(0, b""))
+def bond():
+    def piece(how, data):
+        data += b"\0" * (-len(data) % 4)
+        return bytes([len(data) | how]) + data
+
+    def chunk(number, body):
+        return struct.pack("!II", 0x50 << 24 | len(body), number) + body
+
+    frame = struct.pack("!II", 0x13 << 24 | 8, 7) + b"abcdefgh"
+    path = b"\x0a/tmp/x/s.1"
+    for name, data in {
+            "plain": piece(0, frame + frame),
+            "order": piece(0, frame + chunk(0, b"")) + piece(1, chunk(1, frame)) + piece(2, chunk(2, frame)),
+            "ahead": piece(1, chunk(2, frame)) + piece(2, chunk(1, frame)) + piece(0, chunk(0, frame[:8]))
+            + piece(2, chunk(3, frame)),
+            "nested": piece(0, chunk(0, chunk(1, frame))),
+            "cut": piece(0, frame[:4]) + piece(0, frame[4:] + chunk(0, b"")[:4]) + piece(0, chunk(0, b"")[4:]),
+            "offer": bytes([40 | 3]) + (b"t" * 16 + path + path)[:40],
+            "offer_bare": bytes([28 | 3]) + b"t" * 16 + path + b"\0",
+    }.items():
+        seed("fuzz_bond", name, data)
 
 
 packets()
 offload()
 fragments()
+bond()
 frames()
 subnets()
 boot()

@@ -16,8 +16,16 @@
 #include <cmocka.h>
 
 #include "fd.h"
-#include "fd_carrier.h"
 #include "reference.h"
+
+/* Also run for a bond_carrier with one link, which is to behave the same. */
+#ifdef TEST_BOND
+#include "bond_carrier.h"
+#define NEW_CARRIER bond_carrier_new
+#else
+#include "fd_carrier.h"
+#define NEW_CARRIER fd_carrier_new
+#endif
 
 enum {
 	SECOND = 1000000,
@@ -89,7 +97,7 @@ static void open_carrier(struct fixture *x, int rfd, int wfd,
 			 const void *leftover, size_t leftover_len)
 {
 	x->seen.carrier =
-		fd_carrier_new(x->loop, rfd, wfd, leftover, leftover_len);
+		NEW_CARRIER(x->loop, rfd, wfd, leftover, leftover_len);
 	assert_non_null(x->seen.carrier);
 	carrier_bind(x->seen.carrier, &user, &x->seen);
 }
@@ -398,7 +406,7 @@ static void what_cannot_be_watched_is_refused_and_closed(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	x->from = out[0];
 	errno = 0;
-	assert_null(fd_carrier_new(x->loop, file, out[1], NULL, 0));
+	assert_null(NEW_CARRIER(x->loop, file, out[1], NULL, 0));
 	assert_true(errno != 0);
 	assert_int_equal(fcntl(file, F_GETFD), -1);
 	assert_int_equal(fcntl(out[1], F_GETFD), -1);
@@ -414,7 +422,7 @@ static void too_much_leftover_is_refused(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	x->to = in[1];
 	x->from = out[0];
-	assert_null(fd_carrier_new(x->loop, in[0], out[1], leftover,
+	assert_null(NEW_CARRIER(x->loop, in[0], out[1], leftover,
 				   sizeof(leftover)));
 	assert_int_equal(fcntl(in[0], F_GETFD), -1);
 }
@@ -543,8 +551,8 @@ static void two_carriers_talk_without_loss(void **state)
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	a.seen.carrier = fd_carrier_new(x->loop, pair[0], pair[0], NULL, 0);
-	b.seen.carrier = fd_carrier_new(x->loop, pair[1], pair[1], NULL, 0);
+	a.seen.carrier = NEW_CARRIER(x->loop, pair[0], pair[0], NULL, 0);
+	b.seen.carrier = NEW_CARRIER(x->loop, pair[1], pair[1], NULL, 0);
 	assert_non_null(a.seen.carrier);
 	assert_non_null(b.seen.carrier);
 	carrier_bind(a.seen.carrier, &user, &a.seen);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bond_carrier: frames over one pair of byte streams, such as ssh's stdio, or
+ * over more links that are added later.
+ *
+ * With one link it does what fd_carrier does.
+ *
+ * Spec: doc/PROTOCOL.bond
+ */
+#ifndef ECSSH_BOND_CARRIER_H
+#define ECSSH_BOND_CARRIER_H
+
+#include <stddef.h>
+
+#include "bond_msg.h"
+#include "carrier.h"
+#include "loop.h"
+
+/* Make a carrier as fd_carrier_new does, same contract. */
+struct carrier *bond_carrier_new(struct loop *loop, int rfd, int wfd,
+				 const void *leftover, size_t leftover_len);
+
+/* Both may be NULL: then the frame is ignored. */
+struct bond_ops {
+	/* far: the near end wants links. */
+	void (*on_ask)(void *ctx);
+	/* near: where to. */
+	void (*on_offer)(void *ctx, const struct bond_offer *offer);
+};
+
+/* ops and ctx are borrowed until set to something else. */
+void bond_carrier_set_ops(struct carrier *c, const struct bond_ops *ops,
+			  void *ctx);
+
+/* near: ask for an offer. */
+void bond_carrier_ask(struct carrier *c);
+
+/* far: answer. */
+void bond_carrier_offer(struct carrier *c, const struct bond_offer *offer);
+
+/*
+ * far: add a socket whose JOIN has been read and accepted, owned from now on
+ * (also on failure); sends JOINED.  Returns 0 or -errno.
+ */
+int bond_carrier_add_fd(struct carrier *c, int fd,
+			const uint8_t token[BOND_TOKEN_LEN]);
+
+/* Links besides link 0. */
+unsigned bond_carrier_n_links(const struct carrier *c);
+
+#endif

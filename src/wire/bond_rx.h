@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bond_rx: from the bytes of several links to one sequence of frames.
+ *
+ * Spec: doc/PROTOCOL.bond section 2
+ */
+#ifndef ECSSH_BOND_RX_H
+#define ECSSH_BOND_RX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bond_msg.h"
+
+/* The common part: all fields but the first two are private. */
+struct bond_rx {
+	/* A whole frame; body is borrowed for the call, in which no function
+	 * below may be called for the same bond_rx. */
+	void (*on_frame)(void *ctx, const struct frame_header *h,
+			 const uint8_t *body);
+	void *ctx;     /* borrowed */
+	uint32_t next; /* number of the chunk that goes on */
+	bool is_plain; /* link 0 has not come to chunks yet */
+	size_t part_len;
+	/* The frame that was cut by the end of what came. */
+	uint8_t part[FRAME_HEADER_LEN + FRAME_BODY_MAX];
+};
+
+/* How far one link is; private. */
+struct bond_rx_link {
+	bool is_plain;	 /* link 0, until its first chunk */
+	bool is_turning; /* link 0, at that chunk: it must be 0 */
+	bool in_chunk;	 /* its header has come, its end has not */
+	uint32_t seq;	 /* of that chunk */
+	uint32_t left;	 /* bytes of it to come */
+	size_t head_len;
+	uint8_t head[FRAME_HEADER_LEN]; /* incomplete */
+};
+
+void bond_rx_init(struct bond_rx *rx,
+		  void (*on_frame)(void *ctx, const struct frame_header *h,
+				   const uint8_t *body),
+		  void *ctx);
+
+/* is_first: link 0. */
+void bond_rx_link_init(struct bond_rx_link *l, bool is_first);
+
+/*
+ * The next bytes of a link.  Returns how many were taken: all, unless the link
+ * has come to a chunk that is not next; the rest is to be given again when
+ * bond_rx_is_due says so.  -EBADMSG: the peer broke the protocol.
+ */
+ssize_t bond_rx_feed(struct bond_rx *rx, struct bond_rx_link *l,
+		     const uint8_t *bytes, size_t len);
+
+/* The link is within the chunk that is next.  (Give it no bytes, too, if it has
+ * none: a chunk may be empty.) */
+static inline bool bond_rx_is_due(const struct bond_rx *rx,
+				  const struct bond_rx_link *l)
+{
+	return l->in_chunk && l->seq == rx->next;
+}
+
+#endif
