@@ -26,6 +26,10 @@ int fd_set_cloexec(int fd, int on);
  * no other descriptor of ours takes their place.  Returns 0 or -errno. */
 int fd_open_stdio(void);
 
+/* Have as many descriptors as this process may.  For one that waits with epoll:
+ * select(2) knows the first 1,024 only. */
+void fd_raise_limit(void);
+
 /* Write all len bytes to a blocking descriptor.  Returns 0 or -errno. */
 int fd_write_all(int fd, const void *buf, size_t len);
 

@@ -232,13 +232,27 @@ static int apply_dns_server(void *target, const struct option_entry *entry,
 	return no_such(value, "resolver", "the IP address of one", err);
 }
 
+/* Whoever runs ps sees our arguments: put x in the place of user and password
+ * (the words of argv may be written to). */
+static void hide_secrets(const char *url)
+{
+	char *from = strstr((char *)(uintptr_t)url, "://");
+	const char *at = strrchr(url, '@');
+
+	from = from ? from + 3 : (char *)(uintptr_t)url;
+	if (at && at > from)
+		memset(from, 'x', (size_t)(at - from));
+}
+
 static int apply_via(void *target, const struct option_entry *entry,
 		     const char *value, struct err *err)
 {
 	struct client_config *config = target;
+	int r = via_parse(value, &config->via, err);
 
 	(void)entry;
-	return via_parse(value, &config->via, err);
+	hide_secrets(value);
+	return r;
 }
 
 /* ---- doors and forwardings ---- */

@@ -429,8 +429,12 @@ void client_lost(struct client *c, int exit_code, const struct err *err)
 	struct err why;
 
 	timer_disarm(c->loop, &c->ending);
-	(void)err_set(&why, 0, "lost the connection to %s: %.400s",
-		      status_gateway(c), err->text);
+	/* What was never there is not lost: a proxy that cannot be used. */
+	if (c->way == WAY_VIA && c->state == CLIENT_CONNECTING)
+		why = *err;
+	else
+		(void)err_set(&why, 0, "lost the connection to %s: %.400s",
+			      status_gateway(c), err->text);
 	/* Never "ok": nobody asked for it. */
 	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &why);
 }
@@ -479,6 +483,8 @@ static int set_up(struct client *c, struct err *err)
 	if (r == 0)
 		r = become_user(err);
 	if (r == 0) {
+		/* Doors and relays have one for each connection. */
+		fd_raise_limit();
 		c->loop = loop_new(LOOP_TIME_REAL);
 		r = c->loop ? 0 : err_set(err, -errno, "cannot poll: %m");
 	}

@@ -319,7 +319,10 @@ static void on_worn(void *ctx)
 
 static void on_relay_down(void *ctx, const struct err *why)
 {
-	client_lost(ctx, 0, why);
+	struct client *c = ctx;
+
+	/* A proxy that cannot be used is what an ssh that cannot log in is. */
+	client_lost(c, c->way == WAY_VIA ? CLIENT_EXIT_SSH : 0, why);
 }
 
 static const struct relay_ops relay_ops = {

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -206,7 +205,6 @@ static int find_marker(struct helper *h)
 
 static void prepare_process(void)
 {
-	struct rlimit files;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(077);
@@ -214,10 +212,7 @@ static void prepare_process(void)
 	if (chdir("/") < 0)
 		log_debug("cannot enter /, ignoring");
 	/* One socket for each flow. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	fd_raise_limit();
 }
 
 static void on_signal(void *ctx, uint32_t events)

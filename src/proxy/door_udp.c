@@ -4,10 +4,11 @@
  *
  * Theory of operation
  *   A UDP socket on the address by which the client came, which hears one
- *   endpoint only.  It becomes an association of the session with the first
- *   datagram.  The far end may close that when it is idle, and so does this
- *   one: the next datagram begins another, with a new id.  What is for a name
- *   waits, a little, until that is known.
+ *   endpoint only.  With the first datagram to an address of either family an
+ *   association of the session begins, a leg: the far end has one socket for
+ *   each, which is of one family.  The far end may close it when it is idle,
+ *   and so does this one: the next datagram begins another, with a new id.
+ *   What is for a name waits, a little, until that is known.
  */
 #include "door_udp.h"
 
@@ -29,18 +30,24 @@ enum {
 	IDLE_US = 300 * 1000000,
 };
 
-struct door_udp {
-	struct door *door;	/* borrowed */
-	struct loop_io io;	/* fd is owned */
-	struct endpoint client; /* port 0: the first to be heard */
-	bool has_id;		/* in proxy->assocs, known to the far end */
+/* What the session has of it for one family. */
+struct door_leg {
+	struct door_udp *udp; /* borrowed */
+	bool has_id;	      /* in proxy->assocs, known to the far end */
 	struct htab_node node;
 	struct dgram_queue queue;
-	struct list waiting; /* struct waiting */
-	unsigned n_waiting;
-	size_t waiting_bytes;
 	mono_us_t used_us;
 	struct timer idle; /* armed: has_id */
+};
+
+struct door_udp {
+	struct door *door;	 /* borrowed */
+	struct loop_io io;	 /* fd is owned */
+	struct endpoint client;	 /* port 0: the first to be heard */
+	struct door_leg legs[2]; /* IPv4, IPv6 */
+	struct list waiting;	 /* struct waiting */
+	unsigned n_waiting;
+	size_t waiting_bytes;
 };
 
 /* A datagram whose destination is not known yet. */
@@ -53,7 +60,7 @@ struct waiting {
 	uint8_t payload[];
 };
 
-static void drop(struct door_udp *u, enum drop_reason reason)
+static void drop(const struct door_udp *u, enum drop_reason reason)
 {
 	if (reason != DROP_NONE && u->door->proxy->session)
 		session_count_drop(u->door->proxy->session, reason);
@@ -61,68 +68,73 @@ static void drop(struct door_udp *u, enum drop_reason reason)
 
 /* ---- the association of the session ---- */
 
-struct door_udp *door_udp_find(struct proxy *p, uint32_t id)
+struct door_leg *door_udp_find(struct proxy *p, uint32_t id)
 {
 	struct htab_node *node = htab_find(&p->assocs, htab_hash_u32(id));
 
-	return node ? container_of(node, struct door_udp, node) : NULL;
+	return node ? container_of(node, struct door_leg, node) : NULL;
+}
+
+static struct proxy *proxy_of(const struct door_leg *l)
+{
+	return l->udp->door->proxy;
 }
 
 /* Let go of the id; the far end knows, or is told by the caller. */
-static void forget_id(struct door_udp *u)
+static void forget_id(struct door_leg *l)
 {
-	if (!u->has_id)
+	if (!l->has_id)
 		return;
-	u->has_id = false;
-	timer_disarm(u->door->proxy->loop, &u->idle);
-	htab_del(&u->door->proxy->assocs, &u->node);
-	dgram_queue_fini(&u->queue);
+	l->has_id = false;
+	timer_disarm(proxy_of(l)->loop, &l->idle);
+	htab_del(&proxy_of(l)->assocs, &l->node);
+	dgram_queue_fini(&l->queue);
 }
 
-static void close_assoc(struct door_udp *u)
+static void close_leg(struct door_leg *l)
 {
-	struct session *s = u->door->proxy->session;
+	struct session *s = proxy_of(l)->session;
 
-	if (!u->has_id)
+	if (!l->has_id)
 		return;
-	forget_id(u);
+	forget_id(l);
 	if (s && session_is_up(s))
-		session_send_assoc_close(s, u->queue.id, FRAME_REASON_NONE);
+		session_send_assoc_close(s, l->queue.id, FRAME_REASON_NONE);
 }
 
 static void on_idle(void *ctx)
 {
-	struct door_udp *u = ctx;
-	struct loop *loop = u->door->proxy->loop;
-	uint64_t idle_us = loop_now_us(loop) - u->used_us;
+	struct door_leg *l = ctx;
+	struct loop *loop = proxy_of(l)->loop;
+	uint64_t idle_us = loop_now_us(loop) - l->used_us;
 
 	if (idle_us >= IDLE_US)
-		close_assoc(u);
+		close_leg(l);
 	else
-		timer_arm(loop, &u->idle, IDLE_US - idle_us);
+		timer_arm(loop, &l->idle, IDLE_US - idle_us);
 }
 
-void door_udp_on_close(struct door_udp *u)
+void door_udp_on_close(struct door_leg *l)
 {
-	forget_id(u);
+	forget_id(l);
 }
 
-static int take_id(struct door_udp *u)
+static int take_id(struct door_leg *l)
 {
-	struct proxy *p = u->door->proxy;
+	struct proxy *p = proxy_of(l);
 
-	if (u->has_id)
+	if (l->has_id)
 		return 0;
 	uint32_t id = p->next_assoc_id;
 
-	u->node.hash = htab_hash_u32(id);
-	if (htab_add(&p->assocs, &u->node) < 0)
+	l->node.hash = htab_hash_u32(id);
+	if (htab_add(&p->assocs, &l->node) < 0)
 		return -ENOMEM;
 	/* Round and round in the upper half. */
 	p->next_assoc_id = (id + 1) | PROXY_ID_FIRST;
-	u->has_id = true;
-	dgram_queue_init(&u->queue, id);
-	timer_arm(p->loop, &u->idle, IDLE_US);
+	l->has_id = true;
+	dgram_queue_init(&l->queue, id);
+	timer_arm(p->loop, &l->idle, IDLE_US);
 	return 0;
 }
 
@@ -133,6 +145,7 @@ static enum drop_reason send_up(struct door_udp *u, const struct ip_addr *addr,
 				size_t len)
 {
 	struct proxy *p = u->door->proxy;
+	struct door_leg *l = &u->legs[addr->version == IPV6];
 	struct frame_dgram d = {.proto = PKT_PROTO_UDP,
 				.ttl = PROXY_DEFAULT_TTL,
 				.remote = {.addr = *addr, .port = port},
@@ -145,10 +158,10 @@ static enum drop_reason send_up(struct door_udp *u, const struct ip_addr *addr,
 		return DROP_NO_SESSION;
 	if (len > FRAME_DGRAM_MAX)
 		return DROP_BAD_LENGTH;
-	if (take_id(u) < 0)
+	if (take_id(l) < 0)
 		return DROP_NO_MEMORY;
-	u->used_us = loop_now_us(p->loop);
-	return session_send_dgram(p->session, &u->queue, &d);
+	l->used_us = loop_now_us(p->loop);
+	return session_send_dgram(p->session, &l->queue, &d);
 }
 
 static void waiting_free(struct waiting *w)
@@ -181,8 +194,9 @@ static enum drop_reason wait_for(struct door_udp *u, const char *name,
 {
 	const struct name_addrs *known;
 
+	/* One may be of any length: the name may be known already. */
 	if (u->n_waiting >= WAITING_MAX ||
-	    u->waiting_bytes + len > WAITING_BYTES_MAX)
+	    (u->n_waiting > 0 && u->waiting_bytes + len > WAITING_BYTES_MAX))
 		return DROP_QUEUE_FULL;
 	struct waiting *w = malloc(sizeof(*w) + len);
 
@@ -261,8 +275,9 @@ static void on_event(void *ctx, uint32_t events)
 
 /* ---- down ---- */
 
-void door_udp_on_dgram(struct door_udp *u, const struct frame_dgram *d)
+void door_udp_on_dgram(struct door_leg *l, const struct frame_dgram *d)
 {
+	const struct door_udp *u = l->udp;
 	uint8_t header[SOCKS_UDP_HEADER_MAX];
 	struct socks_addr from = {.at = d->remote};
 	struct sockaddr_storage ss;
@@ -272,7 +287,7 @@ void door_udp_on_dgram(struct door_udp *u, const struct frame_dgram *d)
 	};
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
 
-	u->used_us = loop_now_us(u->door->proxy->loop);
+	l->used_us = loop_now_us(u->door->proxy->loop);
 	m.msg_name = &ss;
 	m.msg_namelen = endpoint_to_sockaddr(&u->client, &ss);
 	if (sendmsg(u->io.fd, &m, MSG_NOSIGNAL) < 0)
@@ -342,7 +357,11 @@ int door_udp_new(struct door *d, int tcp_fd, uint16_t client_port,
 	u->client = client;
 	u->client.port = client_port;
 	u->io = (struct loop_io){.fd = fd, .on_event = on_event, .ctx = u};
-	u->idle = (struct timer){.on_fire = on_idle, .ctx = u};
+	for (int i = 0; i < 2; i++) {
+		u->legs[i].udp = u;
+		u->legs[i].idle =
+			(struct timer){.on_fire = on_idle, .ctx = &u->legs[i]};
+	}
 	list_init(&u->waiting);
 	r = loop_io_add(p->loop, &u->io, EPOLLIN);
 	if (r < 0) {
@@ -363,7 +382,8 @@ struct door_udp *door_udp_free(struct door_udp *u)
 
 	if (!u)
 		return NULL;
-	close_assoc(u);
+	for (int i = 0; i < 2; i++)
+		close_leg(&u->legs[i]);
 	while ((link = list_pop(&u->waiting)))
 		waiting_free(container_of(link, struct waiting, link));
 	loop_io_del(u->door->proxy->loop, &u->io);

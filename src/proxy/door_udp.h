@@ -8,6 +8,7 @@
 #include "session.h"
 
 struct door;
+struct door_leg; /* an association of the session: one for each family */
 struct door_udp;
 struct proxy;
 
@@ -24,9 +25,9 @@ int door_udp_new(struct door *d, int tcp_fd, uint16_t client_port,
 struct door_udp *door_udp_free(struct door_udp *u);
 
 /* NULL: there is none with this id now. */
-struct door_udp *door_udp_find(struct proxy *p, uint32_t id);
-void door_udp_on_dgram(struct door_udp *u, const struct frame_dgram *d);
+struct door_leg *door_udp_find(struct proxy *p, uint32_t id);
+void door_udp_on_dgram(struct door_leg *l, const struct frame_dgram *d);
 /* The far end has closed it: the id is finished. */
-void door_udp_on_close(struct door_udp *u);
+void door_udp_on_close(struct door_leg *l);
 
 #endif

@@ -96,10 +96,10 @@ void proxy_session_down(struct proxy *p)
 
 void proxy_on_dgram(struct proxy *p, uint32_t id, const struct frame_dgram *d)
 {
-	struct door_udp *u = door_udp_find(p, id);
+	struct door_leg *l = door_udp_find(p, id);
 
-	if (u)
-		door_udp_on_dgram(u, d);
+	if (l)
+		door_udp_on_dgram(l, d);
 	else
 		session_count_drop(p->session, DROP_STALE_FRAME);
 }
@@ -116,11 +116,11 @@ void proxy_on_icmp_error(struct proxy *p, uint32_t id,
 void proxy_on_assoc_close(struct proxy *p, uint32_t id,
 			  enum frame_reason reason)
 {
-	struct door_udp *u = door_udp_find(p, id);
+	struct door_leg *l = door_udp_find(p, id);
 
 	(void)reason; /* the next datagram begins another one */
-	if (u)
-		door_udp_on_close(u);
+	if (l)
+		door_udp_on_close(l);
 }
 
 void proxy_on_resolved(struct proxy *p, uint32_t id, enum frame_reason status,

@@ -1002,6 +1002,14 @@ static void datagrams_go_there_and_back(void **state)
 	assert_int_equal(hear(w, udp, got, sizeof(got)), 15);
 	assert_memory_equal(got, "\0\0\0\1\300\0\2\1\0\7hello", 15);
 
+	/* of the other family: another association */
+	uint32_t id4 = w->dgram_id;
+	say(w, udp,
+	    BYTES("\0\0\0\4\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1\0\7hello"));
+	assert_int_equal(hear(w, udp, got, sizeof(got)), 27);
+	uint32_t id6 = w->dgram_id;
+	assert_int_not_equal(id6, id4);
+
 	/* nobody else's, no fragments, nothing cut, no multicast; an empty one
 	 * to an unknown name */
 	assert_int_equal(getpeername(udp, (struct sockaddr *)&ss, &len), 0);
@@ -1021,17 +1029,17 @@ static void datagrams_go_there_and_back(void **state)
 	assert_int_equal(w->n_dgrams, n);
 
 	/* the far end lets go of it: there is another one then */
-	uint32_t id = w->dgram_id;
-	session_send_assoc_close(w->far, id, FRAME_REASON_NONE);
+	session_send_assoc_close(w->far, id4, FRAME_REASON_NONE);
 	for (int i = 0; i < 100; i++)
 		step(w);
 	say(w, udp, BYTES("\0\0\0\1\300\0\2\1\0\7"));
 	WAIT(w, w->n_dgrams == n + 1);
-	assert_int_not_equal(w->dgram_id, id);
+	assert_int_not_equal(w->dgram_id, id4);
+	assert_int_not_equal(w->dgram_id, id6);
 
 	/* so do we if it is idle, and at the end of the connection */
 	pass_time(w, 310);
-	assert_int_equal(w->n_assoc_closes, 1);
+	WAIT(w, w->n_assoc_closes == 2);
 	assert_int_equal(status_of(w, 0).assocs, 1);
 	(void)close(fd);
 	WAIT(w, status_of(w, 0).assocs == 0);
