@@ -3,10 +3,13 @@
 #include "addr_pick.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "rtnl.h"
 
@@ -14,15 +17,17 @@ enum {
 	V6_TRIES = 256,
 	/* A prefix shorter than this says nothing about any one network. */
 	MIN_PREFIX_LEN = 4,
+	MACHINE_ID_MAX = 64,
+	SEED_MAX = MACHINE_ID_MAX + HOST_NAME_MAX + 256,
 };
 
 /* 32-bit FNV-1a. */
-static uint32_t hash_name(const char *name)
+static uint32_t hash_text(const char *text)
 {
 	uint32_t h = 2166136261U;
 
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 16777619U;
+	for (; *text; text++)
+		h = (h ^ (uint8_t)*text) * 16777619U;
 	return h;
 }
 
@@ -61,7 +66,7 @@ static uint32_t v4_left_in(const struct subnet *net, uint32_t a)
 	return size - (a - v4_to_u32(&net->addr));
 }
 
-int addr_pick_v4(const char *tunnel_name, const struct subnet *taken, size_t n,
+int addr_pick_v4(const char *seed, const struct subnet *taken, size_t n,
 		 struct ip_addr *ret_addr)
 {
 	static const struct {
@@ -72,7 +77,7 @@ int addr_pick_v4(const char *tunnel_name, const struct subnet *taken, size_t n,
 	};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
-		uint32_t start = hash_name(tunnel_name) % pools[i].size;
+		uint32_t start = hash_text(seed) % pools[i].size;
 		uint32_t step;
 
 		/* A whole clashing subnet at a step, so this ends soon. */
@@ -110,6 +115,22 @@ int addr_pick_v6(const uint8_t random[16], const struct subnet *taken, size_t n,
 		a.bytes[1]++; /* somewhere else in fd00::/8 */
 	}
 	return -EADDRNOTAVAIL;
+}
+
+/* What tells this host from others that call a tunnel the same: a far host can
+ * route an address to one of them only.  Copies of one machine may share the
+ * first line, and are mostly renamed. */
+static void build_seed(const char *tunnel_name, char out[SEED_MAX])
+{
+	char id[MACHINE_ID_MAX] = "", host[HOST_NAME_MAX + 1] = "";
+	FILE *f = fopen("/etc/machine-id", "re");
+
+	if (f && !fgets(id, sizeof(id), f))
+		id[0] = '\0';
+	if (f)
+		(void)fclose(f);
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)snprintf(out, SEED_MAX, "%s\n%s\n%s", id, host, tunnel_name);
 }
 
 /* What must not contain the addresses, most important first. */
@@ -159,6 +180,7 @@ int addr_pick(struct rtnl *rtnl, const char *tunnel_name,
 {
 	struct clashes clashes = {0};
 	bool has_v4 = false, has_v6 = false;
+	char seed[SEED_MAX];
 	uint8_t random[16];
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -166,8 +188,9 @@ int addr_pick(struct rtnl *rtnl, const char *tunnel_name,
 	int r = gather(rtnl, requested, n_requested, &clashes, err);
 	if (r < 0)
 		return r;
+	build_seed(tunnel_name, seed);
 	for (int i = 2; i >= 0; i--) {
-		has_v4 = has_v4 || addr_pick_v4(tunnel_name, clashes.nets,
+		has_v4 = has_v4 || addr_pick_v4(seed, clashes.nets,
 						clashes.n[i], ret_v4) == 0;
 		has_v6 = has_v6 || addr_pick_v6(random, clashes.nets,
 						clashes.n[i], ret_v6) == 0;

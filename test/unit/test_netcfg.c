@@ -35,18 +35,18 @@ static struct subnet net(const char *text)
 	return s;
 }
 
-static struct ip_addr pick_v4(const char *name, const struct subnet *taken,
+static struct ip_addr pick_v4(const char *seed, const struct subnet *taken,
 			      size_t n)
 {
 	struct ip_addr a = {0};
 
-	assert_int_equal(addr_pick_v4(name, taken, n, &a), 0);
+	assert_int_equal(addr_pick_v4(seed, taken, n, &a), 0);
 	for (size_t i = 0; i < n; i++)
 		assert_false(subnet_contains(&taken[i], &a));
 	return a;
 }
 
-static void addr_pick_v4_depends_on_the_name_only(void **state)
+static void addr_pick_v4_depends_on_the_seed_only(void **state)
 {
 	struct subnet bench = net("198.18.0.0/15");
 	struct ip_addr a = pick_v4("ecssh0", NULL, 0);
@@ -435,12 +435,15 @@ static void addr_pick_avoids_this_hosts_routes(void **state)
 	struct fixture *f = fixture(state);
 	struct subnet bench = net("198.18.0.0/15"), dflt = net("0.0.0.0/0");
 	struct subnet ula = net("fd00::/8"), shared = net("100.64.0.0/10");
-	struct ip_addr v4, v6;
+	struct ip_addr v4, v6, again;
 	struct err err;
 
 	bring_up(f);
 	expect_ok(addr_pick(f->rtnl, "x", NULL, 0, &v4, &v6, &err), &err);
 	assert_true(subnet_contains(&bench, &v4));
+	/* The same again, for this host. */
+	expect_ok(addr_pick(f->rtnl, "x", NULL, 0, &again, &v6, &err), &err);
+	assert_true(addr_equal(&v4, &again));
 	assert_true(subnet_contains(&ula, &v6));
 	/* Default routes do not count, others do. */
 	expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &dflt, &err), &err);
@@ -459,7 +462,7 @@ static void addr_pick_avoids_this_hosts_routes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addr_pick_v4_depends_on_the_name_only),
+		cmocka_unit_test(addr_pick_v4_depends_on_the_seed_only),
 		cmocka_unit_test(addr_pick_v4_walks_past_what_is_taken),
 		cmocka_unit_test(addr_pick_v4_never_ends_in_0_or_255),
 		cmocka_unit_test(addr_pick_v4_goes_on_in_the_second_range),
