@@ -188,6 +188,14 @@ static void json_counters(const struct client *c, FILE *out)
 		      (unsigned long long)p->tun_tx_bytes,
 		      (unsigned long long)p->tun_rx_packets,
 		      (unsigned long long)p->tun_tx_packets);
+	(void)fprintf(out,
+		      ", \"whole\": {\"packets_up\": %llu, "
+		      "\"packets_down\": %llu, \"bytes_up\": %llu, "
+		      "\"bytes_down\": %llu}",
+		      (unsigned long long)p->plane_up_packets,
+		      (unsigned long long)p->plane_down_packets,
+		      (unsigned long long)p->plane_up_bytes,
+		      (unsigned long long)p->plane_down_bytes);
 	/* Only this side opens flows so far. */
 	(void)fprintf(out,
 		      ", \"flows\": {\"tcp\": %u, \"udp\": %u, \"echo\": %u, "
