@@ -22,13 +22,16 @@ as {"version": 1, "tunnels": [...]}.
     name, destination, gateway      text
     user                            the account on the gateway
     state                           connecting, connected, reconnecting, down
-    rung                            helper
+    rung                            of the ladder, or "via"; "" until connected
+    why_not_higher                  list of sentences
+    packets                         up, lacking, lost, none: the far end's packet plane
     interface                       text, "" until connected
     addresses, routes, excluded     lists of text
     mtu                             bytes
     since                           seconds since 1970 of the current state
     bytes_up, bytes_down            IP bytes from and to applications
     packets_up, packets_down        a super-segment counts as one
+    whole                           the same four of what went as whole packets
     flows                           {"tcp", "udp", "echo", "up", "down"} at this moment
     connections                     {"opened", "refused"} since the start
     rtt_us                          round trip to the helper; 0: not measured yet

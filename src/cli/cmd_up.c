@@ -215,6 +215,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 {
 	struct client_config config = {
 		.mtu_bytes = CLIENT_MTU_DEFAULT,
+		.channels = -1,
 		.ready_fd = -1,
 		.tun_unit = MUX_TUN_ANY,
 	};

@@ -220,6 +220,18 @@ static int apply_tun(void *target, const struct option_entry *entry,
 	return 0;
 }
 
+static int apply_channels(void *target, const struct option_entry *entry,
+			  const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	if (value[0] < '0' || value[0] > '8' || value[1] != '\0')
+		return no_such(value, "number of channels", "0 to 8", err);
+	config->channels = value[0] - '0';
+	return 0;
+}
+
 static int apply_dns_server(void *target, const struct option_entry *entry,
 			    const char *value, struct err *err)
 {
@@ -326,6 +338,9 @@ const struct option_entry up_opts[] = {
 	{0, "tun", "N", "mode tun: use the server's device tunN", apply_tun},
 	{0, "dns-server", "ADDR", "mode direct: the resolver of the gateway",
 	 apply_dns_server},
+	{0, "channels", "N",
+	 "further channels to the helper, 0 to 8 (default: as the line needs)",
+	 apply_channels},
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",
 	 apply_address},

@@ -238,6 +238,7 @@ static void finish(struct client *c)
 	c->state = CLIENT_CONNECTED;
 	c->since_s = clock_wall_s();
 	say_connected(c);
+	way_on_connected(c);
 	if (c->config->is_background)
 		go_to_background(c);
 }
@@ -338,6 +339,7 @@ static void on_session_down(void *ctx, const struct err *why)
 		return;
 	c->state = CLIENT_ENDING;
 	proxy_session_down(c->proxy);
+	way_on_session_down(c);
 	(void)err_set(&c->why, 0, "lost the connection to %s: %.400s",
 		      status_gateway(c), why->text);
 	switch (session_end(flowplane_session(c->plane))) {

@@ -11,6 +11,7 @@
 #include "ctl_server.h"
 #include "flowplane.h"
 #include "forwards.h"
+#include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
 #include "relay.h"
@@ -50,9 +51,10 @@ struct client {
 	struct sig sig;
 	struct ssh_config *ssh_config;
 	enum way way;
-	struct ssh_stdio *ssh;	   /* WAY_HELPER */
-	struct mux_sock *sock;	   /* WAY_HELPER with forwards: its control
-				      socket */
+	struct ssh_stdio *ssh;	 /* WAY_HELPER, as the next three */
+	struct mux_sock *sock;	 /* its control socket */
+	struct carrier *carrier; /* borrowed: the session's */
+	struct links *links;	 /* further channels */
 	struct forwards *forwards;
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */
@@ -118,6 +120,10 @@ enum rung way_rung(const struct client *c);
 /* A fact about the rungs, with a sentence where it is not there. */
 void way_note(struct client *c, enum rung_fact fact, bool is_so,
 	      const char *why);
+
+/* The tunnel is up; the session has ended. */
+void way_on_connected(struct client *c);
+void way_on_session_down(struct client *c);
 
 /* Before the session ends: nothing new is begun. */
 void way_stop(struct client *c);

@@ -188,6 +188,14 @@ static void json_counters(const struct client *c, FILE *out)
 		      (unsigned long long)p->tun_tx_bytes,
 		      (unsigned long long)p->tun_rx_packets,
 		      (unsigned long long)p->tun_tx_packets);
+	(void)fprintf(out,
+		      ", \"whole\": {\"packets_up\": %llu, "
+		      "\"packets_down\": %llu, \"bytes_up\": %llu, "
+		      "\"bytes_down\": %llu}",
+		      (unsigned long long)p->plane_up_packets,
+		      (unsigned long long)p->plane_down_packets,
+		      (unsigned long long)p->plane_up_bytes,
+		      (unsigned long long)p->plane_down_bytes);
 	/* Only this side opens flows so far. */
 	(void)fprintf(out,
 		      ", \"flows\": {\"tcp\": %u, \"udp\": %u, \"echo\": %u, "
@@ -329,6 +337,7 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fprintf(out, ", \"mtu\": %u, \"since\": %lld", config->mtu_bytes,
 		      (long long)c->since_s);
 	json_counters(c, out);
+	(void)fprintf(out, ", \"channels\": %u", links_n(c->links));
 	json_doors(c, out);
 	json_forwards(c, out);
 	(void)fputs(", \"helper\": {", out);
@@ -412,6 +421,12 @@ static void print_text(const struct client *c, FILE *out)
 			      status_subnets(c, text, sizeof(text)),
 			      c->device.name);
 	print_way(c, out);
+	if (links_n(c->links) > 0)
+		(void)fprintf(out, "  channels    %u more than one\n",
+			      links_n(c->links));
+	if (links_why_not(c->links)[0] != '\0')
+		(void)fprintf(out, "  channels    %s\n",
+			      links_why_not(c->links));
 	print_doors(c, out);
 	print_forwards(c, out);
 	(void)fprintf(out, "  traffic     %llu bytes up, %llu down\n",

@@ -21,8 +21,9 @@
 #include <string.h>
 
 #include "beside.h"
+#include "bond_carrier.h"
 #include "client_internal.h"
-#include "fd_carrier.h"
+#include "fd.h"
 #include "log.h"
 #include "mem_carrier.h"
 #include "memory.h"
@@ -57,9 +58,10 @@ static void on_helper_ready(void *ctx, const struct ssh_stdio_ready *ready)
 {
 	struct client *c = ctx;
 	struct carrier *carrier =
-		fd_carrier_new(c->loop, ready->rfd, ready->wfd, ready->leftover,
-			       ready->leftover_len);
+		bond_carrier_new(c->loop, ready->rfd, ready->wfd,
+				 ready->leftover, ready->leftover_len);
 
+	c->carrier = carrier;
 	c->helper_origin = ready->origin;
 	(void)snprintf(c->helper_version, sizeof(c->helper_version), "%s",
 		       ready->helper_version);
@@ -109,7 +111,10 @@ static void on_control_socket(void *ctx, int fd)
 {
 	struct client *c = ctx;
 
-	forwards_ask(c->forwards, fd);
+	if (c->config->n_forwards > 0)
+		forwards_ask(c->forwards, fd);
+	else
+		fd_close(&fd);
 }
 
 static int start_helper(struct client *c, struct err *err)
@@ -123,16 +128,14 @@ static int start_helper(struct client *c, struct err *err)
 		return r;
 	if (config->allow_link_local)
 		helper_args[0] = "--allow-link-local";
-	if (config->n_forwards > 0) {
-		c->sock = mux_sock_new(c->loop, on_control_socket, c, err);
-		if (!c->sock)
-			return -errno;
-	}
+	c->sock = mux_sock_new(c->loop, on_control_socket, c, err);
+	if (!c->sock)
+		return -errno;
 	struct ssh_stdio_config ssh = {
 		.dest = &config->dest,
 		.options = &config->ssh_options,
 		.config = c->ssh_config,
-		.control_path = c->sock ? mux_sock_path(c->sock) : NULL,
+		.control_path = mux_sock_path(c->sock),
 		.helper_path = helper_path,
 		.protocol = FRAME_VERSION_HIGHEST,
 		.helper_args = helper_args,
@@ -467,8 +470,22 @@ enum rung way_rung(const struct client *c)
 	return has_packets ? RUNG_TUN : RUNG_DIRECT;
 }
 
+void way_on_connected(struct client *c)
+{
+	if (c->way == WAY_HELPER)
+		c->links = links_new(c->loop, c->sock, c->carrier,
+				     flowplane_session(c->plane),
+				     c->config->channels);
+}
+
+void way_on_session_down(struct client *c)
+{
+	c->links = links_free(c->links);
+}
+
 void way_stop(struct client *c)
 {
+	c->links = links_free(c->links);
 	loop_unpost(&c->go_on);
 	loop_unpost(&c->retire);
 	timer_disarm(c->loop, &c->renewal);

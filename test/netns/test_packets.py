@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: MIT
+"""The packet plane from end to end: what no stream carries, and everything where that is asked for.
+
+    lan (192.168.7.2) ── near ──ssh── gw ── far (10.77.0.2) ── deep (10.78.0.2, MTU 1280)
+    in some tests        ecssh up     helper, its broker, the broker's keeper
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import time
+
+from common import GATEWAY, OK, Ecssh, Skip, Tunnel, connect_error, expect, expect_in, timeout
+from lab import BUILD, SUBNETS, Host, Lab, diff, family_of, up, wait_for
+from services import ECHO, FILTERED, SOURCE, SWAP
+from test_far_network import broker_of, echo, helper_of, keeper_of, open_tun_to_all, snapshot
+
+NEAR4, NEAR6 = "198.18.0.9", "fd00:9::9"
+ADDRESSES = ("--address", NEAR4, "--address", NEAR6)
+FAR = {4: "10.77.0.2", 6: "fd77::2"}
+DEEP = {4: "10.78.0.2", 6: "fd78::2"}
+GW = {4: "10.77.0.1", 6: "fd77::1"}
+LAN = "192.168.7.0/24"
+GRE, ESP, SCTP, EXPERIMENT = 47, 50, 132, 253
+EVERYTHING = ("--plane", "packet")
+
+
+def packets_up(lab: Lab, *arguments: object, to: str = "root@gw", **options) -> Tunnel:
+    """A tunnel whose packet plane is up."""
+    tunnel = Tunnel(lab, *arguments, to=to, **options)
+    wait_for(lambda: tunnel.status()["packets"] == "up", 10, "packets are carried; it said: " + tunnel.stderr())
+    return tunnel
+
+
+def both(lab: Lab) -> dict:
+    """Near and gw as they are; gw has had its first logins."""
+    return {"gw": snapshot(lab), "near": lab.near.snapshot()}
+
+
+def expect_both_restored(lab: Lab, before: dict) -> None:
+    """But for the helper that is kept on gw."""
+    def changed() -> list[str]:
+        lines = diff(before["near"], lab.near.snapshot()) + diff(before["gw"], lab.gw.snapshot())
+        return [line for line in lines if "/.cache/ecssh-helper-" not in line and "order or number" not in line]
+    try:
+        wait_for(lambda: not changed(), 10)
+    except TimeoutError:
+        raise AssertionError("not as before:\n" + "\n".join(changed())) from None
+
+
+def near_drops(tunnel: Tunnel, name: str) -> int:
+    return tunnel.status()["drops"]["near"].get(name, 0)
+
+
+def raw(host: Host, version: int, proto: int, seconds: float = 5) -> socket.socket:
+    return host.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_RAW, proto, timeout=seconds)
+
+
+def receive(sock: socket.socket) -> tuple[bytes, str]:
+    """What follows the IP header, and who sent it."""
+    packet, source = sock.recvfrom(1 << 16)
+    if sock.family == socket.AF_INET:
+        packet = packet[4 * (packet[0] & 15):]
+    return packet, source[0]
+
+
+def exchange(lab: Lab, proto: int, version: int, up_payload: bytes, down_payload: bytes, source: str = "") -> None:
+    """One packet to far and one back."""
+    with raw(lab.far, version, proto) as there, raw(lab.near, version, proto) as here:
+        here.sendto(up_payload, (FAR[version], 0))
+        payload, seen = receive(there)
+        expect(payload, up_payload, f"protocol {proto}, IPv{version}, up")
+        expect(seen, source or GW[version], "source as far sees it")
+        there.sendto(down_payload, (seen, 0))
+        expect(receive(here), (down_payload, FAR[version]), f"protocol {proto}, IPv{version}, down")
+
+
+def gre(text: bytes) -> bytes:
+    return struct.pack("!HH", 0, 0x0800) + text
+
+
+def esp(number: int) -> bytes:
+    return struct.pack("!II", 0x1234, number) + hashlib.sha256(b"%d" % number).digest()
+
+
+# -- what goes as packets -----------------------------------------------------------------------
+
+
+def test_raw_protocols(lab: Lab):
+    """Protocols without ports, both ways, translated."""
+    before = both(lab)
+    tunnel = packets_up(lab)
+    for version in (4, 6):
+        exchange(lab, EXPERIMENT, version, b"question", b"answer")
+        exchange(lab, ESP, version, esp(1), esp(2))
+        exchange(lab, GRE, version, gre(b"question"), gre(b"answer"))
+    status = tunnel.status()
+    expect(status["rung"], "helper+packets")
+    expect(status["whole"]["packets_up"], 6, "whole packets up")
+    expect(status["whole"]["packets_down"], 6, "whole packets down")
+    expect(status["drops"]["near"], {}, "drops")
+    tunnel.down()
+    expect_both_restored(lab, before)
+
+
+def test_planes_by_protocol(lab: Lab):
+    """TCP, UDP and ping are streams and sockets by default, all else packets; --plane packet takes all."""
+    tunnel = packets_up(lab)
+    for version in (4, 6):
+        echo(lab.near, FAR[version])
+        lab.near.run(["ping", "-n", "-c1", "-W5", FAR[version]])
+        expect(udp_echo(lab.near, FAR[version], b"?"), b"?")
+    expect(tunnel.status()["whole"]["packets_up"], 0, "whole packets")
+    expect(tunnel.status()["connections"]["opened"], 2, "connections")
+    tunnel.down()
+    tunnel = packets_up(lab, *EVERYTHING)
+    for version in (4, 6):
+        echo(lab.near, FAR[version])
+        lab.near.run(["ping", "-n", "-c1", "-W5", FAR[version]])
+        expect(udp_echo(lab.near, FAR[version], b"?"), b"?")
+    status = tunnel.status()
+    assert status["whole"]["packets_up"] >= 12, status
+    expect(status["connections"]["opened"], 0, "connections")
+    expect(status["flows"]["udp"] + status["flows"]["echo"] + status["flows"]["tcp"], 0, "flows")
+    tunnel.down()
+
+
+def udp_echo(host: Host, address: str, data: bytes) -> bytes:
+    with host.socket(family_of(address), socket.SOCK_DGRAM, timeout=1) as sock:
+        for _ in range(5):      # the first may only serve to find the path's MTU
+            try:
+                sock.sendto(data, (address, ECHO))
+                return sock.recv(1 << 16)
+            except TimeoutError:
+                continue
+    raise AssertionError(f"no echo of {len(data)} bytes from {address}")
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def sctp_init(kind: int, sport: int, dport: int, vtag: int) -> bytes:
+    """An INIT (1) or INIT ACK (2) with a cookie, checksum included."""
+    body = struct.pack("!IIHHI", 0xabcd, 65536, 1, 1, 7)
+    body += struct.pack("!HH4s", 7, 8, b"cook") if kind == 2 else b""
+    packet = struct.pack("!HHII", sport, dport, vtag, 0) + struct.pack("!BBH", kind, 0, 4 + len(body)) + body
+    return packet[:8] + struct.pack("<I", crc32c(packet)) + packet[12:]
+
+
+def test_sctp_handshake(lab: Lab):
+    """INIT and INIT ACK, made by hand: translated with their ports, and the checksum is right behind it."""
+    tunnel = packets_up(lab)
+    for version in (4, 6):
+        with raw(lab.far, version, SCTP) as there, raw(lab.near, version, SCTP) as here:
+            here.sendto(sctp_init(1, 5000, 6000, 0), (FAR[version], 0))
+            packet, source = receive(there)
+            expect(source, GW[version], "source")
+            expect(struct.unpack("<I", packet[8:12])[0], crc32c(packet[:8] + bytes(4) + packet[12:]), "CRC32c at far")
+            sport = struct.unpack("!H", packet[:2])[0]
+            there.sendto(sctp_init(2, 6000, sport, 0xabcd), (source, 0))
+            packet, source = receive(here)
+            expect((source, packet[2:4]), (FAR[version], struct.pack("!H", 5000)), "answer's source and port")
+            expect(struct.unpack("<I", packet[8:12])[0], crc32c(packet[:8] + bytes(4) + packet[12:]), "CRC32c at near")
+    tunnel.down()
+
+
+def test_sctp_sockets(lab: Lab):
+    try:
+        listener = lab.far.socket(kind=socket.SOCK_STREAM, proto=SCTP)
+    except OSError as error:
+        raise Skip(f"no SCTP in this kernel: {error}") from None
+    tunnel = packets_up(lab)
+    listener.bind((FAR[4], 6000))
+    listener.listen(1)
+    with lab.near.socket(kind=socket.SOCK_STREAM, proto=SCTP) as sock:
+        sock.connect((FAR[4], 6000))
+        peer, _ = listener.accept()
+        sock.sendall(b"question")
+        expect(peer.recv(100), b"question")
+        peer.sendall(b"answer")
+        expect(sock.recv(100), b"answer")
+    tunnel.down()
+
+
+def checksum(data: bytes) -> int:
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def test_icmp_timestamp(lab: Lab):
+    """ICMP that is neither echo nor an error."""
+    tunnel = packets_up(lab)
+    request = struct.pack("!BBHHHIII", 13, 0, 0, 77, 1, 5, 0, 0)
+    request = request[:2] + struct.pack("!H", checksum(request)) + request[4:]
+    with raw(lab.near, 4, socket.IPPROTO_ICMP) as sock:
+        sock.sendto(request, (FAR[4], 0))
+        reply, source = receive(sock)
+        expect((source, reply[0], reply[4:6], reply[8:12]), (FAR[4], 14, request[4:6], request[8:12]), "timestamp reply")
+        # A redirect, which would change routes there, stays here.
+        redirect = struct.pack("!BBH4s", 5, 1, 0, bytes([10, 77, 0, 99])) + bytes(28)
+        sock.sendto(redirect[:2] + struct.pack("!H", checksum(redirect)) + redirect[4:], (FAR[4], 0))
+    wait_for(lambda: near_drops(tunnel, "icmp-other") == 1, what="the redirect is dropped")
+    tunnel.down()
+
+
+def test_extension_headers(lab: Lab):
+    """Chains of IPv6: hop-by-hop, destination options, then UDP or an unknown protocol."""
+    tunnel = packets_up(lab, *EVERYTHING)
+    padding = struct.pack("!BBBB4s", 0, 0, 1, 4, bytes(4))      # a header of 8 bytes, PadN
+    for proto, kind in ((socket.IPPROTO_UDP, socket.SOCK_DGRAM), (EXPERIMENT, socket.SOCK_RAW)):
+        is_udp = kind == socket.SOCK_DGRAM
+        with lab.far.socket(socket.AF_INET6, kind, proto, 5) as there, lab.near.socket(socket.AF_INET6, kind, proto, 5) as here:
+            there.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVDSTOPTS, 1)
+            there.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPOPTS, 1)
+            there.bind((FAR[6], 7777 if is_udp else 0))
+            here.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, padding)
+            here.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, padding)
+            here.sendto(b"question", (FAR[6], 7777 if is_udp else 0))
+            data, ancillary, _, source = there.recvmsg(2000, 2000)
+            expect(data, b"question")
+            expect({kind for _, kind, _ in ancillary}, {socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS}, "headers at far")
+            there.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, padding)
+            there.sendto(b"answer", source)
+            expect(here.recvfrom(2000)[0], b"answer")
+    tunnel.down()
+
+
+def test_fragments(lab: Lab):
+    """Longer than any link: of a raw protocol, and of UDP where all goes whole; deep's link cuts smaller."""
+    data = os.urandom(20000)
+    for arguments in ((), EVERYTHING):
+        tunnel = packets_up(lab, *arguments)
+        for version in (4, 6):
+            exchange(lab, EXPERIMENT, version, data[:9000], data[9000:])
+            expect(udp_echo(lab.near, FAR[version], data) == data, True, "UDP echo of far")
+            expect(udp_echo(lab.near, DEEP[version], data) == data, True, "UDP echo of deep")
+            lab.near.run(["ping", "-n", "-c1", "-W5", "-s", "9000", DEEP[version]])
+        expect(tunnel.status()["drops"]["near"], {}, "drops")
+        tunnel.down()
+
+
+# -- TCP in packets -----------------------------------------------------------------------------
+
+
+def fetch(host: Host, address: str, size: int) -> None:
+    """Random bytes from the service `source`, and their digest."""
+    with host.connect(address, SOURCE) as sock:
+        sock.sendall(b"%d\n" % size)
+        sock.shutdown(socket.SHUT_WR)
+        digest = hashlib.sha256()
+        tail = b""
+        while data := sock.recv(1 << 18):
+            tail += data
+            digest.update(tail[:-64])
+            tail = tail[-64:]
+    expect(tail.decode(), digest.hexdigest(), f"digest of {size} bytes from {address}")
+
+
+def put(host: Host, address: str, size: int) -> None:
+    data = os.urandom(1 << 20) * (size >> 20)
+    with host.connect(address, 9) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := sock.recv(100):
+            answer += part
+    expect(answer.decode(), hashlib.sha256(data).hexdigest(), f"digest of {size} bytes to {address}")
+
+
+def counters(host: Host, device: str) -> dict:
+    folder = host.path(f"/sys/class/net/{device}/statistics")
+    return {name: int((folder / name).read_text()) for name in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")}
+
+
+@timeout(120)
+def test_tcp_in_packets(lab: Lab):
+    """Every byte arrives, and super-segments travel whole from device to device."""
+    tunnel = packets_up(lab, *EVERYTHING)
+    size = 32 << 20
+    for version in (4, 6):
+        before = counters(lab.gw, "ecssh0")
+        put(lab.near, FAR[version], size)
+        fetch(lab.near, FAR[version], size)
+        after = counters(lab.gw, "ecssh0")
+        for way in ("rx", "tx"):        # of the gateway's device: from near, to near
+            carried = after[f"{way}_bytes"] - before[f"{way}_bytes"]
+            packets = after[f"{way}_packets"] - before[f"{way}_packets"]
+            assert carried >= size, f"{carried} bytes {way}"
+            # Half of the packets may be bare acknowledgements of the other half's.
+            assert carried / packets > 4000, f"IPv{version} {way}: {packets} packets for {carried} bytes"
+    expect(tunnel.status()["connections"]["opened"], 0, "connections of the flow plane")
+    tunnel.down()
+
+
+@timeout(120)
+def test_many_connections_in_packets(lab: Lab):
+    tunnel = packets_up(lab, *EVERYTHING)
+    socks = [lab.near.connect(address, SWAP) for address in (*FAR.values(), *DEEP.values()) for _ in range(25)]
+    for sock in socks:
+        sock.sendall(b"100000\n" + bytes(50000))
+        sock.shutdown(socket.SHUT_WR)
+    for sock in socks:
+        data = b""
+        while part := sock.recv(1 << 18):
+            data += part
+        sock.close()
+        expect(data[100000:100064].decode(), hashlib.sha256(data[:100000]).hexdigest())
+        expect(data[100064:].decode(), hashlib.sha256(bytes(50000)).hexdigest())
+    tunnel.down()
+
+
+def test_tcp_errors_in_packets(lab: Lab):
+    tunnel = packets_up(lab, *EVERYTHING)
+    for address in (*FAR.values(), *DEEP.values()):
+        expect(connect_error(lab.near, address, 81), "ECONNREFUSED")
+        expect(connect_error(lab.near, address, FILTERED, 1), "timeout")
+    tunnel.down()
+
+
+@timeout(120)
+def test_mss_and_smaller_mtu(lab: Lab):
+    """A link of 1300 bytes at gw: both ends hear of it in the handshake.  One of 1280 at deep, both ways."""
+    lab.gw.ip("link set far0 mtu 1300")
+    tunnel = packets_up(lab, *EVERYTHING)
+    for version, header in ((4, 40), (6, 60)):
+        listener = lab.far.listen(FAR[version])
+        with lab.near.connect(FAR[version], listener.getsockname()[1], 5) as sock:
+            peer, _ = listener.accept()
+            for end, name in ((sock, "near"), (peer, "far")):
+                mss = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+                assert mss <= 1300 - header, f"IPv{version}: MSS of {name}: {mss}"
+            peer.close()
+        fetch(lab.near, DEEP[version], 4 << 20)
+        put(lab.near, DEEP[version], 4 << 20)
+    tunnel.down()
+
+
+IP_MTU_DISCOVER, IP_MTU = 10, 14
+IPV6_MTU_DISCOVER, IPV6_MTU = 23, 24
+
+
+def mtu_of_path(host: Host, address: str, first: int) -> int:
+    """What the kernel learns by sending datagrams that may not be cut."""
+    is_4 = family_of(address) == socket.AF_INET
+    level = socket.IPPROTO_IP if is_4 else socket.IPPROTO_IPV6
+    with host.socket(family_of(address), socket.SOCK_DGRAM, timeout=5) as sock:
+        sock.setsockopt(level, IP_MTU_DISCOVER if is_4 else IPV6_MTU_DISCOVER, 2)
+        sock.connect((address, ECHO))
+
+        def is_too_long(size: int) -> bool:
+            try:
+                sock.send(bytes(size - (28 if is_4 else 48)))
+                return False
+            except OSError as error:
+                expect(error.errno, errno.EMSGSIZE)
+                return True
+        wait_for(lambda: is_too_long(first), 5, "datagram is too long")
+        mtu = sock.getsockopt(level, IP_MTU if is_4 else IPV6_MTU)
+        # What the socket still has to tell of those before is told first.
+        wait_for(lambda: not is_too_long(mtu), 5, "datagram as long as the MTU is sent")
+        expect(len(sock.recv(1 << 16)), mtu - (28 if is_4 else 48), "echo of the longest datagram")
+        return mtu
+
+
+def test_path_mtu(lab: Lab):
+    """A router behind the gateway, the gateway itself, and this end's own word."""
+    tunnel = packets_up(lab, *EVERYTHING)
+    for version in (4, 6):
+        expect(mtu_of_path(lab.near, DEEP[version], 1500), 1280, "MTU to deep")
+    tunnel.down()
+    tunnel = packets_up(lab, *EVERYTHING, "--mtu", "9000")
+    for version in (4, 6):
+        expect(mtu_of_path(lab.near, FAR[version], 9000), 1500, "MTU to far")
+    tunnel.down()
+
+
+def test_traceroute(lab: Lab):
+    """This end and gw are a hop each, then far and deep; with TCP, too."""
+    tunnel = packets_up(lab, *EVERYTHING)
+    for version in (4, 6):
+        for how in ((), ("-I",), ("-T", "-p", "80")):
+            out = lab.near.run(["traceroute", f"-{version}", "-n", "-w3", "-q1", "-m6", *how, DEEP[version]]).stdout
+            hops = [line.split()[1] for line in out.splitlines()[1:]]
+            expect(hops[-2:], [FAR[version], DEEP[version]], f"last of {hops}, {how}")
+            expect(len(hops), 4, f"hops of {hops}, {how}")
+            assert "*" not in hops, hops
+    tunnel.down()
