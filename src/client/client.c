@@ -426,19 +426,19 @@ void client_attach(struct client *c, struct carrier *carrier)
 	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
-void client_lost(struct client *c, int exit_code, const struct err *err)
+void client_lost(struct client *c, int exit_code, const struct err *why)
 {
-	struct err why;
+	struct err full;
 
 	timer_disarm(c->loop, &c->ending);
 	/* What was never there is not lost: a proxy that cannot be used. */
 	if (c->way == WAY_VIA && c->state == CLIENT_CONNECTING)
 		why = *err;
 	else
-		(void)err_set(&why, 0, "lost the connection to %s: %.400s",
-			      status_gateway(c), err->text);
+		(void)err_set(&full, 0, "lost the connection to %s: %.400s",
+			      status_gateway(c), why->text);
 	/* Never "ok": nobody asked for it. */
-	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &why);
+	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &full);
 }
 
 /* ---- setting up ---- */

@@ -147,7 +147,7 @@ static void on_flush(void *ctx)
 		send_down(t, &p);
 }
 
-/* hop down 2/9 (packets): a packet of the server's device */
+/* In the place of the helper's hops: a packet of the server's device */
 static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
 			    size_t len)
 {
@@ -239,7 +239,7 @@ static void on_channel_writable(struct mux_channel *ch)
 	send_waiting(mux_channel_owner(ch));
 }
 
-/* hop up 11/11 (packets): a packet is handed to the channel */
+/* In the place of hop up 11/11: a packet is handed to the channel */
 void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p)
 {
 	struct gso_cut cut;

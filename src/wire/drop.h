@@ -44,9 +44,9 @@ enum drop_reason {
 	DROP_STALE_DATAGRAM, /* it did wait too long */
 	DROP_NO_MEMORY,
 	DROP_NO_SESSION,
-	DROP_TUN_WRITE, /* the device refused the packet */
+	DROP_TUN_WRITE,	 /* the device refused the packet */
 	DROP_NO_CHANNEL, /* ssh has no room for another channel */
-	DROP_POLICY,	/* destination the far side may not reach */
+	DROP_POLICY,	 /* destination the far side may not reach */
 	/* from the other side */
 	DROP_STALE_FRAME, /* for a stream or association that is gone */
 	DROP__N,

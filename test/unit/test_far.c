@@ -1390,7 +1390,7 @@ struct named {
 
 static void write_file(char path[64], const char *text)
 {
-	strcpy(path, "/tmp/ecssh-test-names.XXXXXX");
+	(void)snprintf(path, 64, "/tmp/ecssh-test-names.XXXXXX");
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
@@ -1458,7 +1458,8 @@ static void serve_names(struct named *d)
 	const struct ip_addr *a = type == DNS_A ? &d->a : &d->aaaa;
 
 	if (type == DNS_A && d->n_asked < 8)
-		strcpy(d->asked[d->n_asked++], name);
+		(void)snprintf(d->asked[d->n_asked++], sizeof(d->asked[0]),
+			       "%s", name);
 	m[2] |= 0x80;
 	m[3] = is_known ? 0 : DNS_NO_NAME;
 	at += 4;

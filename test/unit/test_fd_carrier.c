@@ -423,7 +423,7 @@ static void too_much_leftover_is_refused(void **state)
 	x->to = in[1];
 	x->from = out[0];
 	assert_null(NEW_CARRIER(x->loop, in[0], out[1], leftover,
-				   sizeof(leftover)));
+				sizeof(leftover)));
 	assert_int_equal(fcntl(in[0], F_GETFD), -1);
 }
 

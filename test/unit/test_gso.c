@@ -329,7 +329,7 @@ static void end_of_a_row_ends_it(void **state)
 				ref_put16(out + 2, len);
 				ref_fix_ip4(out);
 			} else if (n == 2 && i == 2) {
-				ref_put32(out + 24, SEQ + 1999);
+				ref_put32(out + 24, (uint32_t)SEQ + 1999);
 			}
 			ref_fix_l4(out, REF_TCP, out + 20, len - 20);
 			assert_int_equal(gro_push(&g, out, len), n < 2);

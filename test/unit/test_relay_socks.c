@@ -216,7 +216,7 @@ static int conn_step(struct conn *c)
 	struct socks_greeting greeting;
 	struct socks_auth auth;
 	struct socks_request request;
-	uint8_t out[SOCKS_MSG_MAX];
+	uint8_t out[SOCKS_MSG_MAX] = {0};
 	int n = 0;
 
 	if (c->stage == GREETING) {

@@ -119,9 +119,9 @@ static void lengths(void **state)
 
 	(void)state;
 	memset(text + 9, 'u', 255);
-	strcpy(text + 9 + 255, ":");
+	text[9 + 255] = ':';
 	memset(text + 9 + 256, 'p', 255);
-	strcpy(text + 9 + 511, "@");
+	text[9 + 511] = '@';
 	memset(text + 9 + 512, 'h', 255);
 	assert_int_equal(via_parse(text, &v, &err), 0);
 	assert_int_equal(strlen(v.user), 255);
