@@ -433,7 +433,7 @@ void client_lost(struct client *c, int exit_code, const struct err *why)
 	timer_disarm(c->loop, &c->ending);
 	/* What was never there is not lost: a proxy that cannot be used. */
 	if (c->way == WAY_VIA && c->state == CLIENT_CONNECTING)
-		why = *err;
+		full = *why;
 	else
 		(void)err_set(&full, 0, "lost the connection to %s: %.400s",
 			      status_gateway(c), why->text);
