@@ -214,7 +214,11 @@ static void say_connected(const struct client *c)
 		   user ? " as " : "", user ? user : "", how,
 		   (double)(clock_mono_us() - c->started_us) / US_PER_SEC,
 		   target);
-	for (int i = 0; (missing = status_missing(c, i)); i++)
+	/* What a helper cannot do without privilege is no news. */
+	for (int i = 0;
+	     (missing = c->way == WAY_HELPER ? status_missing_here(c, i)
+					     : status_missing(c, i));
+	     i++)
 		log_warn("not carried: %s", missing);
 }
 
@@ -263,8 +267,11 @@ static void on_network_known(struct client *c)
 		finish(c);
 		return;
 	}
-	(void)err_set(&why, 0, "%s carries no packets: %.300s",
-		      status_gateway(c), c->network.text);
+	(void)err_set(&why, 0, "%s%s%s carries no packets: %s",
+		      has_no_streams ? c->facts.why[RUNG_FORWARDING] : "",
+		      has_no_streams ? "; and " : "",
+		      has_no_streams ? "it" : status_gateway(c),
+		      c->network.text);
 	client_end(c, CLIENT_EXIT_LACKING, &why);
 }
 

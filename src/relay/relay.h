@@ -39,6 +39,7 @@ struct relay_ssh_config {
 	bool has_forwarding;   /* direct-tcpip is permitted */
 	bool has_tun;	       /* a tun channel may be had */
 	uint32_t tun_unit;     /* MUX_TUN_ANY, or the N of tunN there */
+	bool is_root;	       /* the account is: it gets new devices */
 	/* Where names are looked up there, by TCP; version 0: the usual places:
 	 * 127.0.0.53, 127.0.0.1, the gateway's own address. */
 	struct endpoint dns_server;
