@@ -3,15 +3,18 @@
 #include "addr_pick.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 #include "rtnl.h"
 
 enum {
 	V6_TRIES = 256,
+	WHO_MAX = 256,
 	/* A prefix shorter than this says nothing about any one network. */
 	MIN_PREFIX_LEN = 4,
 };
@@ -61,7 +64,7 @@ static uint32_t v4_left_in(const struct subnet *net, uint32_t a)
 	return size - (a - v4_to_u32(&net->addr));
 }
 
-int addr_pick_v4(const char *tunnel_name, const struct subnet *taken, size_t n,
+int addr_pick_v4(const char *name, const struct subnet *taken, size_t n,
 		 struct ip_addr *ret_addr)
 {
 	static const struct {
@@ -72,7 +75,7 @@ int addr_pick_v4(const char *tunnel_name, const struct subnet *taken, size_t n,
 	};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
-		uint32_t start = hash_name(tunnel_name) % pools[i].size;
+		uint32_t start = hash_name(name) % pools[i].size;
 		uint32_t step;
 
 		/* A whole clashing subnet at a step, so this ends soon. */
@@ -153,23 +156,43 @@ out:
 	return r;
 }
 
+/* Who else asks the same gateway gets other addresses, and we the same every
+ * time: an administrator may have made routes to them. */
+static void make_who(const char *tunnel_name, char who[WHO_MAX])
+{
+	char machine[64] = "";
+	FILE *f = fopen("/etc/machine-id", "re");
+
+	if (f && !fgets(machine, sizeof(machine), f))
+		machine[0] = '\0';
+	if (f)
+		(void)fclose(f);
+	if (machine[0] == '\0')
+		(void)gethostname(machine, sizeof(machine) - 1);
+	machine[strcspn(machine, "\n")] = '\0';
+	(void)snprintf(who, WHO_MAX, "%s/%u/%s", machine, (unsigned)getuid(),
+		       tunnel_name);
+}
+
 int addr_pick(struct rtnl *rtnl, const char *tunnel_name,
 	      const struct subnet *requested, size_t n_requested,
 	      struct ip_addr *ret_v4, struct ip_addr *ret_v6, struct err *err)
 {
 	struct clashes clashes = {0};
 	bool has_v4 = false, has_v6 = false;
-	uint8_t random[16];
+	char who[WHO_MAX];
+	uint8_t hash[16];
 
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return err_set(err, -EIO, "the kernel has no random numbers");
+	make_who(tunnel_name, who);
+	(void)crypto_generichash(hash, sizeof(hash), (const uint8_t *)who,
+				 strlen(who), NULL, 0);
 	int r = gather(rtnl, requested, n_requested, &clashes, err);
 	if (r < 0)
 		return r;
 	for (int i = 2; i >= 0; i--) {
-		has_v4 = has_v4 || addr_pick_v4(tunnel_name, clashes.nets,
-						clashes.n[i], ret_v4) == 0;
-		has_v6 = has_v6 || addr_pick_v6(random, clashes.nets,
+		has_v4 = has_v4 || addr_pick_v4(who, clashes.nets, clashes.n[i],
+						ret_v4) == 0;
+		has_v6 = has_v6 || addr_pick_v6(hash, clashes.nets,
 						clashes.n[i], ret_v6) == 0;
 	}
 	free(clashes.nets);
