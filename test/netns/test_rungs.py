@@ -395,6 +395,32 @@ def test_tun_of_root(lab: Lab):
     wait_for(lambda: ": tun" not in lab.gw.run(["ip", "link"]).stdout, what="the device has gone")
 
 
+def test_addresses_stay(lab: Lab):
+    """What the administrator has set up once is good for the next time; another user has other addresses."""
+    far_tun(lab)
+    serve(lab, PermitTunnel="yes", **SFTP)
+    tunnel = up(lab)
+    addresses = tunnel.status()["addresses"]
+    obey(lab, tunnel)
+    tunnel.down()
+    tunnel = up(lab)
+    expect(tunnel.status()["addresses"], addresses, "addresses of the second time")
+    check_ping(lab, True)
+
+
+def test_two_users_and_packets(lab: Lab):
+    """Both call their tunnel gw, and both have the packet plane."""
+    serve(lab)
+    root = up(lab, to="root@gw", subnets=("10.77.0.0/24",))
+    other = Ecssh(lab.near, "up", "-p", PORT, "root@gw", "10.78.0.0/24", user="bob").connected()
+    for user in ("root", "bob"):
+        wait_for(lambda: "helper+packets" in lab.near.run(["ecssh", "status"], user).stdout, what=f"packets of {user}")
+    expect_in("1 received", lab.near.run(["ping", "-n", "-c1", "-W5", "10.78.0.2"]).stdout)
+    other.interrupt()
+    expect(other.wait(5), OK)
+    root.down()
+
+
 # ---- forced up and down ----
 
 
