@@ -433,11 +433,16 @@ void client_attach(struct client *c, struct carrier *carrier)
 
 void client_lost(struct client *c, int exit_code, const struct err *err)
 {
+	static const char said[] = "the connection to ";
 	struct err why;
 
 	timer_disarm(c->loop, &c->ending);
-	(void)err_set(&why, 0, "lost the connection to %s: %.400s",
-		      status_gateway(c), err->text);
+	/* Some reasons say that much themselves. */
+	if (strncmp(err->text, said, sizeof(said) - 1) == 0)
+		why = *err;
+	else
+		(void)err_set(&why, 0, "lost the connection to %s: %.400s",
+			      status_gateway(c), err->text);
 	/* Never "ok": nobody asked for it. */
 	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &why);
 }

@@ -593,7 +593,7 @@ def test_channel_timeout_session(lab: Lab):
     tunnel = up(lab)
     check_swap(lab.near, FAR, 100_000)
     expect(tunnel.wait(20), SSH, "exit status; it said:\n" + tunnel.stderr())
-    expect_in("lost the connection", tunnel.stderr())
+    expect_in("ChannelTimeout", tunnel.stderr())
     tunnel.expect_restored()
 
 
@@ -609,7 +609,7 @@ def test_unused_connection_timeout(lab: Lab):
         tunnel.down()
     else:
         expect(tunnel.process.returncode, SSH, "exit status")
-        expect_in("lost the connection", tunnel.stderr())
+        expect_in("the connection to gw is lost: Connection to 10.9.0.1 closed by remote host", tunnel.stderr())
     tunnel.expect_restored(except_for="/.cache/ecssh/")
 
 
@@ -699,6 +699,13 @@ def test_another_ssh(lab: Lab):
     before.expect_restored()
 
 
+def error_of_recv(sock: socket.socket) -> str:
+    try:
+        return repr(sock.recv(1))
+    except OSError as error:
+        return errno.errorcode.get(error.errno, repr(error))
+
+
 def refuse_many(lab: Lab, number: int) -> None:
     """Connections one after another, each to a port that nobody listens on; an answer is not used twice."""
     for at in range(number):
@@ -721,6 +728,28 @@ def test_20000_refusals(lab: Lab):
     check_tcp(lab)
     wait_for(lambda: first not in [p.pid for p in lab.near.processes("^ssh$")], 5, "the worn ssh has gone")
     expect(tunnel.status()["connections"]["refused"] >= 20_000, True, "refused connections are counted")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+@slow
+@timeout(150)
+def test_kill_9_of_worn_ssh(lab: Lab):
+    """The connections that go on in it are reset, and only they."""
+    serve(lab, **SFTP)
+    up(lab).down()
+    tunnel = up(lab)
+    first = lab.near.processes("^ssh$")[0].pid
+    with lab.near.connect(FAR, ECHO) as old:
+        echoes(old)
+        refuse_many(lab, 9_500)
+        wait_for(lambda: len(lab.near.processes("^ssh$")) == 2, 5, "another ssh has taken over")
+        with lab.near.connect(FAR, ECHO) as new:
+            echoes(new)
+            os.kill(first, signal.SIGKILL)
+            expect(error_of_recv(old), "ECONNRESET", "the connection of the old ssh")
+            echoes(new)
+    check_tcp(lab)
     tunnel.down()
     tunnel.expect_restored()
 
