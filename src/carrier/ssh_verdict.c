@@ -191,8 +191,9 @@ int ssh_verdict_ended(const struct ssh_verdict_who *who, int wait_status,
 		return ssh_verdict_lost(who, cause, err);
 	if (status == STATUS_SSH_FAILED)
 		return err_set(err, SSH_STDIO_EXIT_SSH,
-			       "the helper on %s was killed, or the connection "
-			       "was lost without a word",
+			       "the helper on %s was killed, or the server "
+			       "closed the connection or its channel "
+			       "(ChannelTimeout?) without a word",
 			       who->host);
 	if (status > STATUS_BY_SIGNAL && status < STATUS_BY_SIGNAL + NSIG)
 		return err_set(err, SSH_STDIO_EXIT_RUNTIME,

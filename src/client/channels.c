@@ -8,6 +8,10 @@
  *   this ssh nor this ssh without it: whichever ends first ends both.  ssh's
  *   own words say best why, so when the link breaks ssh is waited for a moment.
  *
+ *   An ssh that knows nothing of control sockets would be waited for without
+ *   end, and only its log tells that the login is over.  So it is told to log
+ *   (-v), and unless the user wants that too nobody sees it.
+ *
  * Ownership: the link goes before ssh, because it may take ssh along.
  */
 #include "channels.h"
@@ -22,7 +26,11 @@
 #include "mux_sock.h"
 #include "ssh_stdio.h"
 
-enum { LAST_WORDS_US = 1500000 };
+enum {
+	LAST_WORDS_US = 1500000,
+	/* From the end of the login to the control socket. */
+	SOCKET_TIMEOUT_US = 5000000,
+};
 
 struct channels {
 	struct loop *loop;		/* borrowed */
@@ -32,6 +40,9 @@ struct channels {
 	struct ssh_stdio *ssh;
 	struct mux_link *link;
 	struct timer last_words; /* the link has broken: ssh may say why */
+	struct timer no_socket;	 /* the login is over, the socket is due */
+	struct ssh_options ssh_options;
+	bool is_verbose, is_jumping; /* so is the user; by another host */
 	struct err why;
 	bool is_over;
 };
@@ -42,6 +53,7 @@ static void fail(struct channels *ch, int exit_code, const struct err *why)
 		return;
 	ch->is_over = true;
 	timer_disarm(ch->loop, &ch->last_words);
+	timer_disarm(ch->loop, &ch->no_socket);
 	ch->ops->on_failed(ch->ctx, ch, exit_code, why);
 }
 
@@ -80,6 +92,7 @@ static void on_connected(void *ctx, int fd)
 	int r = fd;
 	struct err why;
 
+	timer_disarm(ch->loop, &ch->no_socket);
 	ssh_stdio_on_login(ch->ssh);
 	if (fd >= 0) {
 		ch->link = mux_link_new(ch->loop, fd, &link_ops, ch);
@@ -105,10 +118,41 @@ static void on_ssh_ended(void *ctx, int exit_code, const struct err *err)
 	fail(ctx, exit_code, err);
 }
 
+static void on_no_socket(void *ctx)
+{
+	struct channels *ch = ctx;
+	struct err why;
+
+	(void)err_set(&why, 0,
+		      "ssh on this host makes no control socket: without a "
+		      "helper there ecssh needs OpenSSH 7.4 or later here");
+	fail(ch, CLIENT_EXIT_LACKING, &why);
+}
+
+/* What is only said because of -v. */
+static bool is_chatter(const char *line)
+{
+	static const char *const starts[] = {
+		"debug1: ",	 "OpenSSH_",	       "Authenticated to ",
+		"Transferred: ", "Bytes per second: ",
+	};
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (strncmp(line, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
 static void on_ssh_message(void *ctx, const char *line)
 {
-	(void)ctx;
-	(void)fprintf(stderr, "%s\n", line);
+	struct channels *ch = ctx;
+
+	if (ch->is_verbose || !is_chatter(line))
+		(void)fprintf(stderr, "%s\n", line);
+	/* The log of a host on the way looks the same. */
+	if (strncmp(line, "Authenticated to ", 17) == 0 && !ch->link &&
+	    !ch->is_over && !ch->is_jumping && !timer_is_armed(&ch->no_socket))
+		timer_arm(ch->loop, &ch->no_socket, SOCKET_TIMEOUT_US);
 }
 
 static const struct ssh_stdio_ops ssh_ops = {
@@ -119,6 +163,14 @@ static const struct ssh_stdio_ops ssh_ops = {
 };
 
 /* ---- life ---- */
+
+static bool has_word(const struct ssh_options *options, const char *word)
+{
+	for (size_t i = 0; i < options->n_words; i++)
+		if (strcmp(options->words[i], word) == 0)
+			return true;
+	return false;
+}
 
 struct channels *channels_start(struct loop *loop,
 				const struct channels_config *config,
@@ -135,12 +187,20 @@ struct channels *channels_start(struct loop *loop,
 	ch->ops = ops;
 	ch->ctx = ctx;
 	ch->last_words = (struct timer){.on_fire = on_last_words, .ctx = ch};
+	ch->no_socket = (struct timer){.on_fire = on_no_socket, .ctx = ch};
+	ch->is_verbose = has_word(config->options, "-v");
+	ch->is_jumping = config->config->proxy_jump[0] != '\0' ||
+			 config->config->proxy_command[0] != '\0';
+	ch->ssh_options = *config->options;
+	if (!ch->is_verbose && !has_word(config->options, "-q") &&
+	    ssh_options_add(&ch->ssh_options, 'v', NULL, err) < 0)
+		return channels_free(ch);
 	ch->sock = mux_sock_new(loop, on_connected, ch, err);
 	if (!ch->sock)
 		return channels_free(ch);
 	struct ssh_stdio_config ssh = {
 		.dest = config->dest,
-		.options = config->options,
+		.options = &ch->ssh_options,
 		.config = config->config,
 		.control_path = mux_sock_path(ch->sock),
 		.is_bare = true,
@@ -170,6 +230,7 @@ struct channels *channels_free(struct channels *ch)
 	if (!ch)
 		return NULL;
 	timer_disarm(ch->loop, &ch->last_words);
+	timer_disarm(ch->loop, &ch->no_socket);
 	ch->link = mux_link_free(ch->link);
 	ch->ssh = ssh_stdio_free(ch->ssh);
 	ch->sock = mux_sock_free(ch->sock);

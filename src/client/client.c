@@ -214,7 +214,11 @@ static void say_connected(const struct client *c)
 		   user ? " as " : "", user ? user : "", how,
 		   (double)(clock_mono_us() - c->started_us) / US_PER_SEC,
 		   target);
-	for (int i = 0; (missing = status_missing(c, i)); i++)
+	/* What a helper cannot do without privilege is no news. */
+	for (int i = 0;
+	     (missing = c->way == WAY_HELPER ? status_missing_here(c, i)
+					     : status_missing(c, i));
+	     i++)
 		log_warn("not carried: %s", missing);
 }
 
@@ -264,8 +268,11 @@ static void on_network_known(struct client *c)
 		finish(c);
 		return;
 	}
-	(void)err_set(&why, 0, "%s carries no packets: %.300s",
-		      status_gateway(c), c->network.text);
+	(void)err_set(&why, 0, "%s%s%s carries no packets: %s",
+		      has_no_streams ? c->facts.why[RUNG_FORWARDING] : "",
+		      has_no_streams ? "; and " : "",
+		      has_no_streams ? "it" : status_gateway(c),
+		      c->network.text);
 	client_end(c, CLIENT_EXIT_LACKING, &why);
 }
 
@@ -428,11 +435,14 @@ void client_attach(struct client *c, struct carrier *carrier)
 
 void client_lost(struct client *c, int exit_code, const struct err *why)
 {
+	static const char said[] = "the connection to ";
 	struct err full;
 
 	timer_disarm(c->loop, &c->ending);
-	/* What was never there is not lost: a proxy that cannot be used. */
-	if (c->way == WAY_VIA && c->state == CLIENT_CONNECTING)
+	/* What was never there is not lost: a proxy that cannot be used.  And
+	 * some reasons say that much themselves. */
+	if ((c->way == WAY_VIA && c->state == CLIENT_CONNECTING) ||
+	    strncmp(why->text, said, sizeof(said) - 1) == 0)
 		full = *why;
 	else
 		(void)err_set(&full, 0, "lost the connection to %s: %.400s",

@@ -39,6 +39,14 @@ enum way {
 	WAY_VIA,      /* a relay here, by somebody's SOCKS5 server */
 };
 
+/* Channels that have flows left, but take no new ones. */
+struct worn {
+	struct channels *channels; /* owned; NULL: this is free */
+	bool is_empty;		   /* and can go */
+};
+
+enum { CLIENT_WORN_MAX = 8 };
+
 struct client {
 	const struct client_config *config; /* borrowed */
 	enum client_state state;
@@ -58,13 +66,14 @@ struct client {
 	struct forwards *forwards;
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */
-	struct channels *worn;	   /* has flows left, but takes no new ones */
-	struct timer renewal;	   /* when the last attempt at that failed */
-	struct mux_channel *probe; /* finds out about forwarding; borrowed */
-	struct relay *relay;	   /* unless WAY_HELPER */
-	struct loop_task go_on;	   /* to the next way or step, once nothing is
-				      on the stack */
-	struct loop_task retire;   /* frees what is worn */
+	struct worn worn[CLIENT_WORN_MAX];
+	struct channels *listening; /* borrowed: of which forwards were asked */
+	struct timer renewal;	    /* when the last attempt at that failed */
+	struct mux_channel *probe;  /* finds out about forwarding; borrowed */
+	struct relay *relay;	    /* unless WAY_HELPER */
+	struct loop_task go_on;	    /* to the next way or step, once nothing is
+				       on the stack */
+	struct loop_task retire;    /* frees what is worn */
 	struct flowplane *plane;
 	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;
@@ -96,7 +105,7 @@ struct client {
 void client_end(struct client *c, int exit_code, const struct err *why);
 
 /* The connection is lost; exit_code of ssh, or 0. */
-void client_lost(struct client *c, int exit_code, const struct err *why);
+void client_lost(struct client *c, int exit_code, const struct err *err);
 
 /* A session can begin over this carrier, owned from now on. */
 void client_attach(struct client *c, struct carrier *carrier);
@@ -150,6 +159,9 @@ const char *status_gateway(const struct client *c);
 
 /* A sentence about the i-th thing that this gateway cannot carry, or NULL. */
 const char *status_missing(const struct client *c, int i);
+
+/* Of these only what the rung has elsewhere. */
+const char *status_missing_here(const struct client *c, int i);
 
 /* The subnets of the user as "a, b, c", cut off if there are many. */
 const char *status_subnets(const struct client *c, char *out, size_t cap);

@@ -9,6 +9,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -106,9 +107,13 @@ static void save(char *dir, const struct line *lines, size_t n)
 		       dir);
 	(void)snprintf(fresh, sizeof(fresh), "%.*s/no-helper.%ld",
 		       PATH_MAX - 32, dir, (long)getpid());
-	FILE *f = fopen(fresh, "wxe");
-	if (!f)
+	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (!f) {
+		if (fd >= 0)
+			(void)close(fd);
 		return;
+	}
 	for (size_t i = 0; i < n; i++)
 		(void)fprintf(f, "%" PRId64 " %s\n", lines[i].at_s,
 			      lines[i].key);

@@ -29,6 +29,7 @@ const char *status_gateway(const struct client *c)
 /* What the host could not be, although its rung is: the i-th, or NULL. */
 static const char *missing_here(const struct client *c, int *i)
 {
+	bool has_packets = c->network.status == FRAME_NETWORK_UP;
 	static const struct {
 		uint32_t capability;
 		enum ip_version version;
@@ -54,8 +55,8 @@ static const char *missing_here(const struct client *c, int *i)
 						     ? &c->address4
 						     : &c->address6;
 
-		/* Not asked for is not missed. */
-		if (!ours->version ||
+		/* Not asked for is not missed, nor what goes as packets. */
+		if (!ours->version || has_packets ||
 		    (c->peer.capabilities & missing[at].capability))
 			continue;
 		if ((*i)-- == 0)
@@ -64,12 +65,17 @@ static const char *missing_here(const struct client *c, int *i)
 	return NULL;
 }
 
+const char *status_missing_here(const struct client *c, int i)
+{
+	return missing_here(c, &i);
+}
+
 const char *status_missing(const struct client *c, int i)
 {
 	const char *text = missing_here(c, &i);
 	const char *of_rung[RUNG_SENTENCES_MAX];
 
-	if (text || c->way == WAY_HELPER)
+	if (text || c->state != CLIENT_CONNECTED)
 		return text;
 	size_t n = rung_not_carried(&c->facts, way_rung(c), of_rung);
 	return (size_t)i < n ? of_rung[i] : NULL;

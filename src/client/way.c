@@ -16,6 +16,7 @@
  *   Channels wear out (see mux_link.h).  Then another ssh is started, which
  *   must not ask anybody, and takes over the new flows.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,11 +148,26 @@ static int start_helper(struct client *c, struct err *err)
 
 /* ---- channels: is forwarding permitted? ---- */
 
+/* True if packets may go where connections do not. */
+static bool may_have_tun(const struct client *c)
+{
+	return c->config->mode != RUNG_MODE_DIRECT &&
+	       c->config->mode != RUNG_MODE_SOCKS &&
+	       c->config->plane != FLOWPLANE_PLANE_FLOW;
+}
+
 static void probed(struct client *c, bool is_permitted, const char *why)
 {
+	struct err end;
+
 	c->probe = NULL;
 	way_note(c, RUNG_FORWARDING, is_permitted, why);
-	loop_post(c->loop, &c->go_on);
+	if (is_permitted || may_have_tun(c)) {
+		loop_post(c->loop, &c->go_on);
+		return;
+	}
+	(void)err_set(&end, 0, "%s", why);
+	client_end(c, CLIENT_EXIT_LACKING, &end);
 }
 
 static void on_probe_open(struct mux_channel *ch)
@@ -169,8 +185,8 @@ static void on_probe_refused(struct mux_channel *ch, uint32_t reason,
 	struct err why;
 
 	(void)err_set(&why, 0,
-		      "the server forwards no TCP connections for this account "
-		      "(%s)",
+		      "%s forwards no TCP connections for this account (%s)",
+		      status_gateway(c),
 		      text[0] ? text : "administratively prohibited");
 	probed(c, reason != MUX_REFUSED_PROHIBITED, why.text);
 }
@@ -206,37 +222,55 @@ static void probe_forwarding(struct client *c)
 
 /* ---- channels ---- */
 
+static void ask_for_forwards(struct client *c)
+{
+	c->listening = c->channels;
+	if (c->config->n_forwards > 0)
+		forwards_ask(c->forwards, channels_connect(c->channels));
+}
+
 static void on_retired(void *ctx, struct mux_link *link)
 {
 	struct client *c = ctx;
 
-	(void)link; /* it is that of c->worn */
+	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)
+		if (c->worn[i].channels &&
+		    channels_link(c->worn[i].channels) == link)
+			c->worn[i].is_empty = true;
 	loop_post(c->loop, &c->retire);
-}
-
-static void free_worn(struct client *c)
-{
-	if (c->worn && c->relay)
-		relay_ssh_forget(c->relay, channels_link(c->worn));
-	c->worn = channels_free(c->worn);
 }
 
 static void on_retire(void *ctx)
 {
 	struct client *c = ctx;
 
-	free_worn(c);
-	/* They listened for the old one until now. */
-	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, channels_connect(c->channels));
+	for (size_t i = 0; i < CLIENT_WORN_MAX; i++) {
+		struct worn *w = &c->worn[i];
+		bool was_listening = w->channels == c->listening;
+
+		if (!w->channels || !w->is_empty)
+			continue;
+		*w = (struct worn){.channels = channels_free(w->channels)};
+		if (was_listening)
+			ask_for_forwards(c);
+	}
+}
+
+static struct worn *free_place(struct client *c)
+{
+	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)
+		if (!c->worn[i].channels)
+			return &c->worn[i];
+	return NULL;
 }
 
 /* New flows go to the fresh ones from now on. */
 static void take_over(struct client *c)
 {
-	/* One that is still retiring has had its time. */
-	free_worn(c);
-	c->worn = c->channels;
+	struct worn *place = free_place(c);
+
+	assert(place); /* or no fresh ones were started */
+	*place = (struct worn){.channels = c->channels};
 	c->channels = c->fresh;
 	c->fresh = NULL;
 	relay_ssh_renew(c->relay, channels_link(c->channels), on_retired);
@@ -255,23 +289,44 @@ static void on_channels_ready(void *ctx, struct channels *ch)
 	way_note(c, RUNG_MUX, true, NULL);
 	if (c->facts.state[RUNG_EXEC] == RUNG_NO)
 		memory_note_no_helper(c->ssh_config, clock_wall_s());
-	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, channels_connect(ch));
+	ask_for_forwards(c);
 	probe_forwarding(c);
+}
+
+static struct worn *worn_find(struct client *c, const struct channels *ch)
+{
+	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)
+		if (c->worn[i].channels == ch)
+			return &c->worn[i];
+	return NULL;
+}
+
+/* One that was replaced has ended before its flows did. */
+static void on_worn_failed(struct client *c, struct worn *w)
+{
+	relay_ssh_forget(c->relay, channels_link(w->channels));
+	w->is_empty = true;
+	loop_post(c->loop, &c->retire);
+}
+
+static void cannot_renew(struct client *c, const char *why)
+{
+	log_warn("ssh has seen so many refused connections that it needs to be "
+		 "replaced, and cannot be: %s",
+		 why);
+	timer_arm(c->loop, &c->renewal, RENEWAL_US);
 }
 
 static void on_channels_failed(void *ctx, struct channels *ch, int exit_code,
 			       const struct err *why)
 {
 	struct client *c = ctx;
+	struct worn *w = worn_find(c, ch);
 
-	if (ch == c->worn) {
-		loop_post(c->loop, &c->retire);
+	if (w) {
+		on_worn_failed(c, w);
 	} else if (ch == c->fresh) {
-		log_warn("ssh has seen so many refused connections that it "
-			 "needs to be replaced, and cannot be: %s",
-			 why->text);
-		timer_arm(c->loop, &c->renewal, RENEWAL_US);
+		cannot_renew(c, why->text);
 	} else if (c->relay) {
 		client_lost(c, exit_code, why);
 	} else {
@@ -312,6 +367,10 @@ static void on_worn(void *ctx)
 	struct err err;
 
 	c->fresh = channels_free(c->fresh);
+	if (!free_place(c)) {
+		cannot_renew(c, "connections go on in too many older ones");
+		return;
+	}
 	if (ssh_options_add(&options, 'o', "BatchMode=yes", &err) == 0)
 		c->fresh = start(c, &options, &err);
 	if (!c->fresh)
@@ -339,10 +398,11 @@ static void begin_relay(struct client *c)
 	struct carrier *pair[2];
 	struct relay_ssh_config ssh = {
 		.tun_unit = c->config->tun_unit,
+		.is_root = c->ssh_config &&
+			   strcmp(c->ssh_config->user, "root") == 0,
 		.dns_server = c->config->dns_server,
 		.has_forwarding = c->facts.state[RUNG_FORWARDING] != RUNG_NO,
-		.has_tun = c->config->mode != RUNG_MODE_DIRECT &&
-			   c->config->mode != RUNG_MODE_SOCKS,
+		.has_tun = may_have_tun(c),
 	};
 	struct relay_socks_config socks = {
 		.host = c->config->via.host,
@@ -496,7 +556,8 @@ void way_free(struct client *c)
 {
 	c->relay = relay_free(c->relay);
 	c->forwards = forwards_free(c->forwards);
-	c->worn = channels_free(c->worn);
+	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)
+		c->worn[i].channels = channels_free(c->worn[i].channels);
 	c->channels = channels_free(c->channels);
 	c->ssh = ssh_stdio_free(c->ssh);
 	c->sock = mux_sock_free(c->sock);

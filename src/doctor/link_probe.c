@@ -12,6 +12,7 @@
 enum {
 	WINDOW_BYTES = 256 * 1024,
 	NOBODYS_PORT = 1, /* tcpmux, which nobody runs */
+	UNITS_MAX = 4,	  /* as RELAY_TUN_UNITS */
 };
 
 /* One channel that is tried. */
@@ -31,8 +32,8 @@ struct link_probe {
 	struct trial exec, forwarding, streamlocal, tunnel;
 	struct timer deadline;
 	struct loop_task advance;
-	bool is_second_round; /* what depends on the script has begun */
-	bool is_unit_tried;   /* the first TUN device there */
+	bool is_second_round;	/* what depends on the script has begun */
+	uint32_t n_units_tried; /* of the first TUN devices there */
 	bool is_over;
 };
 
@@ -217,12 +218,12 @@ static void try_new_device(struct link_probe *p)
 	try(&p->tunnel, MUX_TUN, NULL, MUX_TUN_ANY, &tunnel_ops);
 }
 
-/* Where no command can tell which devices are the account's: the first may
- * be.  An idle one that is up gets its carrier for a moment. */
-static void try_first_device(struct link_probe *p)
+/* Where no command can tell which devices are the account's: one of the first
+ * may be, as "up" tries them.  An idle one that is up gets its carrier for a
+ * moment. */
+static void try_next_device(struct link_probe *p)
 {
-	p->is_unit_tried = true;
-	try(&p->tunnel, MUX_TUN, NULL, 0, &tunnel_ops);
+	try(&p->tunnel, MUX_TUN, NULL, p->n_units_tried++, &tunnel_ops);
 }
 
 static void begin_second_round(struct link_probe *p)
@@ -246,9 +247,9 @@ static void on_advance(void *ctx)
 	if (!p->is_second_round && !p->exec.is_pending)
 		begin_second_round(p);
 	if (p->is_second_round && !p->tunnel.is_pending &&
-	    *p->tunnel.result == FAR_PROBE_FAILED && !p->is_unit_tried &&
-	    !p->config.facts->is_answered)
-		try_first_device(p);
+	    *p->tunnel.result == FAR_PROBE_FAILED &&
+	    p->n_units_tried < UNITS_MAX && !p->config.facts->is_answered)
+		try_next_device(p);
 	if (!p->is_second_round || p->forwarding.is_pending ||
 	    p->streamlocal.is_pending || p->tunnel.is_pending)
 		return;

@@ -3,7 +3,9 @@
 #include "addr_pick.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 
 enum {
 	V6_TRIES = 256,
+	WHO_MAX = 256,
 	/* A prefix shorter than this says nothing about any one network. */
 	MIN_PREFIX_LEN = 4,
 };

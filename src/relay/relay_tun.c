@@ -10,6 +10,10 @@
  *   one turn of the loop is put together again where it is one TCP
  * connection's, and goes on at the end of the turn.
  *
+ *   Of which device it is nobody says if it is left to the server, and then
+ * only root gets one; so unless the user names it the first few are tried:
+ * those an account may own, or for root those that hardly anybody has made.
+ *
  *   A server may close a channel that was idle (ChannelTimeout).  Then it is
  *   opened again, a few times, since the device may be busy for a moment.
  *
@@ -85,26 +89,13 @@ static void tell(struct relay_tun *t, enum frame_network_status status,
 	session_send_network_state(t->relay->session, &state);
 }
 
-/* The commands that the device needs there; those for IPv6 are left to the
- * reader if they are too long to be told. */
+/* The commands that the device needs there. */
 static void tell_up(struct relay_tun *t)
 {
-	static const struct ip_addr none;
 	char text[FRAME_TEXT_MAX + 1];
 
-	size_t n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
-				      &t->near6);
-	if (n >= sizeof(text)) {
-		n = relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
-				       &none);
-		if (n < sizeof(text)) {
-			char a6[ADDR_TEXT_MAX];
-
-			(void)snprintf(text + n, sizeof(text) - n,
-				       "; and for %s in IPv6",
-				       addr_format(&t->near6, a6));
-		}
-	}
+	(void)relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
+				 &t->near6);
 	tell(t, FRAME_NETWORK_UP, text);
 }
 
@@ -113,7 +104,7 @@ static void tell_refused(struct relay_tun *t, uint32_t reason, const char *why)
 {
 	char text[FRAME_TEXT_MAX + 1], dev[16];
 
-	unit_name(t->unit, dev);
+	unit_name(t->asked_unit, dev);
 	if (reason == MUX_REFUSED_UNKNOWN_TYPE)
 		(void)snprintf(text, sizeof(text),
 			       "the server knows no tun channels");
@@ -283,6 +274,19 @@ static void on_channel_open(struct mux_channel *ch)
 	tell_up(t);
 }
 
+/*
+ * "Any" would do for root only, and which it was the server never says: so
+ * numbers are tried.  Returns false after the last.
+ */
+static bool next_unit(struct relay_tun *t)
+{
+	if (t->asked_unit != MUX_TUN_ANY ||
+	    t->unit + 1 == t->first_unit + RELAY_TUN_UNITS)
+		return false;
+	t->unit++;
+	return true;
+}
+
 static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
 			       const char *text)
 {
@@ -290,6 +294,11 @@ static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
 
 	t->channel = NULL;
 	relay_link_note_failure(t->links);
+	/* A server that knows none of them, or of which one was ours. */
+	if (reason != MUX_REFUSED_UNKNOWN_TYPE && !t->was_up && next_unit(t)) {
+		open_channel(t);
+		return;
+	}
 	if (--t->tries > 0) {
 		wait_for_retry(t);
 		return;
@@ -392,6 +401,7 @@ void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n)
 		return;
 	}
 	t->tries = 1;
+	t->unit = t->asked_unit == MUX_TUN_ANY ? t->first_unit : t->asked_unit;
 	open_channel(t);
 }
 
@@ -405,7 +415,9 @@ void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
 	t->loop = loop;
 	t->links = links;
 	t->is_wanted = config->has_tun;
+	t->asked_unit = config->tun_unit;
 	t->unit = config->tun_unit;
+	t->first_unit = config->is_root ? RELAY_TUN_ROOTS_UNIT : 0;
 	t->retry = (struct timer){.on_fire = on_retry, .ctx = t};
 	t->flush = (struct loop_task){.on_run = on_flush, .ctx = t};
 	list_init(&t->flush.link);

@@ -23,6 +23,8 @@ enum {
 	/* Packets that wait for room in the channel, and how long one may. */
 	RELAY_TUN_QUEUE_BYTES = 512 << 10,
 	RELAY_TUN_QUEUE_US = 100000,
+	RELAY_TUN_UNITS = 4,	    /* that are tried, if none was named */
+	RELAY_TUN_ROOTS_UNIT = 100, /* the first, for root */
 };
 
 enum relay_tun_state {
@@ -39,7 +41,9 @@ struct relay_tun {
 	struct relay_links *links; /* borrowed */
 	enum relay_tun_state state;
 	bool is_wanted;		     /* or nothing is opened */
-	uint32_t unit;		     /* MUX_TUN_ANY, or a number */
+	uint32_t asked_unit;	     /* MUX_TUN_ANY, or a number */
+	uint32_t first_unit;	     /* of those that are tried */
+	uint32_t unit;		     /* being tried, or the device's */
 	struct mux_channel *channel; /* owned; NULL unless opening or up */
 	struct mux_link *link;	     /* borrowed; the channel's */
 	struct ip_addr near4, near6;

@@ -55,7 +55,7 @@ enum {
 	FRAME_PACKET_OVERHEAD = FRAME_HEADER_LEN + 10,
 	FRAME_NAME_MAX = 253,	/* RFC 1035: a host's name as text */
 	FRAME_SUBNETS_MAX = 64, /* announced by NETWORK */
-	FRAME_TEXT_MAX = 256,
+	FRAME_TEXT_MAX = 512,
 	FRAME_QUERY_MAX = 4096,
 	FRAME_DROP_NAME_MAX = 64,
 	FRAME_FIXED_MAX = 3072, /* no frame without payload is longer */

@@ -106,17 +106,17 @@ static void comes_up_with_what_is_to_be_done_there(void **state)
 		"100.64.0.2 masquerade;};}'");
 }
 
-static void tells_both_families_apart_if_they_do_not_fit(void **state)
+static void tells_what_is_to_be_done_for_both_families(void **state)
 {
 	struct relay_rig *rig = *state;
 
 	ask_for_network(rig, "fd00:1234:5678:9abc:def0:1234:5678:9abc");
 	relay_rig_confirm(rig, newest(rig));
-	assert_non_null(
-		strstr(rig->state.text, "100.64.0.2 masquerade;};}'; "));
+	assert_non_null(strstr(rig->state.text, "ipv6.conf.all.forwarding=1"));
 	assert_non_null(strstr(
 		rig->state.text,
-		"and for fd00:1234:5678:9abc:def0:1234:5678:9abc in IPv6"));
+		"100.64.0.2 masquerade;ip6 saddr "
+		"fd00:1234:5678:9abc:def0:1234:5678:9abc masquerade;};}'"));
 }
 
 static void says_what_a_refusal_may_mean(void **state)
@@ -323,7 +323,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		RIG(comes_up_with_what_is_to_be_done_there),
-		RIG(tells_both_families_apart_if_they_do_not_fit),
+		RIG(tells_what_is_to_be_done_for_both_families),
 		RIG(says_what_a_refusal_may_mean),
 		cmocka_unit_test(lacks_what_is_not_to_be_used),
 		RIG(cuts_super_packets_for_the_channel),

@@ -276,8 +276,8 @@ static void verdict_on_a_later_end_is_as_the_table_says(void **state)
 		 "the connection to gw is lost: Timeout, server gw not "
 		 "responding"},
 		{EXITED(255), 255, "",
-		 "the helper on gw was killed, or the connection was lost "
-		 "without a word"},
+		 "the helper on gw was killed, or the server closed the "
+		 "connection or its channel (ChannelTimeout?) without a word"},
 		{SIGNALED(15), 255, "",
 		 "the ssh to gw was ended by signal 15 (Terminated)"},
 	};
