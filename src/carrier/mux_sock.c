@@ -159,16 +159,22 @@ struct mux_sock *mux_sock_new(struct loop *loop,
 	return NULL;
 }
 
+void mux_sock_remove(struct mux_sock *s)
+{
+	if (s->dir[0] == '\0')
+		return;
+	/* ssh removes the socket itself when it can. */
+	(void)unlink(s->path);
+	(void)rmdir(s->dir);
+	s->dir[0] = '\0';
+}
+
 struct mux_sock *mux_sock_free(struct mux_sock *s)
 {
 	if (!s)
 		return NULL;
 	stop_watching(s);
-	if (s->dir[0] != '\0') {
-		/* ssh removes the socket itself when it can. */
-		(void)unlink(s->path);
-		(void)rmdir(s->dir);
-	}
+	mux_sock_remove(s);
 	free(s);
 	return NULL;
 }

@@ -31,6 +31,10 @@ const char *mux_sock_path(const struct mux_sock *s);
  * connect(2). */
 int mux_sock_connect(const struct mux_sock *s);
 
+/* Remove socket and directory before the time, so that nothing stays if we are
+ * killed: connections remain, and no more can be made.  ssh does without. */
+void mux_sock_remove(struct mux_sock *s);
+
 /* Remove socket and directory; connections stay.  Accepts NULL; returns NULL.
  */
 struct mux_sock *mux_sock_free(struct mux_sock *s);

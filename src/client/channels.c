@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "fd.h"
 #include "log.h"
 #include "mux_sock.h"
 #include "ssh_stdio.h"
@@ -28,7 +29,8 @@ struct channels {
 	struct loop *loop;		/* borrowed */
 	const struct channels_ops *ops; /* borrowed */
 	void *ctx;			/* borrowed */
-	struct mux_sock *sock;		/* owned, as the next two */
+	struct mux_sock *sock;		/* owned, as the next three */
+	int spare_fd; /* a connection to its control socket, or -errno */
 	struct ssh_stdio *ssh;
 	struct mux_link *link;
 	struct timer last_words; /* the link has broken: ssh may say why */
@@ -81,6 +83,8 @@ static void on_connected(void *ctx, int fd)
 	struct err why;
 
 	ssh_stdio_on_login(ch->ssh);
+	ch->spare_fd = mux_sock_connect(ch->sock);
+	mux_sock_remove(ch->sock);
 	if (fd >= 0) {
 		ch->link = mux_link_new(ch->loop, fd, &link_ops, ch);
 		r = ch->link ? 0 : -errno;
@@ -134,6 +138,7 @@ struct channels *channels_start(struct loop *loop,
 	ch->loop = loop;
 	ch->ops = ops;
 	ch->ctx = ctx;
+	ch->spare_fd = -ENOTCONN;
 	ch->last_words = (struct timer){.on_fire = on_last_words, .ctx = ch};
 	ch->sock = mux_sock_new(loop, on_connected, ch, err);
 	if (!ch->sock)
@@ -155,9 +160,12 @@ struct mux_link *channels_link(const struct channels *ch)
 	return ch->link;
 }
 
-int channels_connect(const struct channels *ch)
+int channels_take_spare(struct channels *ch)
 {
-	return mux_sock_connect(ch->sock);
+	int fd = ch->spare_fd;
+
+	ch->spare_fd = -ENOTCONN;
+	return fd;
 }
 
 pid_t channels_pid(const struct channels *ch)
@@ -173,6 +181,7 @@ struct channels *channels_free(struct channels *ch)
 	ch->link = mux_link_free(ch->link);
 	ch->ssh = ssh_stdio_free(ch->ssh);
 	ch->sock = mux_sock_free(ch->sock);
+	fd_close(&ch->spare_fd);
 	free(ch);
 	return NULL;
 }

@@ -107,6 +107,7 @@ static void on_control_socket(void *ctx, int fd)
 {
 	struct client *c = ctx;
 
+	mux_sock_remove(c->sock);
 	forwards_ask(c->forwards, fd);
 }
 
@@ -216,7 +217,7 @@ static void on_retire(void *ctx)
 	c->worn = channels_free(c->worn);
 	/* They listened for the old one until now. */
 	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, channels_connect(c->channels));
+		forwards_ask(c->forwards, channels_take_spare(c->channels));
 }
 
 /* New flows go to the fresh ones from now on. */
@@ -244,7 +245,7 @@ static void on_channels_ready(void *ctx, struct channels *ch)
 	if (c->facts.state[RUNG_EXEC] == RUNG_NO)
 		memory_note_no_helper(c->ssh_config, clock_wall_s());
 	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, channels_connect(ch));
+		forwards_ask(c->forwards, channels_take_spare(ch));
 	probe_forwarding(c);
 }
 

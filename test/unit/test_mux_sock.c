@@ -95,6 +95,10 @@ static void connects_when_the_socket_appears(void **state)
 	fd_close(&listener);
 	settle(&x);
 	assert_int_equal(x.n_connected, 1);
+	/* before the time, and then again at the end */
+	mux_sock_remove(x.sock);
+	assert_int_equal(stat(x.dir, &st), -1);
+	assert_int_equal(mux_sock_connect(x.sock), -ENOENT);
 	end(&x);
 }
 
