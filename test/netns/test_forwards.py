@@ -13,6 +13,7 @@ from contextlib import closing
 from common import OK, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in
 from lab import HELPER, Lab, wait_for
 from services import CLOSED, ECHO, SOURCE
+from socksclient import connect_unix
 from test_doors import check_source
 
 FAR, FAR6 = "10.77.0.2", "fd77::2"
@@ -51,20 +52,14 @@ def fetch(host, address: str, port: int) -> None:
         check_source(sock)
 
 
-def unix(host, path: str):
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(10)
-    sock.connect(str(host.path(path)))
-    return sock
-
-
 def test_both_ways(lab: Lab):
     """Local and remote, TCP of both families, in either mode; the tunnel works beside it."""
     listener = lab.near.listen("127.0.0.1")
     answer(listener, b"from near")
     port = listener.getsockname()[1]
     for mode in MODES:
-        forwards = {"L": (f"9001:{FAR}:{SOURCE}", f"[::1]:9002:[{FAR6}]:{SOURCE}", f"127.0.0.1:9003:far.inner:{SOURCE}"),
+        forwards = {"L": (f"9001:{FAR}:{SOURCE}", f"[::1]:9002:[{FAR6}]:{SOURCE}",
+                          f"127.0.0.1:9003:far.inner:{SOURCE}"),
                     "R": (f"9004:127.0.0.1:{port}", f"127.0.0.1:0:localhost:{port}")}
         lab.gw.write("/etc/hosts", f"127.0.0.1 localhost\n{FAR} far.inner\n")
         tunnel = Tunnel(lab, "--mode", mode, *(word for kind, all_of in forwards.items() for text in all_of
@@ -99,10 +94,10 @@ def test_unix_sockets(lab: Lab):
         tunnel = Tunnel(lab, "--mode", mode, "-L", f"/root/local.sock:{FAR}:{SOURCE}", "-R", "9004:/root/near.sock",
                         "-R", "/home/alice/remote.sock:/root/near.sock", "-L", "9005:/home/alice/remote.sock")
         expect(set(settled(tunnel).values()), {"up"}, tunnel.stderr())
-        with closing(unix(lab.near, "/root/local.sock")) as sock:
+        with closing(connect_unix(lab.near, "/root/local.sock")) as sock:
             check_source(sock)
         expect(greeting_of(lab.gw.connect("127.0.0.1", 9004)), b"from near")
-        expect(greeting_of(unix(lab.gw, "/home/alice/remote.sock")), b"from near")
+        expect(greeting_of(connect_unix(lab.gw, "/home/alice/remote.sock")), b"from near")
         expect(greeting_of(lab.near.connect("127.0.0.1", 9005)), b"from near", "there and back again")
         expect(lab.near.path("/root/local.sock").stat().st_mode & 0o777, 0o600)
         tunnel.down()
@@ -126,7 +121,7 @@ def test_stale_socket_is_replaced(lab: Lab):
     other = Tunnel(lab, "--mode", "socks", "--name", "two", "-L", forward, subnets=())
     wait_for(lambda: f"-L {forward} does not work" in other.stderr())
     other.down("two")
-    with closing(unix(lab.near, path)) as sock:
+    with closing(connect_unix(lab.near, path)) as sock:
         check_source(sock)
     tunnel.down("one")
     expect(lab.near.path(path).exists(), False, "the socket is gone")
@@ -143,7 +138,8 @@ def test_failures_are_warnings(lab: Lab):
     for mode in MODES:
         with closing(lab.near.listen(taken, 9001)), closing(lab.gw.listen(taken, 9004)):
             tunnel = Tunnel(lab, "--mode", mode, "-L", f"{taken}:9001:{FAR}:{ECHO}",
-                            "-L", f"9002:{FAR}:{SOURCE}", "-R", f"{taken}:9004:{FAR}:{ECHO}", "-R", "22:localhost:22", "-L", f"/no/such/dir/s:{FAR}:{ECHO}",
+                            "-L", f"9002:{FAR}:{SOURCE}", "-R", f"{taken}:9004:{FAR}:{ECHO}", "-R", "22:localhost:22",
+                            "-L", f"/no/such/dir/s:{FAR}:{ECHO}",
                             "-L", f"10.1.2.3:9003:{FAR}:{ECHO}")
             got = settled(tunnel)
             expect(got, {f"{taken}:9001:{FAR}:{ECHO}": "failed", f"9002:{FAR}:{SOURCE}": "up",

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from common import OK, SSH, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in, timeout
 from lab import PROJECT, PYTHON, SUBNETS, Lab, diff, wait_for
-from services import CLOSED, ECHO, PROHIBITED, SOURCE
+from services import CLOSED, ECHO, SOURCE
 from socksclient import GRANTED, REFUSED, connect
 from test_doors import check_source
 
