@@ -15,7 +15,7 @@ from contextlib import closing
 
 from common import OK, RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in, timeout
 from lab import HELPER, PYTHON, USERS, Lab, wait_for
-from services import CLOSED, DNS, ECHO, FILTERED, HTTP, PROHIBITED, SINK, SOURCE, dns_answer
+from services import CLOSED, DEAF, DNS, ECHO, FILTERED, HTTP, PROHIBITED, SINK, SOURCE, dns_answer
 from socksclient import (GRANTED, NOT_ALLOWED, REFUSED, UNREACHABLE, UDP, UNSUPPORTED, Associate,
                          connect, connect_unix, greet, read_reply, request)
 
@@ -384,27 +384,41 @@ def rss_kb(pid: int) -> int:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
 
+def fill(sock) -> None:
+    """Send until no more is taken for a second."""
+    sock.settimeout(1)
+    try:
+        while True:
+            sock.send(bytes(1 << 20))
+    except TimeoutError:
+        pass
+
+
 @timeout(120)
 def test_slow_readers(lab: Lab):
-    """Who does not read fills its window and no more, and holds up nobody."""
-    tunnel = socks_only(lab)
-    engine, helper = tunnel.engine().pid, tunnel.helper().pid
-    with closing(door(lab)) as sock:
-        expect(connect(sock, FAR, SOURCE), GRANTED)
-        check_source(sock, 20_000_000)
-    before = rss_kb(engine), rss_kb(helper)
-    slow_ones = [door(lab) for _ in range(20)]
-    for sock in slow_ones:
-        expect(connect(sock, FAR, SOURCE), GRANTED)
-        sock.sendall(b"100000000\n")
-    with closing(door(lab)) as sock:
-        expect(connect(sock, FAR, SOURCE), GRANTED)
-        check_source(sock, 100_000_000)
-    grown = [now - then for now, then in zip((rss_kb(engine), rss_kb(helper)), before)]
-    assert max(grown) < 60_000, f"grown by {grown} kB"
-    for sock in slow_ones:
-        sock.close()
-    tunnel.down()
+    """Who does not read, here or there, fills its window and no more, and holds up nobody."""
+    for mode in ("helper", "direct"):
+        tunnel = Tunnel(lab, "--mode", mode, "-D", "1080")
+        pids = [tunnel.engine().pid, tunnel.helper().pid if mode == "helper" else lab.near.processes("^ssh$")[0].pid]
+        with closing(door(lab)) as sock:
+            expect(connect(sock, FAR, SOURCE), GRANTED)
+            check_source(sock, 20_000_000)
+        before = [rss_kb(pid) for pid in pids]
+        slow_ones = [door(lab) for _ in range(24)]
+        for number, sock in enumerate(slow_ones):
+            expect(connect(sock, FAR, SOURCE if number < 20 else DEAF), GRANTED)
+            if number < 20:
+                sock.sendall(b"100000000\n")
+            else:
+                fill(sock)
+        with closing(door(lab)) as sock:
+            expect(connect(sock, FAR, SOURCE), GRANTED)
+            check_source(sock, 100_000_000)
+        grown = [rss_kb(pid) - then for pid, then in zip(pids, before)]
+        assert max(grown) < 80_000, f"{mode}: grown by {grown} kB"
+        for sock in slow_ones:
+            sock.close()
+        tunnel.down()
 
 
 def reset(sock) -> None:
