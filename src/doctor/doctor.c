@@ -206,6 +206,7 @@ static void on_connected(void *ctx, int fd)
 	d->has_login = true;
 	timer_disarm(d->loop, &d->socket_timer);
 	ssh_stdio_on_login(d->ssh);
+	mux_sock_remove(d->sock);
 	if (fd >= 0)
 		d->link = mux_link_new(d->loop, fd, &link_ops, d);
 	if (!d->link)
