@@ -50,9 +50,9 @@ struct client {
 	struct sig sig;
 	struct ssh_config *ssh_config;
 	enum way way;
-	struct ssh_stdio *ssh; /* WAY_HELPER */
-	struct mux_sock *sock; /* WAY_HELPER with forwards: its control
-				  socket */
+	struct ssh_stdio *ssh;	   /* WAY_HELPER */
+	struct mux_sock *sock;	   /* WAY_HELPER with forwards: its control
+				      socket */
 	struct forwards *forwards;
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */

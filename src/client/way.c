@@ -107,7 +107,6 @@ static void on_control_socket(void *ctx, int fd)
 {
 	struct client *c = ctx;
 
-	mux_sock_remove(c->sock);
 	forwards_ask(c->forwards, fd);
 }
 
