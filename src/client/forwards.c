@@ -3,7 +3,8 @@
  * forwards: what -L and -R asked for, and what has become of it.
  *
  * ssh itself listens and carries; here it is only asked to.  As with ssh, one
- * that fails is told and the others go on.
+ * that fails is told and the others go on.  Sockets that -L makes are left
+ * behind by ssh; they are removed here.
  */
 #include "forwards.h"
 
@@ -23,6 +24,18 @@ struct forwards {
 static char letter(const struct forward_status *s)
 {
 	return s->spec->kind == MUX_FORWARD_LOCAL ? 'L' : 'R';
+}
+
+static bool has_path_here(const struct forward_status *s)
+{
+	return s->spec->kind == MUX_FORWARD_LOCAL && s->spec->listen.is_path;
+}
+
+static void remove_placed(struct forward_status *s)
+{
+	if (s->placed.ino)
+		unix_path_remove(s->spec->listen.host, s->placed);
+	s->placed.ino = 0;
 }
 
 static void fail(struct forward_status *s, const struct err *why)
@@ -47,6 +60,8 @@ static void on_result(void *ctx, uint32_t request, uint16_t port,
 	}
 	s->state = FORWARD_UP;
 	s->port = port;
+	if (has_path_here(s))
+		s->placed = unix_path_identify(s->spec->listen.host);
 	if (port)
 		log_notice("-R %s listens on port %u there", s->spec->text,
 			   port);
@@ -93,6 +108,11 @@ void forwards_ask(struct forwards *f, int fd)
 		struct err why;
 
 		f->status[i].state = FORWARD_ASKED;
+		remove_placed(&f->status[i]);
+		/* If that fails so does ssh, and says why. */
+		if (has_path_here(&f->status[i]))
+			(void)unix_path_remove_stale(
+				f->status[i].spec->listen.host);
 		r = mux_forward_request(f->requests, f->status[i].spec);
 		if (r < 0) {
 			(void)err_set(&why, r, "ssh cannot be asked: %s",
@@ -114,6 +134,8 @@ const struct forward_status *forwards_status(const struct forwards *f, size_t i)
 
 struct forwards *forwards_free(struct forwards *f)
 {
+	for (size_t i = 0; f && i < f->n; i++)
+		remove_placed(&f->status[i]);
 	if (f)
 		f->requests = mux_forward_free(f->requests);
 	free(f);

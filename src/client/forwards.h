@@ -9,6 +9,7 @@
 #include "err.h"
 #include "loop.h"
 #include "mux_forward.h"
+#include "unix_path.h"
 
 enum forward_state { FORWARD_ASKED, FORWARD_UP, FORWARD_FAILED };
 
@@ -17,6 +18,7 @@ struct forward_status {
 	enum forward_state state;
 	uint16_t port;	/* where it listens there, if any was asked for */
 	struct err why; /* failed */
+	struct unix_path_id placed; /* the socket made here, if any */
 };
 
 struct forwards;

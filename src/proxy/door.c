@@ -200,30 +200,27 @@ static int check_directory(const char *path, struct err *err)
 }
 
 /* Take away what a tunnel that is gone has left. */
-static int remove_stale(const struct sockaddr_un *un, struct err *err)
+static int remove_stale(const char *path, struct err *err)
 {
-	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct sockaddr *sa = (const struct sockaddr *)un;
-	struct stat st;
+	int r = unix_path_remove_stale(path);
 
-	if (lstat(un->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, -EEXIST,
+	if (r == -EEXIST)
+		return err_set(err, r,
 			       "cannot listen on %s: there is something else "
 			       "than a socket; it was left alone",
-			       un->sun_path);
-	if (st.st_uid != geteuid())
-		return err_set(err, -EPERM,
+			       path);
+	if (r == -EPERM)
+		return err_set(err, r,
 			       "cannot listen on %s: there is a socket of "
 			       "another user",
-			       un->sun_path);
-	if (fd < 0 || connect(fd, sa, sizeof(*un)) == 0 ||
-	    errno != ECONNREFUSED)
-		return err_set(err, -EADDRINUSE,
+			       path);
+	if (r == -EADDRINUSE)
+		return err_set(err, r,
 			       "cannot listen on %s: a program does so already",
-			       un->sun_path);
-	return unlink(un->sun_path) < 0 ? -errno : 0;
+			       path);
+	return r < 0 ? err_set(err, r, "cannot listen on %s: %s", path,
+			       strerror(-r))
+		     : 0;
 }
 
 static int bind_unix(int fd, const struct sockaddr_un *un)
@@ -242,14 +239,12 @@ static int listen_unix(struct door *d, struct err *err)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const char *path = d->options.path;
-	struct stat st;
 	int r = check_directory(path, err);
 
 	if (r < 0)
 		return r;
 	memcpy(un.sun_path, path, strlen(path) + 1);
-	(void)err_set(err, 0, "cannot listen on %s", path);
-	r = remove_stale(&un, err);
+	r = remove_stale(path, err);
 	if (r < 0)
 		return r;
 	CLEANUP_FD int fd =
@@ -258,22 +253,9 @@ static int listen_unix(struct door *d, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "cannot listen on %s: %s", path,
 			       strerror(-r));
-	if (lstat(path, &st) == 0) {
-		d->dev = st.st_dev;
-		d->ino = st.st_ino;
-	}
+	d->id = unix_path_identify(path);
 	d->listeners[0].io.fd = fd_take(&fd);
 	return 0;
-}
-
-/* Unless another one has taken the place since. */
-static void unlink_own(const struct door *d)
-{
-	struct stat st;
-
-	if (d->ino && lstat(d->options.path, &st) == 0 && st.st_dev == d->dev &&
-	    st.st_ino == d->ino)
-		(void)unlink(d->options.path);
 }
 
 /* ---- life ---- */
@@ -329,7 +311,7 @@ struct door *door_free(struct door *d)
 {
 	if (!d)
 		return NULL;
-	unlink_own(d);
+	unix_path_remove(d->options.path, d->id);
 	timer_disarm(d->proxy->loop, &d->pause);
 	for (size_t i = 0; i < DOOR_LISTENERS_MAX; i++) {
 		if (d->listeners[i].io.fd < 0)

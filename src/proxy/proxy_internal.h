@@ -8,6 +8,7 @@
 #include "proxy.h"
 #include "socks_msg.h"
 #include "stream_sock.h"
+#include "unix_path.h"
 
 enum {
 	PROXY_DEFAULT_TTL = 64,
@@ -25,7 +26,7 @@ struct proxy {
 	struct loop_task bury;	 /* posted while dead has members */
 	size_t n_conns;
 	struct names names;
-	struct htab assocs; /* struct door_udp by id */
+	struct htab assocs; /* struct door_leg by id */
 	size_t n_assocs;
 	uint32_t next_assoc_id;
 	uint8_t dgram_buf[PROXY_DGRAM_BUF]; /* for the call */
@@ -47,7 +48,7 @@ struct door {
 	struct door_options options; /* with the ports in use */
 	struct timer pause;	     /* armed: no connection is accepted */
 	bool is_full;		     /* neither, until one ends */
-	uint64_t dev, ino;	     /* of the socket at options.path */
+	struct unix_path_id id;	     /* of the socket at options.path */
 	uint32_t conns, assocs;
 	uint64_t accepted, opened, refused;
 };

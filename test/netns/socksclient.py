@@ -65,6 +65,14 @@ def connect(sock: socket.socket, host: str, port: int) -> int:
     return request(sock, CONNECT, host, port)
 
 
+def connect_unix(host: Host, path: str) -> socket.socket:
+    """Connect to a socket of a host by its path."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(str(host.path(path)))
+    return sock
+
+
 class Associate:
     """A UDP association, and the socket that uses it."""
 
