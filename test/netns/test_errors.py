@@ -168,7 +168,7 @@ def test_server_that_talks_garbage(lab: Lab):
         lab.gw.write(fake, "#!/bin/sh\n" + script, mode=0o755)
         if not lab.gw.path("/run/sshd-2222.pid").exists():
             lab.sshd(port=2222, ForceCommand=fake)
-        check_fails(lab, GATEWAY, "up", "-p", "2222", "gw", FAR)
+        check_fails(lab, GATEWAY, "up", "--mode", "helper", "-p", "2222", "gw", FAR)
 
 
 def test_garbage_from_a_helper_that_greeted(lab: Lab):

@@ -123,20 +123,20 @@ def test_noexec_places_are_skipped(lab: Lab):
 
 def test_noexec_everywhere(lab: Lab):
     remount(lab, *PLACES)
-    Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY, "exec")
+    Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY, "exec")
     wait_for(lambda: not lab.gw.processes(HELPER), what="gw is clean")
 
 
 def test_read_only_everywhere(lab: Lab):
     remount(lab, *PLACES, options="ro")
-    Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY)
+    Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY)
 
 
 def test_disk_full(lab: Lab):
     for place in PLACES:
         used = int(lab.gw.run(["df", "-k", "--output=used", place]).stdout.split()[-1])
         remount(lab, place, options=f"size={used + 100}k")
-    Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY, "room")
+    Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY, "room")
     expect(uploaded_files(lab), [], "left behind on gw")
 
 
@@ -195,19 +195,19 @@ def test_endless_noise(lab: Lab):
 
 def test_rc_file_that_exits(lab: Lab):
     lab.gw.write("/home/alice/.bashrc", "echo this account is disabled; exit 1\n", "alice")
-    said = Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY)
+    said = Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY)
     expect_in("this account is disabled", said)
 
 
 def test_escape_sequences_of_the_server_are_not_printed(lab: Lab):
     lab.gw.write("/home/alice/.bashrc", r"printf 'see \033]0;owned\007\033[2J here\n'; exit 1" + "\n", "alice")
-    said = Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY)
+    said = Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY)
     assert "\033" not in said and "\007" not in said, repr(said)
 
 
 def test_nologin_account(lab: Lab):
     lab.set_shell("alice", "/usr/sbin/nologin")
-    Ecssh(lab.near, "up", "gw", FAR).fails(GATEWAY)
+    Ecssh(lab.near, "up", "--mode", "helper", "gw", FAR).fails(GATEWAY)
 
 
 def test_banner_and_motd(lab: Lab):
@@ -218,13 +218,13 @@ def test_banner_and_motd(lab: Lab):
 
 def test_sftp_only_account(lab: Lab):
     lab.sshd(port=2222, ForceCommand="internal-sftp")
-    said = Ecssh(lab.near, "up", "-p", "2222", "gw", FAR).fails(GATEWAY)
+    said = Ecssh(lab.near, "up", "--mode", "helper", "-p", "2222", "gw", FAR).fails(GATEWAY)
     expect_in("sftp", said)
 
 
 def test_other_forced_command(lab: Lab):
     lab.sshd(port=2222, ForceCommand="/bin/echo only backups here")
-    Ecssh(lab.near, "up", "-p", "2222", "gw", FAR).fails(GATEWAY, "only backups here")
+    Ecssh(lab.near, "up", "--mode", "helper", "-p", "2222", "gw", FAR).fails(GATEWAY, "only backups here")
 
 
 def install(lab: Lab) -> None:
@@ -260,7 +260,7 @@ def test_forced_command_in_authorized_keys(lab: Lab):
 
 def test_no_sessions_allowed(lab: Lab):
     lab.sshd(port=2222, MaxSessions=0)
-    up = Ecssh(lab.near, "up", "-p", "2222", "gw", FAR)
+    up = Ecssh(lab.near, "up", "--mode", "helper", "-p", "2222", "gw", FAR)
     assert up.wait(20) in (GATEWAY, SSH), up.stderr()
     expect_in("ecssh:", up.stderr())
     assert "open failed" in up.stderr() or "session" in up.stderr(), up.stderr()
