@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,52 @@ static void connects_when_the_socket_appears(void **state)
 	end(&x);
 }
 
+/* Nothing is left that a kill could leave, also while ssh's other name is. */
+static void names_go_once_connected(void **state)
+{
+	struct fixture x;
+	char other[MUX_SOCK_PATH_MAX + 8];
+
+	(void)state;
+	begin(&x);
+	(void)snprintf(other, sizeof(other), "%s.y", mux_sock_path(x.sock));
+	int file = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(file >= 0);
+	int listener = listen_at(&x);
+	settle(&x);
+	assert_int_equal(access(mux_sock_path(x.sock), F_OK), -1);
+	assert_int_equal(access(x.dir, F_OK), 0);
+	assert_int_equal(unlink(other), 0);
+	settle(&x);
+	assert_int_equal(access(x.dir, F_OK), -1);
+	int again = mux_sock_connect(x.sock);
+	assert_true(again >= 0);
+	fd_close(&again);
+	fd_close(&file);
+	fd_close(&listener);
+	end(&x);
+}
+
+/* One that is locked belongs to somebody who lives. */
+static void abandoned_directories_are_removed(void **state)
+{
+	struct fixture x, y;
+	char abandoned[] = "/tmp/ecssh-XXXXXX",
+	     others[] = "/tmp/ecssh-ctl-XXXXXX";
+
+	(void)state;
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+	assert_non_null(mkdtemp(abandoned));
+	assert_non_null(mkdtemp(others));
+	begin(&x);
+	begin(&y);
+	assert_int_equal(access(abandoned, F_OK), -1);
+	assert_int_equal(access(x.dir, F_OK), 0);
+	assert_int_equal(rmdir(others), 0);
+	end(&x);
+	end(&y);
+}
+
 static void failure_to_connect_is_told(void **state)
 {
 	struct fixture x;
@@ -145,6 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connects_when_the_socket_appears),
 		cmocka_unit_test(failure_to_connect_is_told),
+		cmocka_unit_test(names_go_once_connected),
+		cmocka_unit_test(abandoned_directories_are_removed),
 		cmocka_unit_test(path_needs_no_quoting),
 	};
 

@@ -148,6 +148,41 @@ static void lacks_what_is_not_to_be_used(void **state)
 	(void)relay_rig_free(rig);
 }
 
+/* Not named by the user: numbers from the first on, so that all know which. */
+static void tries_the_first_devices(void **state)
+{
+	static const struct relay_ssh_config any = {.has_tun = true,
+						    .tun_unit = MUX_TUN_ANY};
+	struct relay_rig *rig = relay_rig_new(&any);
+
+	(void)state;
+	ask_for_network(rig, NULL);
+	for (uint32_t unit = 0; unit < RELAY_TUN_UNITS; unit++) {
+		assert_int_equal(newest(rig)->port, unit);
+		assert_int_equal(rig->n.states, 0);
+		relay_rig_refuse(rig, newest(rig), MUX_REFUSED_CONNECT, "no");
+	}
+	assert_int_equal(rig->links[0].n_opened, RELAY_TUN_UNITS);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_LACKING);
+	assert_non_null(strstr(rig->state.text, "tunN"));
+	(void)relay_rig_free(rig);
+}
+
+static void gives_root_a_new_device(void **state)
+{
+	static const struct relay_ssh_config any = {
+		.has_tun = true, .tun_unit = MUX_TUN_ANY, .is_root = true};
+	struct relay_rig *rig = relay_rig_new(&any);
+
+	(void)state;
+	ask_for_network(rig, NULL);
+	relay_rig_refuse(rig, newest(rig), MUX_REFUSED_CONNECT, "no");
+	assert_int_equal(newest(rig)->port, RELAY_TUN_ROOTS_UNIT + 1);
+	relay_rig_confirm(rig, newest(rig));
+	assert_non_null(strstr(rig->state.text, "ip link set tun101 up"));
+	(void)relay_rig_free(rig);
+}
+
 static void send_super_packet(struct relay_rig *rig, struct dgram_queue *q)
 {
 	uint8_t buf[PKT_VNET_LEN + 12000];
@@ -326,6 +361,8 @@ int main(void)
 		RIG(tells_what_is_to_be_done_for_both_families),
 		RIG(says_what_a_refusal_may_mean),
 		cmocka_unit_test(lacks_what_is_not_to_be_used),
+		cmocka_unit_test(tries_the_first_devices),
+		cmocka_unit_test(gives_root_a_new_device),
 		RIG(cuts_super_packets_for_the_channel),
 		RIG(keeps_what_does_not_fit_for_a_little),
 		RIG(drops_what_would_make_the_queue_long),
