@@ -14,6 +14,7 @@
 
 #include "addr_pick.h"
 #include "client_internal.h"
+#include "host_seed.h"
 #include "log.h"
 #include "rtnl.h"
 #include "tun.h"
@@ -131,11 +132,15 @@ static int choose_addresses(struct client *c, struct err *err)
 {
 	const struct client_config *config = c->config;
 	struct rtnl *rtnl = NULL;
+	uint8_t seed[HOST_SEED_LEN];
 	int r = rtnl_open(&rtnl, err);
 
 	if (r < 0)
 		return r;
-	r = addr_pick(rtnl, config->name, config->subnets, config->n_subnets,
+	/* Others may call theirs the same, and the gateway has to tell our
+	 * packets from theirs.  It takes ours for the same as before. */
+	host_seed(config->name, seed);
+	r = addr_pick(rtnl, seed, config->subnets, config->n_subnets,
 		      &c->address4, &c->address6, err);
 	(void)rtnl_close(rtnl);
 	if (r < 0)

@@ -163,7 +163,11 @@ bool packet_track_key_quoted(const struct pkt *pkt, enum packet_track_way way,
 /* Somebody has sent packets of this key lately. */
 bool packet_track_has(struct flowplane *p, const struct flow_key *key);
 
-/* The same, and it was the far side that began. */
+/* The same of a key that an ICMP error quotes: it may have the ports of a first
+ * fragment, or of a packet put together from fragments. */
+bool packet_track_has_quoted(struct flowplane *p, const struct flow_key *key);
+
+/* Somebody has sent packets of this key lately, and the far side began. */
 bool packet_track_is_inbound(struct flowplane *p, const struct flow_key *key);
 
 /* A packet of this key passes; one without a track begins it. */

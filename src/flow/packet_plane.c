@@ -183,7 +183,7 @@ static enum drop_reason check_icmp(struct flowplane *p, const struct pkt *pkt,
 	if (!packet_track_key_quoted(pkt, way, &key))
 		return DROP_ICMP_OTHER;
 	*ret_is_error = true;
-	return packet_track_has(p, &key) ? DROP_NONE : DROP_UNSOLICITED;
+	return packet_track_has_quoted(p, &key) ? DROP_NONE : DROP_UNSOLICITED;
 }
 
 /* ---- up ---- */

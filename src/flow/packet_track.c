@@ -36,6 +36,7 @@ struct packet_track {
 	mono_us_t loose_us; /* when the entry without ports was last noted */
 	bool is_inbound;    /* the far side began */
 	bool has_up, has_down, is_ending; /* TCP */
+	bool has_fragments;		  /* whose ports were not seen */
 };
 
 /* ---- keys ---- */
@@ -190,6 +191,17 @@ bool packet_track_has(struct flowplane *p, const struct flow_key *key)
 	return find(p, key) != NULL;
 }
 
+bool packet_track_has_quoted(struct flowplane *p, const struct flow_key *key)
+{
+	struct flow_key loose = *key;
+
+	if (find(p, key))
+		return true;
+	loose.near.port = loose.far.port = 0;
+	const struct packet_track *t = find(p, &loose);
+	return t && t->has_fragments;
+}
+
 bool packet_track_is_inbound(struct flowplane *p, const struct flow_key *key)
 {
 	if (p->packets.n_inbound == 0)
@@ -259,6 +271,8 @@ void packet_track_note(struct flowplane *p, const struct flow_key *key,
 {
 	struct packet_track *t = use(p, key, way);
 
+	if (t)
+		t->has_fragments |= pkt->is_fragment;
 	if (!t || !has_ports(key))
 		return;
 	if (!pkt->is_fragment && key->proto == PKT_PROTO_TCP)

@@ -3,13 +3,9 @@
 #include "addr_pick.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "rtnl.h"
 
@@ -17,19 +13,7 @@ enum {
 	V6_TRIES = 256,
 	/* A prefix shorter than this says nothing about any one network. */
 	MIN_PREFIX_LEN = 4,
-	MACHINE_ID_MAX = 64,
-	SEED_MAX = MACHINE_ID_MAX + HOST_NAME_MAX + 256,
 };
-
-/* 32-bit FNV-1a. */
-static uint32_t hash_text(const char *text)
-{
-	uint32_t h = 2166136261U;
-
-	for (; *text; text++)
-		h = (h ^ (uint8_t)*text) * 16777619U;
-	return h;
-}
 
 static uint32_t v4_to_u32(const struct ip_addr *a)
 {
@@ -66,7 +50,7 @@ static uint32_t v4_left_in(const struct subnet *net, uint32_t a)
 	return size - (a - v4_to_u32(&net->addr));
 }
 
-int addr_pick_v4(const char *seed, const struct subnet *taken, size_t n,
+int addr_pick_v4(uint32_t seed, const struct subnet *taken, size_t n,
 		 struct ip_addr *ret_addr)
 {
 	static const struct {
@@ -77,7 +61,7 @@ int addr_pick_v4(const char *seed, const struct subnet *taken, size_t n,
 	};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
-		uint32_t start = hash_text(seed) % pools[i].size;
+		uint32_t start = seed % pools[i].size;
 		uint32_t step;
 
 		/* A whole clashing subnet at a step, so this ends soon. */
@@ -101,10 +85,10 @@ int addr_pick_v4(const char *seed, const struct subnet *taken, size_t n,
 	return -EADDRNOTAVAIL;
 }
 
-int addr_pick_v6(const uint8_t random[16], const struct subnet *taken, size_t n,
+int addr_pick_v6(const uint8_t seed[16], const struct subnet *taken, size_t n,
 		 struct ip_addr *ret_addr)
 {
-	struct ip_addr a = addr_make(IPV6, random);
+	struct ip_addr a = addr_make(IPV6, seed);
 
 	a.bytes[0] = 0xfd;
 	for (int i = 0; i < V6_TRIES; i++) {
@@ -115,22 +99,6 @@ int addr_pick_v6(const uint8_t random[16], const struct subnet *taken, size_t n,
 		a.bytes[1]++; /* somewhere else in fd00::/8 */
 	}
 	return -EADDRNOTAVAIL;
-}
-
-/* What tells this host from others that call a tunnel the same: a far host can
- * route an address to one of them only.  Copies of one machine may share the
- * first line, and are mostly renamed. */
-static void build_seed(const char *tunnel_name, char out[SEED_MAX])
-{
-	char id[MACHINE_ID_MAX] = "", host[HOST_NAME_MAX + 1] = "";
-	FILE *f = fopen("/etc/machine-id", "re");
-
-	if (f && !fgets(id, sizeof(id), f))
-		id[0] = '\0';
-	if (f)
-		(void)fclose(f);
-	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(out, SEED_MAX, "%s\n%s\n%s", id, host, tunnel_name);
 }
 
 /* What must not contain the addresses, most important first. */
@@ -174,25 +142,22 @@ out:
 	return r;
 }
 
-int addr_pick(struct rtnl *rtnl, const char *tunnel_name,
+int addr_pick(struct rtnl *rtnl, const uint8_t seed[16],
 	      const struct subnet *requested, size_t n_requested,
 	      struct ip_addr *ret_v4, struct ip_addr *ret_v6, struct err *err)
 {
 	struct clashes clashes = {0};
 	bool has_v4 = false, has_v6 = false;
-	char seed[SEED_MAX];
-	uint8_t random[16];
+	uint32_t seed4;
 
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return err_set(err, -EIO, "the kernel has no random numbers");
+	memcpy(&seed4, seed, sizeof(seed4));
 	int r = gather(rtnl, requested, n_requested, &clashes, err);
 	if (r < 0)
 		return r;
-	build_seed(tunnel_name, seed);
 	for (int i = 2; i >= 0; i--) {
-		has_v4 = has_v4 || addr_pick_v4(seed, clashes.nets,
+		has_v4 = has_v4 || addr_pick_v4(seed4, clashes.nets,
 						clashes.n[i], ret_v4) == 0;
-		has_v6 = has_v6 || addr_pick_v6(random, clashes.nets,
+		has_v6 = has_v6 || addr_pick_v6(seed, clashes.nets,
 						clashes.n[i], ret_v6) == 0;
 	}
 	free(clashes.nets);

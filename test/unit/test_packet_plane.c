@@ -720,6 +720,27 @@ static void errors_about_what_was_sent_are_let_in(void **state)
 	expect_kept_out(s, &e, DROP_UNSOLICITED);
 }
 
+/* Their ports are in the first fragment only, and in what it becomes. */
+static void errors_about_fragments_are_let_in(void **state)
+{
+	struct sim *s = *state;
+	struct spec piece = up_of(REF_UDP), whole = up_of(REF_UDP);
+	uint8_t quote[100];
+
+	piece.frag = 0x2000;
+	piece.payload_len = 96;
+	(void)build_ip(&piece, &s->near_addr, &s->far_addr, sent + V);
+	sent_len = 100;
+	struct spec e = error_about_sent(s, 11, 3, quote);
+	expect_kept_out(s, &e, DROP_UNSOLICITED);
+	expect_up(s, &piece, 1);
+	e = error_about_sent(s, 11, 3, quote);
+	expect_let_in(s, &e);
+	(void)build_ip(&whole, &s->near_addr, &s->far_addr, sent + V);
+	e = error_about_sent(s, 3, 1, quote);
+	expect_let_in(s, &e);
+}
+
 static void icmp_that_changes_routes_is_kept_out(void **state)
 {
 	static const uint8_t types4[] = {4, 5, 9, 10, 17};
@@ -952,6 +973,7 @@ int main(void)
 		BOTH(nobody_there_may_pose_as_us, setup),
 		BARE(answers_to_what_is_behind_are_let_in),
 		ON(fragments_of_answers_are_let_in, setup4_bare),
+		ON(errors_about_fragments_are_let_in, setup4_bare),
 		BARE(malformed_offload_is_kept_out),
 		BARE(errors_about_what_was_sent_are_let_in),
 		BOTH(icmp_that_changes_routes_is_kept_out, setup),
