@@ -8,8 +8,8 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
-import random
 import re
 import signal
 import socket
@@ -400,3 +400,386 @@ def test_traceroute(lab: Lab):
             expect(len(hops), 4, f"hops of {hops}, {how}")
             assert "*" not in hops, hops
     tunnel.down()
+
+
+# -- without translation ------------------------------------------------------------------------
+
+
+def route_to_near(lab: Lab) -> None:
+    """far sends what is for near's tunnel address to gw; deep sends all to far."""
+    lab.far.ip(f"route add {NEAR4} via 10.77.0.1", f"route add {NEAR6} via fd77::1")
+
+
+def test_no_nat(lab: Lab):
+    """far sees near's own address, in packets and in TCP connections made of them."""
+    route_to_near(lab)
+    before = both(lab)
+    tunnel = packets_up(lab, "--no-nat", *ADDRESSES, *EVERYTHING)
+    for version, address in ((4, NEAR4), (6, NEAR6)):
+        exchange(lab, EXPERIMENT, version, b"question", b"answer", address)
+        exchange(lab, ESP, version, esp(1), esp(2), address)
+        exchange(lab, GRE, version, gre(b"question"), gre(b"answer"), address)
+        exchange(lab, SCTP, version, sctp_init(1, 5, 6, 0), sctp_init(2, 6, 5, 0xabcd), address)
+        listener = lab.far.listen(FAR[version])
+        with lab.near.connect(FAR[version], listener.getsockname()[1], 5):
+            expect(listener.accept()[1][0], address, "source as far sees it")
+        expect(udp_echo(lab.near, DEEP[version], b"?"), b"?")
+    tunnel.down()
+    expect_both_restored(lab, before)
+
+
+def inbound_works(lab: Lab, version: int, address: str) -> dict:
+    """What reaches near from far, by protocol."""
+    results = {}
+    listener = lab.near.listen(address)
+    results["tcp"] = connect_error(lab.far, address, listener.getsockname()[1], 1) == "connected"
+    family = family_of(address)
+    with lab.near.socket(family, socket.SOCK_DGRAM, timeout=1) as there, lab.far.socket(family, socket.SOCK_DGRAM, timeout=1) as here:
+        there.bind((address, 0))
+        here.sendto(b"question", (address, there.getsockname()[1]))
+        try:
+            data, source = there.recvfrom(100)
+            expect((data, source[0]), (b"question", FAR[version]))
+            there.sendto(b"answer", source)
+            results["udp"] = here.recv(100) == b"answer"
+        except TimeoutError:
+            results["udp"] = False
+    results["ping"] = lab.far.run(["ping", "-n", "-c1", "-W1", address], check=False).returncode == 0
+    with raw(lab.near, version, EXPERIMENT, 1) as there, raw(lab.far, version, EXPERIMENT, 1) as here:
+        here.sendto(b"question", (address, 0))
+        try:
+            expect(receive(there), (b"question", FAR[version]))
+            there.sendto(b"answer", (FAR[version], 0))
+            results["253"] = receive(here)[0] == b"answer"
+        except TimeoutError:
+            results["253"] = False
+    return results
+
+
+@timeout(120)
+def test_inbound(lab: Lab):
+    """Far hosts reach near only if that was allowed; whatever plane connections of near's own take."""
+    route_to_near(lab)
+    before = both(lab)
+    for arguments, wanted in ((("--no-nat",), False), (("--no-nat", "--allow-inbound"), True),
+                              (("--no-nat", "--allow-inbound", *EVERYTHING), True)):
+        tunnel = packets_up(lab, *arguments, *ADDRESSES)
+        for version, address in ((4, NEAR4), (6, NEAR6)):
+            expect(inbound_works(lab, version, address), dict.fromkeys(("tcp", "udp", "ping", "253"), wanted),
+                   f"inbound with {arguments}, IPv{version}")
+            echo(lab.near, FAR[version])
+        tunnel.down()
+    expect_both_restored(lab, before)
+
+
+def test_inbound_is_dropped_here_too(lab: Lab):
+    """gw itself is behind no firewall of its own: near's counts."""
+    tunnel = packets_up(lab, "--no-nat", *ADDRESSES)
+    listener = lab.near.listen(NEAR4)
+    expect(connect_error(lab.gw, NEAR4, listener.getsockname()[1], 1), "timeout")
+    dropped = tunnel.status()["drops"]["near"]
+    assert dropped.get("unsolicited", 0) + dropped.get("foreign-source", 0) > 0, dropped
+    tunnel.down()
+
+
+@contextlib.contextmanager
+def lan_of(lab: Lab):
+    """A host in a network behind near, which routes for it."""
+    lan = Host("lan")
+    try:
+        lan.ready()
+        lan.write("/etc/hosts", "127.0.0.1 localhost\n")
+        lab.near.ip(f"link add lan0 type veth peer name up0 netns {lan.pid}")
+        lab.near.ip(*up("lan0", "192.168.7.1/24", "fd07::1/64"))
+        lan.ip(*up("up0", "192.168.7.2/24", "fd07::2/64"), "route add default via 192.168.7.1", "route add default via fd07::1")
+        lab.near.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+        lab._serve(lan)
+        yield lan
+    finally:
+        lan.close()
+
+
+@timeout(120)
+def test_site_to_site(lab: Lab):
+    """LAN behind near, LAN behind gw, connections of both begin in both; addresses are kept."""
+    with lan_of(lab) as lan:
+        lab.far.ip(f"route add {LAN} via 10.77.0.1", "route add fd07::/64 via fd77::1")
+        before = both(lab)
+        for plane in ("packet", "auto"):
+            tunnel = packets_up(lab, "--no-nat", "--announce", LAN, "--announce", "fd07::/64", "--allow-inbound", "--plane", plane)
+            for here, there in ((4, "192.168.7.2"), (6, "fd07::2")):
+                for peer in (FAR[here], DEEP[here]):
+                    fetch(lan, peer, 1 << 20)
+                    put(lan, peer, 1 << 20)
+                    expect(udp_echo(lan, peer, b"?" * 5000), b"?" * 5000)
+                    lan.run(["ping", "-n", "-c1", "-W3", peer])
+                for host in (lab.far, lab.deep):
+                    fetch(host, there, 1 << 20)
+                    put(host, there, 1 << 20)
+                    expect(udp_echo(host, there, b"?" * 5000), b"?" * 5000)
+                    host.run(["ping", "-n", "-c1", "-W3", there])
+            listener = lan.listen("192.168.7.2")
+            with lab.deep.connect("192.168.7.2", listener.getsockname()[1], 5):
+                expect(listener.accept()[1][0], DEEP[4], "source as the LAN sees it")
+            listener = lab.deep.listen(DEEP[4])
+            with lan.connect(DEEP[4], listener.getsockname()[1], 5):
+                expect(listener.accept()[1][0], "192.168.7.2" if plane == "packet" else GW[4], "source as deep sees it")
+            tunnel.down()
+        expect_both_restored(lab, before)
+
+
+def test_lan_of_others_stays_closed(lab: Lab):
+    """What was not announced is not reached, even if a host there routes it to the device."""
+    with lan_of(lab) as lan:
+        tunnel = packets_up(lab, "--no-nat", "--allow-inbound", *ADDRESSES)
+        lab.gw.ip(f"route add {LAN} dev ecssh0")
+        lab.far.ip(f"route add {LAN} via 10.77.0.1")
+        listener = lan.listen("192.168.7.2")
+        for host in (lab.far, lab.gw):
+            expect(connect_error(host, "192.168.7.2", listener.getsockname()[1], 1), "timeout")
+        tunnel.down()
+
+
+# -- what may go wrong --------------------------------------------------------------------------
+
+
+def test_two_hosts_of_the_same_tunnel_name(lab: Lab):
+    """Both call it gw; gw routes to either.  A tunnel of the same name has the same address again."""
+    other = Host("other")
+    try:
+        other.ready()
+        lab.gw.ip(f"link add lan1 type veth peer name up0 netns {other.pid}")
+        lab.gw.ip(*up("lan1", "10.9.1.1/24", "fd19::1/64"))
+        other.ip(*up("up0", "10.9.1.2/24", "fd19::2/64"), "route add 10.9.0.1 via 10.9.1.1")
+        for file in ("config", "known_hosts", "id_ed25519"):
+            other.write(f"/root/.ssh/{file}", lab.near.path(f"/root/.ssh/{file}").read_text(), mode=0o600)
+        other.write("/etc/hosts", "127.0.0.1 localhost\n")
+        one = packets_up(lab)
+        two = packets_up(lab, host=other)
+        addresses = one.status()["addresses"]
+        expect(set(addresses) & set(two.status()["addresses"]), set(), "common addresses")
+        for host in (lab.near, other):
+            # At once: of two that use a protocol without ports, one can be translated.
+            expect(udp_echo(host, FAR[4], b"?"), b"?")
+            with raw(host, 4, EXPERIMENT) as here, raw(lab.deep, 4, EXPERIMENT) as there:
+                target = (DEEP[4] if host is other else FAR[4], 0)
+                with there if host is other else raw(lab.far, 4, EXPERIMENT) as there:
+                    here.sendto(b"question", target)
+                    payload, source = receive(there)
+                    there.sendto(b"answer", (source, 0))
+                    expect((payload, receive(here)[0]), (b"question", b"answer"))
+        one.down()
+        expect(udp_echo(other, FAR[4], b"?"), b"?")
+        one = packets_up(lab)
+        expect(one.status()["addresses"], addresses, "addresses the second time")
+        two.down()
+        one.down()
+    finally:
+        other.close()
+
+
+def test_address_taken_on_gateway(lab: Lab):
+    """Two tunnels that insist on one address: the second goes on without packets, or says why not."""
+    one = packets_up(lab, *ADDRESSES, "--name", "one")
+    said = Ecssh(lab.near, "up", "--name", "two", "--address", NEAR4, "--address", "fd00::77", *EVERYTHING, "root@gw",
+                 "10.79.0.0/24").fails(GATEWAY, NEAR4)
+    expect_in("already", said)
+    echo(lab.near, FAR[4])
+    exchange(lab, EXPERIMENT, 4, b"question", b"answer")
+    one.down()
+
+
+def test_device_name_taken(lab: Lab):
+    """On both hosts somebody has an ecssh0."""
+    for host in (lab.near, lab.gw):
+        host.run(["ip", "tuntap", "add", "dev", "ecssh0", "mode", "tun"])
+    before = both(lab)
+    tunnel = packets_up(lab)
+    expect(tunnel.status()["interface"], "ecssh1")
+    expect_in("device ecssh1", lab.near.run(["ecssh", "status"]).stdout)
+    exchange(lab, EXPERIMENT, 4, b"question", b"answer")
+    tunnel.down()
+    expect_both_restored(lab, before)
+
+
+@contextlib.contextmanager
+def instead_of_nft(lab: Lab, script: str, mode: int):
+    real = lab.gw.run(["sh", "-c", "command -v nft"]).stdout.strip()
+    lab.gw.run(["mount", "-t", "tmpfs", "lab", "/mnt"])
+    lab.gw.write("/mnt/nft", script, mode=mode)
+    lab.gw.run(["mount", "--bind", "/mnt/nft", real])
+    try:
+        yield
+    finally:
+        lab.gw.run(["umount", real])
+        lab.gw.run(["umount", "/mnt"])
+
+
+def test_without_nft(lab: Lab):
+    """Missing or refusing: all else is carried, status says why; who insists gets one sentence."""
+    before = both(lab)
+    refusing = "#!/bin/sh\necho 'Error: \033[31mnot today' >&2\nexit 1\n"
+    for script, mode, why in ((refusing, 0o755, "\\x1b[31mnot today"), ("", 0o644, "install the package nftables")):
+        with instead_of_nft(lab, script, mode):
+            tunnel = Ecssh(lab.near, "up", "root@gw", "10.77.0.0/24").connected()   # not Tunnel, which asks nft
+            said = wait_for(lambda: re.search(r"packets +lacking: (.*)", lab.near.run(["ecssh", "status"]).stdout))[1]
+            expect_in(why, said)
+            report = json.loads(lab.near.run(["ecssh", "status", "--json"]).stdout)["tunnels"][0]
+            expect(report["rung"], "helper")
+            expect_in(why, report["why_not_higher"][0])
+            echo(lab.near, FAR[4])
+            lab.near.run(["ecssh", "down"])
+            expect(tunnel.wait(5), OK, "exit status")
+            Ecssh(lab.near, "up", *EVERYTHING, "root@gw", "10.77.0.0/24").fails(GATEWAY, "carries no packets", why)
+    expect_both_restored(lab, before)
+
+
+def check_lost(lab: Lab, how, why: str) -> None:
+    """The packet plane goes in the middle; streams live on, and nothing is left."""
+    before = both(lab)
+    tunnel = packets_up(lab)
+    with lab.near.connect(FAR[4], ECHO) as sock:
+        how()
+        wait_for(lambda: tunnel.status()["packets"] == "lost", 10, "packets are lost")
+        wait_for(lambda: "carries no packets any more" in tunnel.stderr(), what="warning")
+        expect_in(why, tunnel.stderr())
+        expect(tunnel.status()["rung"], "helper")
+        sock.sendall(b"?")
+        expect(sock.recv(1), b"?")
+        with raw(lab.near, 4, EXPERIMENT) as other:
+            other.setsockopt(socket.IPPROTO_IP, 11, 1)      # IP_RECVERR
+            other.sendto(b"question", (FAR[4], 0))
+            wait_for(lambda: near_drops(tunnel, "protocol"), what="other protocols are refused")
+    tunnel.down()
+    expect_both_restored(lab, before)
+
+
+def test_device_deleted(lab: Lab):
+    check_lost(lab, lambda: lab.gw.ip("link del ecssh0"), "deleted")
+
+
+def test_rules_deleted(lab: Lab):
+    check_lost(lab, lambda: lab.gw.run(["nft", "flush", "ruleset"]), "deleted our rules")
+
+
+def test_broker_killed(lab: Lab):
+    check_lost(lab, lambda: os.kill(broker_of(lab).pid, signal.SIGKILL), "ended")
+
+
+def test_keeper_killed(lab: Lab):
+    check_lost(lab, lambda: os.kill(keeper_of(lab).pid, signal.SIGKILL), "ended")
+
+
+def test_no_more_connections_tracked(lab: Lab):
+    """As where conntrack's table is full, which only the first network namespace can make small."""
+    before = both(lab)
+    tunnel = packets_up(lab)
+    exchange(lab, EXPERIMENT, 4, b"question", b"answer")
+    lab.gw.run(["nft", "-f", "-"], stdin="""table ip full { chain full {
+        type filter hook prerouting priority -150; iifname "ecssh*" ct state new drop; } }""")
+    with raw(lab.near, 4, GRE) as here, raw(lab.far, 4, GRE, 1) as there:
+        here.sendto(gre(b"question"), (FAR[4], 0))
+        try:
+            receive(there)
+            raise AssertionError("gw's rule lets it pass")
+        except TimeoutError:
+            pass
+    exchange(lab, EXPERIMENT, 4, b"question", b"answer")
+    echo(lab.near, FAR[4])
+    expect(tunnel.status()["packets"], "up")
+    lab.gw.run(["nft", "delete", "table", "ip", "full"])
+    exchange(lab, GRE, 4, gre(b"question"), gre(b"answer"))
+    tunnel.down()
+    expect_both_restored(lab, before)
+
+
+def check_killed(lab: Lab, victim, goes_on: bool = False) -> None:
+    before = both(lab)
+    tunnel = packets_up(lab)
+    exchange(lab, EXPERIMENT, 4, b"question", b"answer")
+    os.kill(victim().pid, signal.SIGKILL)
+    if goes_on:
+        tunnel.down()
+    else:
+        assert tunnel.wait(10) != OK, "exit status"
+    lab.near.run(["ecssh", "status"], check=False)      # sweeps what the dead one left
+    expect_both_restored(lab, before)
+
+
+def test_killed_engine(lab: Lab):
+    check_killed(lab, lambda: lab.near.processes("^ecssh$")[0])
+
+
+def test_killed_near_broker(lab: Lab):
+    check_killed(lab, lambda: lab.near.processes("^ecssh-broker$")[0])
+
+
+def test_killed_ssh(lab: Lab):
+    check_killed(lab, lambda: lab.near.processes("^ssh$")[0])
+
+
+def test_killed_helper(lab: Lab):
+    check_killed(lab, lambda: helper_of(lab))
+
+
+def test_killed_all_on_gateway(lab: Lab):
+    def kill_the_others():
+        for process in (keeper_of(lab), broker_of(lab)):
+            os.kill(process.pid, signal.SIGKILL)
+        return helper_of(lab)
+    # The keeper is who cleans up after the others, so it stays.
+    check_killed(lab, lambda: (os.kill(broker_of(lab).pid, signal.SIGKILL), helper_of(lab))[1])
+
+
+# -- privilege ----------------------------------------------------------------------------------
+
+
+def test_sudo_account(lab: Lab):
+    """alice may sudo: in no group she is asked for only with --sudo."""
+    lab.gw.write("/etc/sudoers.d/lab", "alice ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+    before = both(lab)
+    tunnel = packets_up(lab, "--sudo", to="gw")
+    expect_in("by sudo", lab.near.run(["ecssh", "status"]).stdout)
+    for version in (4, 6):
+        exchange(lab, EXPERIMENT, version, b"question", b"answer")
+    tunnel.down()
+    expect_both_restored(lab, before)
+    tunnel = packets_up(lab, "--sudo", *EVERYTHING, to="gw")
+    put(lab.near, FAR[4], 4 << 20)
+    os.kill(helper_of(lab).pid, signal.SIGKILL)
+    tunnel.wait(10)
+    expect_both_restored(lab, before)
+
+
+def test_without_privilege(lab: Lab):
+    """alice without: the helper serves her; what only packets can do fails with one sentence."""
+    before = both(lab)
+    for mode in ("auto", "helper"):
+        tunnel = Tunnel(lab, "--mode", mode, "--plane", "auto")
+        wait_for(lambda: tunnel.status()["packets"] == "lacking", what="packets are lacking")
+        status = tunnel.status()
+        expect(status["rung"], "helper")
+        expect_in("not root", " ".join(status["why_not_higher"]))
+        echo(lab.near, FAR[4])
+        tunnel.down()
+    for arguments in (("--no-nat",), ("--allow-inbound",), ("--announce", LAN), EVERYTHING):
+        said = Ecssh(lab.near, "up", *arguments, "gw", "10.77.0.0/24").fails(GATEWAY, "gw carries no packets", "not root")
+        expect(len([line for line in said.splitlines() if line.startswith("ecssh:")]), 1, f"sentences of:\n{said}")
+    expect_both_restored(lab, before)
+
+
+def test_flow_plane_does_not_ask(lab: Lab):
+    """--plane flow: no device, no sudo, not even as root."""
+    lab.gw.write("/etc/sudoers.d/lab", "alice ALL=(ALL) NOPASSWD: ALL\nDefaults logfile=/var/log/sudo.log\n", mode=0o440)
+    for account in ("root@gw", "gw"):
+        tunnel = Tunnel(lab, "--plane", "flow", "--sudo", to=account)
+        echo(lab.near, FAR[4])
+        expect(tunnel.status()["packets"], "none")
+        expect(tunnel.status()["rung"], "helper")
+        assert "ecssh0" not in lab.gw.run(["ip", "link"]).stdout, "a device was made"
+        with raw(lab.near, 4, EXPERIMENT) as sock:
+            sock.sendto(b"question", (FAR[4], 0))
+            wait_for(lambda: near_drops(tunnel, "protocol"), what="other protocols are refused")
+        expect(lab.gw.run(["ip", "-o", "link"]).stdout.count("ecssh"), 0, "devices on gw")
+        tunnel.down()
+    assert not lab.gw.path("/var/log/sudo.log").exists(), "sudo was tried"
