@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -43,11 +44,12 @@ def both(lab: Lab) -> dict:
     return {"gw": snapshot(lab), "near": lab.near.snapshot()}
 
 
-def expect_both_restored(lab: Lab, before: dict) -> None:
+def expect_both_restored(lab: Lab, before: dict, *except_for: str) -> None:
     """But for the helper that is kept on gw."""
     def changed() -> list[str]:
         lines = diff(before["near"], lab.near.snapshot()) + diff(before["gw"], lab.gw.snapshot())
-        return [line for line in lines if "/.cache/ecssh-helper-" not in line and "order or number" not in line]
+        kept = ("/.cache/ecssh-helper-", "order or number", *except_for)
+        return [line for line in lines if not any(text in line for text in kept)]
     try:
         wait_for(lambda: not changed(), 10)
     except TimeoutError:
@@ -511,7 +513,9 @@ def test_site_to_site(lab: Lab):
                 for peer in (FAR[here], DEEP[here]):
                     fetch(lan, peer, 1 << 20)
                     put(lan, peer, 1 << 20)
-                    expect(udp_echo(lan, peer, b"?" * 5000), b"?" * 5000)
+                    # A socket's long answer comes as one packet, and routers cut none of IPv6.
+                    size = 1400 if plane == "auto" and here == 6 else 5000
+                    expect(udp_echo(lan, peer, b"?" * size), b"?" * size)
                     lan.run(["ping", "-n", "-c1", "-W3", peer])
                 for host in (lab.far, lab.deep):
                     fetch(host, there, 1 << 20)
@@ -667,7 +671,7 @@ def test_broker_killed(lab: Lab):
 
 
 def test_keeper_killed(lab: Lab):
-    check_lost(lab, lambda: os.kill(keeper_of(lab).pid, signal.SIGKILL), "ended")
+    check_lost(lab, lambda: os.kill(keeper_of(lab).pid, signal.SIGKILL), "killed")
 
 
 def test_no_more_connections_tracked(lab: Lab):
@@ -676,7 +680,10 @@ def test_no_more_connections_tracked(lab: Lab):
     tunnel = packets_up(lab)
     exchange(lab, EXPERIMENT, 4, b"question", b"answer")
     lab.gw.run(["nft", "-f", "-"], stdin="""table ip full { chain full {
-        type filter hook prerouting priority -150; iifname "ecssh*" ct state new drop; } }""")
+        type filter hook prerouting priority -150
+        iifname "ecssh*" ct state new drop
+    }
+    }""")
     with raw(lab.near, 4, GRE) as here, raw(lab.far, 4, GRE, 1) as there:
         here.sendto(gre(b"question"), (FAR[4], 0))
         try:
@@ -693,21 +700,19 @@ def test_no_more_connections_tracked(lab: Lab):
     expect_both_restored(lab, before)
 
 
-def check_killed(lab: Lab, victim, goes_on: bool = False) -> None:
+def check_killed(lab: Lab, victim, *except_for: str) -> None:
     before = both(lab)
     tunnel = packets_up(lab)
     exchange(lab, EXPERIMENT, 4, b"question", b"answer")
     os.kill(victim().pid, signal.SIGKILL)
-    if goes_on:
-        tunnel.down()
-    else:
-        assert tunnel.wait(10) != OK, "exit status"
-    lab.near.run(["ecssh", "status"], check=False)      # sweeps what the dead one left
-    expect_both_restored(lab, before)
+    assert tunnel.wait(10) != OK, "exit status"
+    expect_both_restored(lab, before, *except_for)
 
 
 def test_killed_engine(lab: Lab):
-    check_killed(lab, lambda: lab.near.processes("^ecssh$")[0])
+    """Its control socket stays, and does not matter to who looks or starts next."""
+    check_killed(lab, lambda: lab.near.processes("^ecssh$")[0], "/run/ecssh/gw.sock")
+    packets_up(lab).down()
 
 
 def test_killed_near_broker(lab: Lab):
@@ -722,13 +727,13 @@ def test_killed_helper(lab: Lab):
     check_killed(lab, lambda: helper_of(lab))
 
 
-def test_killed_all_on_gateway(lab: Lab):
-    def kill_the_others():
-        for process in (keeper_of(lab), broker_of(lab)):
-            os.kill(process.pid, signal.SIGKILL)
-        return helper_of(lab)
-    # The keeper is who cleans up after the others, so it stays.
-    check_killed(lab, lambda: (os.kill(broker_of(lab).pid, signal.SIGKILL), helper_of(lab))[1])
+def test_killed_helper_and_broker(lab: Lab):
+    """The keeper cleans up after both."""
+    def victim():
+        helper = helper_of(lab)
+        os.kill(broker_of(lab).pid, signal.SIGKILL)
+        return helper
+    check_killed(lab, victim)
 
 
 # -- privilege ----------------------------------------------------------------------------------
@@ -783,3 +788,221 @@ def test_flow_plane_does_not_ask(lab: Lab):
         expect(lab.gw.run(["ip", "-o", "link"]).stdout.count("ecssh"), 0, "devices on gw")
         tunnel.down()
     assert not lab.gw.path("/var/log/sudo.log").exists(), "sudo was tried"
+
+
+# -- a hostile far side -------------------------------------------------------------------------
+
+# A forced command around the real helper: between two frames of its own it puts in what /tmp/inject holds.
+INJECTOR = r"""
+import os, select, struct, subprocess
+helper = subprocess.Popen(["/usr/local/bin/ecssh-helper"], stdout=subprocess.PIPE)
+source, buffer, is_ready = helper.stdout.fileno(), b"", False
+while True:
+    if select.select([source], [], [], 0.01)[0]:
+        data = os.read(source, 1 << 16)
+        if not data:
+            break
+        buffer += data
+    out = b""
+    if not is_ready and b" ready " in buffer and b"\n" in buffer[buffer.index(b" ready "):]:
+        end = buffer.index(b"\n", buffer.index(b" ready ")) + 1
+        out, buffer, is_ready = buffer[:end], buffer[end:], True
+    while is_ready and len(buffer) >= 8:
+        size = 8 + int.from_bytes(buffer[1:4], "big")
+        if len(buffer) < size:
+            break
+        out, buffer = out + buffer[:size], buffer[size:]
+    if is_ready and not out and os.path.exists("/tmp/inject"):
+        with open("/tmp/inject", "rb") as file:
+            out = file.read()
+        os.unlink("/tmp/inject")
+    while out:
+        out = out[os.write(1, out):]
+"""
+
+
+class Hostile:
+    """A tunnel whose helper also sends what it is told to."""
+
+    def __init__(self, lab: Lab, *arguments: str):
+        self.lab = lab
+        helper = lab.gw.path("/usr/local/bin/ecssh-helper")
+        helper.write_bytes((BUILD / "ecssh-helper").read_bytes())
+        helper.chmod(0o755)
+        lab.gw.write("/usr/local/bin/hostile", "#!/usr/bin/python3\n" + INJECTOR, mode=0o755)
+        lab.sshd(port=2222, ForceCommand="/usr/local/bin/hostile")
+        self.tunnel = packets_up(lab, "-p", "2222", *ADDRESSES, *arguments)
+
+    def send(self, *packets: bytes) -> None:
+        """PACKET frames, each of an offload header and a packet."""
+        frames = b"".join(struct.pack("!II", 0x40 << 24 | len(packet), 0) + packet for packet in packets)
+        self.lab.gw.path("/tmp/inject.new").write_bytes(frames)
+        self.lab.gw.path("/tmp/inject.new").rename(self.lab.gw.path("/tmp/inject"))
+
+    def drops(self) -> dict:
+        return self.tunnel.status()["drops"]["near"]
+
+    def expect_dropped(self, reason: str, *packets: bytes) -> None:
+        before = self.drops().get(reason, 0)
+        self.send(*packets)
+        try:
+            wait_for(lambda: self.drops().get(reason, 0) - before == len(packets), 5)
+        except TimeoutError:
+            raise AssertionError(f"{len(packets)} packets not counted as {reason}: {before} before, "
+                                 f"now {self.drops()}") from None
+
+
+def offload(flags: int = 0, kind: int = 0, hdr_len: int = 0, gso_size: int = 0, start: int = 0, offset: int = 0) -> bytes:
+    return struct.pack("!BBHHHH", flags, kind, hdr_len, gso_size, start, offset)
+
+
+def ip_packet(source: str, destination: str, proto: int, payload: bytes) -> bytes:
+    """With a checksum of the header, and none of what follows."""
+    if ":" in source:
+        return (struct.pack("!IHBB", 6 << 28, len(payload), proto, 64) + socket.inet_pton(socket.AF_INET6, source)
+                + socket.inet_pton(socket.AF_INET6, destination) + payload)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0)
+    head += socket.inet_aton(source) + socket.inet_aton(destination)
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def transport(source: str, destination: str, proto: int, payload: bytes) -> bytes:
+    """The packet, the checksum of its UDP or TCP header filled in."""
+    packed = [socket.inet_pton(family_of(a), a) for a in (source, destination)]
+    total = checksum(b"".join(packed) + struct.pack("!II", len(payload), proto) + payload)
+    at = 6 if proto == 17 else 16
+    return ip_packet(source, destination, proto, payload[:at] + struct.pack("!H", total or 0xffff) + payload[at + 2:])
+
+
+def udp(source: str, destination: str, sport: int = 1000, dport: int = 2000, data: bytes = b"data") -> bytes:
+    return transport(source, destination, 17, struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data)
+
+
+def tcp(source: str, destination: str, sport: int, dport: int, data: bytes, flags: int = 0x18) -> bytes:
+    return transport(source, destination, 6, struct.pack("!HHIIBBHHH", sport, dport, 1, 1, 0x50, flags, 1000, 0, 0) + data)
+
+
+@contextlib.contextmanager
+def asked(lab: Lab, hostile: Hostile):
+    """Near has sent protocol 253 to far, so that packets of it may come; yields near's socket."""
+    with raw(lab.near, 4, EXPERIMENT) as sock:
+        sock.sendto(b"question", (FAR[4], 0))
+        yield sock
+        # The positive control, and that the tunnel lives.
+        hostile.send(offload() + ip_packet(FAR[4], NEAR4, EXPERIMENT, b"injected"))
+        expect(receive(sock), (b"injected", FAR[4]), "a packet that is as it should be")
+    expect(hostile.tunnel.status()["packets"], "up")
+    echo(lab.near, FAR[4])
+
+
+def test_foreign_packets_are_dropped(lab: Lab):
+    """Foreign sources; the near host's other addresses, its LAN, its loopback; nobody asked."""
+    lab.near.ip("link add lan0 type veth peer name lan1", *up("lan0", "192.168.7.1/24", "fd07::1/64"), "link set lan1 up")
+    hostile = Hostile(lab, "--no-nat", "--allow-inbound")
+    plain = offload()
+    with asked(lab, hostile) as sock:
+        def whole(source: str, destination: str) -> bytes:
+            return plain + ip_packet(source, destination, EXPERIMENT, b"foreign")
+        hostile.expect_dropped("foreign-destination", *(whole(FAR[4], address) for address in (
+            "192.168.7.1", "192.168.7.2", "10.9.0.2", "10.9.0.1", "8.8.8.8", "198.18.0.10")),
+            *(whole(FAR[6], address) for address in ("fd07::1", "fd09::2", "fd00:9::8")))
+        hostile.expect_dropped("foreign-source", *(whole(address, NEAR4) for address in (
+            "8.8.8.8", "192.168.7.1", "10.9.0.1", "169.254.169.254", NEAR4)),
+            *(whole(address, NEAR6) for address in ("2001:db8::1", "fe80::1", NEAR6)))
+        before = sum(hostile.drops().values())
+        hostile.send(*(whole(source, NEAR4) for source in ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0")),
+                     *(whole(FAR[4], address) for address in ("127.0.0.1", "224.0.0.1", "255.255.255.255")),
+                     *(whole(source, NEAR6) for source in ("::1", "ff02::1", "::")),
+                     *(whole(FAR[6], address) for address in ("::1", "ff02::1")))
+        wait_for(lambda: sum(hostile.drops().values()) - before == 12, what="odd addresses are dropped and counted")
+        sock.settimeout(0.2)
+        try:
+            raise AssertionError(f"{receive(sock)} came through")
+        except TimeoutError:
+            sock.settimeout(5)
+    hostile.tunnel.down()
+    hostile.tunnel.expect_restored()
+
+
+def test_unsolicited_packets_are_dropped(lab: Lab):
+    """From subnets that were asked for, but nobody here began; ICMP that would change something."""
+    hostile = Hostile(lab)
+    plain = offload()
+    with asked(lab, hostile):
+        hostile.expect_dropped("unsolicited", plain + udp(FAR[4], NEAR4), plain + udp(FAR[6], NEAR6),
+                               plain + tcp(FAR[4], NEAR4, 5, 22, b"", 2), plain + ip_packet(DEEP[4], NEAR4, EXPERIMENT, b"?"))
+
+        def icmp(kind: int, code: int, rest: bytes) -> bytes:
+            body = struct.pack("!BBH", kind, code, 0) + rest
+            return plain + ip_packet(FAR[4], NEAR4, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
+        quote = ip_packet(NEAR4, "9.9.9.9", 17, struct.pack("!HHHH", 1, 2, 8, 0))
+        hostile.expect_dropped("unsolicited", icmp(3, 4, struct.pack("!HH", 0, 576) + quote), icmp(11, 0, bytes(4) + quote))
+        hostile.expect_dropped("icmp-other", icmp(5, 1, bytes([10, 77, 0, 9]) + quote), icmp(9, 0, bytes(12)), icmp(17, 0, bytes(8)))
+    hostile.tunnel.down()
+
+
+def test_malformed_offloads_are_dropped(lab: Lab):
+    """Virtio headers that lie: none reaches the kernel."""
+    hostile = Hostile(lab)
+    segment = tcp(FAR[4], NEAR4, 80, 5000, bytes(3000))
+    segment6 = tcp(FAR[6], NEAR6, 80, 5000, bytes(3000))
+    datagram = udp(FAR[4], NEAR4, data=bytes(3000))
+    bad = [
+        offload(1, 1, 40, 0, 20, 16) + segment,             # segments of nothing
+        offload(1, 1, 40, 65535, 20, 16) + segment,         # longer than all of it
+        offload(1, 1, 0, 1000, 20, 16) + segment,           # headers of no length
+        offload(1, 1, 65535, 1000, 20, 16) + segment,       # headers behind the end
+        offload(1, 1, 40, 1000, 65535, 16) + segment,       # a checksum from behind the end
+        offload(1, 1, 40, 1000, 20, 65535) + segment,       # one that goes behind the end
+        offload(1, 0, 0, 0, len(segment) - 1, 1) + segment,
+        offload(1, 0, 0, 0, 0, 0) + segment,                # one of the IP header
+        offload(0, 1, 40, 1000, 20, 16) + segment,          # a super-segment without one
+        offload(1, 4, 40, 1000, 20, 16) + segment,          # of the other family
+        offload(1, 1, 60, 1000, 40, 16) + segment6,
+        offload(1, 5, 28, 1000, 20, 6) + segment,           # of the other protocol
+        offload(1, 1, 40, 1000, 20, 16) + datagram,
+        offload(1, 3, 28, 1000, 20, 6) + datagram,          # a kind that nobody has agreed to
+        offload(1, 0x81, 40, 1000, 20, 16) + segment,       # with ECN
+        offload(1, 255, 40, 1000, 20, 16) + segment,
+        offload(255, 0, 0, 0, 0, 0) + segment,
+        offload(1, 1, 40, 1000, 20, 16) + tcp(FAR[4], NEAR4, 80, 5000, bytes(3000), 2),     # a SYN
+    ]
+    broken = [
+        offload() + segment[:40],                           # cut off
+        offload() + segment + b"more",
+        offload() + b"\x45" + bytes(19), offload() + b"\x00" * 20, offload() + b"\x6f" * 39, offload() + b"\x4f" * 20,
+        offload() + segment[:2] + b"\xff\xff" + segment[4:],
+    ]
+    with asked(lab, hostile):
+        before = sum(hostile.drops().values())
+        for number, packet in enumerate(bad + broken):
+            hostile.send(packet)
+            try:
+                wait_for(lambda: sum(hostile.drops().values()) - before == number + 1, 5)
+            except TimeoutError:
+                raise AssertionError(f"number {number} of the malformed ones is not counted: {hostile.drops()}") from None
+        expect(hostile.drops().get("tun-write", 0), 0, "packets that the kernel refused")
+        assert hostile.drops().get("bad-vnet-hdr", 0) >= len(bad) - 4, hostile.drops()
+    hostile.tunnel.down()
+    hostile.tunnel.expect_restored()
+
+
+@timeout(120)
+def test_random_packets_of_the_far_side(lab: Lab):
+    """Real packets with a few bytes changed: the tunnel lives, and the kernel takes all that is let through."""
+    hostile = Hostile(lab, "--allow-inbound")
+    rng = random.Random(3)
+    seeds = [offload() + udp(FAR[4], NEAR4), offload(1, 1, 40, 1000, 20, 16) + tcp(FAR[4], NEAR4, 80, 5000, bytes(3000)),
+             offload(1, 4, 60, 1000, 40, 16) + tcp(FAR[6], NEAR6, 80, 5000, bytes(3000)), offload() + udp(FAR[6], NEAR6)]
+    with asked(lab, hostile):
+        for _ in range(20):
+            packets = []
+            for _ in range(200):
+                packet = bytearray(rng.choice(seeds))
+                for _ in range(rng.randint(1, 3)):
+                    packet[rng.randrange(min(60, len(packet)))] = rng.choice((0, 1, 255, rng.randrange(256)))
+                packets.append(bytes(packet))
+            hostile.send(*packets)
+            wait_for(lambda: not lab.gw.path("/tmp/inject").exists(), what="packets are sent")
+    expect(hostile.drops().get("tun-write", 0), 0, "packets that the kernel refused")
+    hostile.tunnel.down()
