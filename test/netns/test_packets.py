@@ -15,12 +15,11 @@ import re
 import signal
 import socket
 import struct
-import time
 
 from common import GATEWAY, OK, Ecssh, Skip, Tunnel, connect_error, expect, expect_in, timeout
-from lab import BUILD, SUBNETS, Host, Lab, diff, family_of, up, wait_for
+from lab import BUILD, Host, Lab, diff, family_of, up, wait_for
 from services import ECHO, FILTERED, SOURCE, SWAP
-from test_far_network import broker_of, echo, helper_of, keeper_of, open_tun_to_all, snapshot
+from test_far_network import broker_of, echo, helper_of, keeper_of, snapshot
 
 NEAR4, NEAR6 = "198.18.0.9", "fd00:9::9"
 ADDRESSES = ("--address", NEAR4, "--address", NEAR6)
@@ -226,7 +225,8 @@ def test_extension_headers(lab: Lab):
     padding = struct.pack("!BBBB4s", 0, 0, 1, 4, bytes(4))      # a header of 8 bytes, PadN
     for proto, kind in ((socket.IPPROTO_UDP, socket.SOCK_DGRAM), (EXPERIMENT, socket.SOCK_RAW)):
         is_udp = kind == socket.SOCK_DGRAM
-        with lab.far.socket(socket.AF_INET6, kind, proto, 5) as there, lab.near.socket(socket.AF_INET6, kind, proto, 5) as here:
+        there, here = (host.socket(socket.AF_INET6, kind, proto, 5) for host in (lab.far, lab.near))
+        with there, here:
             there.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVDSTOPTS, 1)
             there.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPOPTS, 1)
             there.bind((FAR[6], 7777 if is_udp else 0))
@@ -436,7 +436,8 @@ def inbound_works(lab: Lab, version: int, address: str) -> dict:
     listener = lab.near.listen(address)
     results["tcp"] = connect_error(lab.far, address, listener.getsockname()[1], 1) == "connected"
     family = family_of(address)
-    with lab.near.socket(family, socket.SOCK_DGRAM, timeout=1) as there, lab.far.socket(family, socket.SOCK_DGRAM, timeout=1) as here:
+    there, here = (host.socket(family, socket.SOCK_DGRAM, timeout=1) for host in (lab.near, lab.far))
+    with there, here:
         there.bind((address, 0))
         here.sendto(b"question", (address, there.getsockname()[1]))
         try:
@@ -493,7 +494,8 @@ def lan_of(lab: Lab):
         lan.write("/etc/hosts", "127.0.0.1 localhost\n")
         lab.near.ip(f"link add lan0 type veth peer name up0 netns {lan.pid}")
         lab.near.ip(*up("lan0", "192.168.7.1/24", "fd07::1/64"))
-        lan.ip(*up("up0", "192.168.7.2/24", "fd07::2/64"), "route add default via 192.168.7.1", "route add default via fd07::1")
+        lan.ip(*up("up0", "192.168.7.2/24", "fd07::2/64"), "route add default via 192.168.7.1",
+               "route add default via fd07::1")
         lab.near.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         lab._serve(lan)
         yield lan
@@ -508,7 +510,8 @@ def test_site_to_site(lab: Lab):
         lab.far.ip(f"route add {LAN} via 10.77.0.1", "route add fd07::/64 via fd77::1")
         before = both(lab)
         for plane in ("packet", "auto"):
-            tunnel = packets_up(lab, "--no-nat", "--announce", LAN, "--announce", "fd07::/64", "--allow-inbound", "--plane", plane)
+            tunnel = packets_up(lab, "--no-nat", "--announce", LAN, "--announce", "fd07::/64", "--allow-inbound",
+                                "--plane", plane)
             for here, there in ((4, "192.168.7.2"), (6, "fd07::2")):
                 for peer in (FAR[here], DEEP[here]):
                     fetch(lan, peer, 1 << 20)
@@ -930,14 +933,17 @@ def test_unsolicited_packets_are_dropped(lab: Lab):
     plain = offload()
     with asked(lab, hostile):
         hostile.expect_dropped("unsolicited", plain + udp(FAR[4], NEAR4), plain + udp(FAR[6], NEAR6),
-                               plain + tcp(FAR[4], NEAR4, 5, 22, b"", 2), plain + ip_packet(DEEP[4], NEAR4, EXPERIMENT, b"?"))
+                               plain + tcp(FAR[4], NEAR4, 5, 22, b"", 2),
+                               plain + ip_packet(DEEP[4], NEAR4, EXPERIMENT, b"?"))
 
         def icmp(kind: int, code: int, rest: bytes) -> bytes:
             body = struct.pack("!BBH", kind, code, 0) + rest
             return plain + ip_packet(FAR[4], NEAR4, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
         quote = ip_packet(NEAR4, "9.9.9.9", 17, struct.pack("!HHHH", 1, 2, 8, 0))
-        hostile.expect_dropped("unsolicited", icmp(3, 4, struct.pack("!HH", 0, 576) + quote), icmp(11, 0, bytes(4) + quote))
-        hostile.expect_dropped("icmp-other", icmp(5, 1, bytes([10, 77, 0, 9]) + quote), icmp(9, 0, bytes(12)), icmp(17, 0, bytes(8)))
+        hostile.expect_dropped("unsolicited", icmp(3, 4, struct.pack("!HH", 0, 576) + quote),
+                               icmp(11, 0, bytes(4) + quote))
+        hostile.expect_dropped("icmp-other", icmp(5, 1, bytes([10, 77, 0, 9]) + quote), icmp(9, 0, bytes(12)),
+                               icmp(17, 0, bytes(8)))
     hostile.tunnel.down()
 
 
