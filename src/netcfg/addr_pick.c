@@ -3,9 +3,7 @@
 #include "addr_pick.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

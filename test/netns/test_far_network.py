@@ -5,6 +5,7 @@
     packet_near       helper, its broker, the broker's keeper
 """
 
+import contextlib
 import os
 import random
 import re
@@ -308,7 +309,8 @@ def test_killed_during_set_up(lab: Lab):
         time.sleep(rng.uniform(0, 0.12))     # not for an event, but to be at no event in particular
         victims = lab.gw.processes(HELPER) + lab.gw.processes("^(nft|ecssh-keeper)$")
         if victims:
-            os.kill(rng.choice(victims).pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):       # it has just ended
+                os.kill(rng.choice(victims).pid, signal.SIGKILL)
         near.process.stdin.close()
         near.process.wait(20)
         try:
