@@ -3,8 +3,6 @@
  * bond_carrier: frames over one pair of byte streams, such as ssh's stdio, or
  * over more links that are added later.
  *
- * With one link it does what fd_carrier does.
- *
  * Spec: doc/PROTOCOL.bond
  */
 #ifndef ECSSH_BOND_CARRIER_H
@@ -16,7 +14,12 @@
 #include "carrier.h"
 #include "loop.h"
 
-/* Make a carrier as fd_carrier_new does, same contract. */
+/*
+ * Make a carrier that reads frames from rfd and writes them to wfd, both owned
+ * from now on (also on failure) and set to O_NONBLOCK; they may be the same.
+ * leftover is what has been read from rfd already.  Pipes are enlarged where
+ * the system allows it.  Returns NULL with errno set.
+ */
 struct carrier *bond_carrier_new(struct loop *loop, int rfd, int wfd,
 				 const void *leftover, size_t leftover_len);
 

@@ -105,7 +105,7 @@ struct client {
 void client_end(struct client *c, int exit_code, const struct err *why);
 
 /* The connection is lost; exit_code of ssh, or 0. */
-void client_lost(struct client *c, int exit_code, const struct err *err);
+void client_lost(struct client *c, int exit_code, const struct err *why);
 
 /* A session can begin over this carrier, owned from now on. */
 void client_attach(struct client *c, struct carrier *carrier);

@@ -157,7 +157,7 @@ static void on_channel_refused(struct mux_channel *ch, uint32_t reason,
 	relay_link_note_failure(t->links);
 }
 
-/* In the place of hop down 1/9: bytes of a channel become the stream's */
+/* As the helper does with a socket: bytes of a channel become the stream's */
 static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
 			    size_t len)
 {
@@ -217,7 +217,7 @@ static const struct mux_channel_ops channel_ops = {
 
 /* ---- events of the stream ---- */
 
-/* In the place of hop up 11/11: bytes of a frame are handed to the channel */
+/* As the helper does with a socket: bytes of a frame are handed to the channel */
 static size_t on_stream_data(struct stream *s, const uint8_t *bytes, size_t len)
 {
 	struct conn *c = s->owner;

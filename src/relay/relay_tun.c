@@ -138,7 +138,7 @@ static void on_flush(void *ctx)
 		send_down(t, &p);
 }
 
-/* In the place of the helper's hops: a packet of the server's device */
+/* As the helper does with its device: a packet of the server's device */
 static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
 			    size_t len)
 {
@@ -230,7 +230,7 @@ static void on_channel_writable(struct mux_channel *ch)
 	send_waiting(mux_channel_owner(ch));
 }
 
-/* In the place of hop up 11/11: a packet is handed to the channel */
+/* As the helper does with its device: a packet is handed to the channel */
 void relay_tun_on_packet(struct relay_tun *t, const struct frame_packet *p)
 {
 	struct gso_cut cut;

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "fd.h"
-#include "fd_carrier.h"
+#include "bond_carrier.h"
 #include "session.h"
 #include "tun.h"
 #include "vnet.h"
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 	open_tun(&n, argv[1]);
 	for (uint32_t i = 0; i < QUEUES; i++)
 		dgram_queue_init(&n.queues[i], 0);
-	struct carrier *carrier = fd_carrier_new(n.loop, fd, fd, NULL, 0);
+	struct carrier *carrier = bond_carrier_new(n.loop, fd, fd, NULL, 0);
 	n.session = carrier ? session_new(n.loop, SESSION_NEAR, carrier, &ops,
 					  &n, &hello)
 			    : NULL;

@@ -25,7 +25,7 @@
 #include "bytes.h"
 #include "dns_msg.h"
 #include "fd.h"
-#include "fd_carrier.h"
+#include "bond_carrier.h"
 #include "pkt.h"
 #include "proxy.h"
 #include "session.h"
@@ -280,11 +280,12 @@ static void begin_sessions(struct world *w, uint32_t capabilities)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	w->is_up = false;
 	w->far = session_new(w->loop, SESSION_FAR,
-			     fd_carrier_new(w->loop, fds[0], fds[0], NULL, 0),
+			     bond_carrier_new(w->loop, fds[0], fds[0], NULL, 0),
 			     &far_ops, w, &hello);
-	w->near = session_new(w->loop, SESSION_NEAR,
-			      fd_carrier_new(w->loop, fds[1], fds[1], NULL, 0),
-			      &near_ops, w, &hello);
+	w->near =
+		session_new(w->loop, SESSION_NEAR,
+			    bond_carrier_new(w->loop, fds[1], fds[1], NULL, 0),
+			    &near_ops, w, &hello);
 	WAIT(w, w->is_up && session_is_up(w->far));
 }
 

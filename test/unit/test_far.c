@@ -27,7 +27,7 @@
 #include "dns_msg.h"
 #include "far.h"
 #include "fd.h"
-#include "fd_carrier.h"
+#include "bond_carrier.h"
 #include "peer_set.h"
 #include "pkt.h"
 #include "resolver.h"
@@ -276,12 +276,13 @@ static struct net *net_new(enum loop_time time,
 	far_options.on_down = on_far_down;
 	far_options.ctx = n;
 	n->far = far_new(n->loop,
-			 fd_carrier_new(n->loop, fds[0], fds[0], NULL, 0),
+			 bond_carrier_new(n->loop, fds[0], fds[0], NULL, 0),
 			 &far_options);
 	assert_non_null(n->far);
-	n->near = session_new(n->loop, SESSION_NEAR,
-			      fd_carrier_new(n->loop, fds[1], fds[1], NULL, 0),
-			      &near_ops, n, &hello);
+	n->near =
+		session_new(n->loop, SESSION_NEAR,
+			    bond_carrier_new(n->loop, fds[1], fds[1], NULL, 0),
+			    &near_ops, n, &hello);
 	WAIT(n, n->is_up && session_is_up(far_session(n->far)));
 	return n;
 }

@@ -159,7 +159,7 @@ static void open_server_udp(struct conn *c)
 {
 	struct endpoint e = c->server->at, bound;
 	struct sockaddr_storage ss;
-	uint8_t out[SOCKS_MSG_MAX];
+	uint8_t out[SOCKS_MSG_MAX] = {0};
 	socklen_t len;
 
 	e.port = 0;

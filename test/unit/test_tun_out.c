@@ -19,7 +19,7 @@
 
 #include "far.h"
 #include "fd.h"
-#include "fd_carrier.h"
+#include "bond_carrier.h"
 #include "reference.h"
 #include "session.h"
 #include "vnet.h"
@@ -140,12 +140,13 @@ static struct net *net_new(const struct far_network_ops *ops)
 	dgram_queue_init(&n->queue, 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	n->far = far_new(n->loop,
-			 fd_carrier_new(n->loop, fds[0], fds[0], NULL, 0),
+			 bond_carrier_new(n->loop, fds[0], fds[0], NULL, 0),
 			 &options);
 	assert_non_null(n->far);
-	n->near = session_new(n->loop, SESSION_NEAR,
-			      fd_carrier_new(n->loop, fds[1], fds[1], NULL, 0),
-			      &near_ops, n, &hello);
+	n->near =
+		session_new(n->loop, SESSION_NEAR,
+			    bond_carrier_new(n->loop, fds[1], fds[1], NULL, 0),
+			    &near_ops, n, &hello);
 	WAIT(n, n->is_up && session_is_up(far_session(n->far)));
 	return n;
 }

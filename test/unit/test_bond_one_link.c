@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_fd_carrier: frames over pipes and sockets, split and stopped anywhere.
+/* test_bond_one_link: frames over pipes and sockets, split and stopped
+ * anywhere.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,17 +16,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "bond_carrier.h"
 #include "fd.h"
 #include "reference.h"
-
-/* Also run for a bond_carrier with one link, which is to behave the same. */
-#ifdef TEST_BOND
-#include "bond_carrier.h"
-#define NEW_CARRIER bond_carrier_new
-#else
-#include "fd_carrier.h"
-#define NEW_CARRIER fd_carrier_new
-#endif
 
 enum {
 	SECOND = 1000000,
@@ -97,7 +90,7 @@ static void open_carrier(struct fixture *x, int rfd, int wfd,
 			 const void *leftover, size_t leftover_len)
 {
 	x->seen.carrier =
-		NEW_CARRIER(x->loop, rfd, wfd, leftover, leftover_len);
+		bond_carrier_new(x->loop, rfd, wfd, leftover, leftover_len);
 	assert_non_null(x->seen.carrier);
 	carrier_bind(x->seen.carrier, &user, &x->seen);
 }
@@ -406,7 +399,7 @@ static void what_cannot_be_watched_is_refused_and_closed(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	x->from = out[0];
 	errno = 0;
-	assert_null(NEW_CARRIER(x->loop, file, out[1], NULL, 0));
+	assert_null(bond_carrier_new(x->loop, file, out[1], NULL, 0));
 	assert_true(errno != 0);
 	assert_int_equal(fcntl(file, F_GETFD), -1);
 	assert_int_equal(fcntl(out[1], F_GETFD), -1);
@@ -422,8 +415,8 @@ static void too_much_leftover_is_refused(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	x->to = in[1];
 	x->from = out[0];
-	assert_null(NEW_CARRIER(x->loop, in[0], out[1], leftover,
-				sizeof(leftover)));
+	assert_null(bond_carrier_new(x->loop, in[0], out[1], leftover,
+				     sizeof(leftover)));
 	assert_int_equal(fcntl(in[0], F_GETFD), -1);
 }
 
@@ -544,15 +537,15 @@ static void talk_some(struct talk *t, struct rng *rng)
 static void two_carriers_talk_without_loss(void **state)
 {
 	struct fixture *x = *state;
-	struct rng rng = rng_init("fd_carrier");
+	struct rng rng = rng_init("bond_one_link");
 	struct talk a = {0}, b = {0};
 	int pair[2], small = 4096;
 
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	a.seen.carrier = NEW_CARRIER(x->loop, pair[0], pair[0], NULL, 0);
-	b.seen.carrier = NEW_CARRIER(x->loop, pair[1], pair[1], NULL, 0);
+	a.seen.carrier = bond_carrier_new(x->loop, pair[0], pair[0], NULL, 0);
+	b.seen.carrier = bond_carrier_new(x->loop, pair[1], pair[1], NULL, 0);
 	assert_non_null(a.seen.carrier);
 	assert_non_null(b.seen.carrier);
 	carrier_bind(a.seen.carrier, &user, &a.seen);
