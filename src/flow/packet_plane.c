@@ -154,12 +154,31 @@ static bool is_reply(struct flowplane *p, const struct pkt *pkt)
 	return packet_track_is_inbound(p, &key);
 }
 
+static bool is_in(const struct subnet *nets, size_t n, const struct ip_addr *a)
+{
+	size_t i = 0;
+
+	while (i < n && !subnet_contains(&nets[i], a))
+		i++;
+	return i < n;
+}
+
+/* A host behind this one.  Segments and datagrams get lost on the way to us and
+ * from us, as they do not from our own system: ends that can mend that, and cut
+ * what is too long, are its own and the far host's. */
+static bool is_from_behind(const struct flowplane *p, const struct pkt *pkt)
+{
+	const struct flowplane_network *n = &p->packets.network;
+
+	return is_in(n->announced, n->n_announced, &pkt->src);
+}
+
 bool packet_plane_takes(struct flowplane *p, const struct pkt *pkt)
 {
 	if (!p->packets.is_up || p->packets.mode == FLOWPLANE_PLANE_FLOW)
 		return false;
 	if (p->packets.mode == FLOWPLANE_PLANE_PACKET ||
-	    !flow_is_served(p, pkt))
+	    !flow_is_served(p, pkt) || is_from_behind(p, pkt))
 		return true;
 	if (is_icmp(pkt) && !pkt->is_fragment)
 		return !is_echo_request(pkt);
@@ -259,15 +278,6 @@ enum drop_reason packet_plane_on_whole(struct flowplane *p,
 }
 
 /* ---- down ---- */
-
-static bool is_in(const struct subnet *nets, size_t n, const struct ip_addr *a)
-{
-	size_t i = 0;
-
-	while (i < n && !subnet_contains(&nets[i], a))
-		i++;
-	return i < n;
-}
 
 /* An address of this end. */
 static bool is_ours(const struct flowplane *p, const struct ip_addr *a)
