@@ -152,7 +152,8 @@ static void lacks_what_is_not_to_be_used(void **state)
 static void tries_the_first_devices(void **state)
 {
 	static const struct relay_ssh_config any = {.has_tun = true,
-						    .tun_unit = MUX_TUN_ANY};
+						    .tun_unit = MUX_TUN_ANY,
+						    .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&any);
 
 	(void)state;
@@ -170,8 +171,10 @@ static void tries_the_first_devices(void **state)
 
 static void gives_root_a_new_device(void **state)
 {
-	static const struct relay_ssh_config any = {
-		.has_tun = true, .tun_unit = MUX_TUN_ANY, .is_root = true};
+	static const struct relay_ssh_config any = {.has_tun = true,
+						    .tun_unit = MUX_TUN_ANY,
+						    .is_root = true,
+						    .is_exec_unwanted = true};
 	struct relay_rig *rig = relay_rig_new(&any);
 
 	(void)state;
