@@ -217,7 +217,8 @@ static const struct mux_channel_ops channel_ops = {
 
 /* ---- events of the stream ---- */
 
-/* As the helper does with a socket: bytes of a frame are handed to the channel */
+/* As the helper does with a socket: bytes of a frame are handed to the channel
+ */
 static size_t on_stream_data(struct stream *s, const uint8_t *bytes, size_t len)
 {
 	struct conn *c = s->owner;
