@@ -27,6 +27,7 @@
 
 enum {
 	TICK_US = 1000000,
+	IDLE_TICK_US = 15000000, /* as often as the session's own PING */
 	/* What OpenSSH grants a channel. */
 	WINDOW_BYTES = 2 << 20,
 	/* What we grant.  A quarter is always on its way back, and more waits
@@ -397,6 +398,8 @@ static void on_tick(void *ctx)
 	uint64_t us = loop_now_us(b->loop) - b->ticked_us;
 	unsigned n = bond_carrier_n_links(b->carrier), needed;
 
+	bool is_idle = stats->tx_bytes == b->tx_bytes &&
+		       stats->rx_bytes == b->rx_bytes;
 	needed = bond_links_needed(n, rate(stats->tx_bytes, b->tx_bytes, us),
 				   rate(stats->rx_bytes, b->rx_bytes, us),
 				   stats->round_trip_min_us);
@@ -409,8 +412,8 @@ static void on_tick(void *ctx)
 	b->ticked_us = loop_now_us(b->loop);
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
-	if (!b->is_stuck)
-		timer_arm(b->loop, &b->tick, TICK_US);
+	if (!b->is_stuck && n < BOND_LINKS_MAX)
+		timer_arm(b->loop, &b->tick, is_idle ? IDLE_TICK_US : TICK_US);
 }
 
 /* In a turn of its own, for the time of this one began long ago; and before

@@ -68,12 +68,14 @@ struct client {
 	struct channels *fresh;	   /* is to take over from them */
 	struct worn worn[CLIENT_WORN_MAX];
 	struct channels *listening; /* borrowed: of which forwards were asked */
-	struct timer renewal;	    /* when the last attempt at that failed */
-	struct mux_channel *probe;  /* finds out about forwarding; borrowed */
-	struct relay *relay;	    /* unless WAY_HELPER */
-	struct loop_task go_on;	    /* to the next way or step, once nothing is
-				       on the stack */
-	struct loop_task retire;    /* frees what is worn */
+	struct timer probe_timer;
+	unsigned n_renewals_failed;
+	struct timer renewal;	   /* when the last attempt at that failed */
+	struct mux_channel *probe; /* finds out about forwarding; borrowed */
+	struct relay *relay;	   /* unless WAY_HELPER */
+	struct loop_task go_on;	   /* to the next way or step, once nothing is
+				      on the stack */
+	struct loop_task retire;   /* frees what is worn */
 	struct flowplane *plane;
 	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;

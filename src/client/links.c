@@ -26,7 +26,7 @@ enum {
 struct links {
 	struct loop *loop; /* borrowed, as the next three */
 	const struct mux_sock *sock;
-	struct carrier *carrier;
+	struct carrier *carrier; /* NULL once stopped */
 	struct session *session;
 	int n;
 	struct timer look;
@@ -38,6 +38,8 @@ static void on_mux_ready(void *ctx)
 {
 	struct links *l = ctx;
 
+	if (!l->carrier)
+		return;
 	l->bond = bond_links_new(l->loop, l->carrier, l->session, l->mux);
 	if (!l->bond)
 		return;
@@ -94,12 +96,19 @@ struct links *links_new(struct loop *loop, const struct mux_sock *sock,
 	return l;
 }
 
+void links_stop(struct links *l)
+{
+	if (!l)
+		return;
+	timer_disarm(l->loop, &l->look);
+	l->bond = bond_links_free(l->bond);
+	l->carrier = NULL;
+}
+
 struct links *links_free(struct links *l)
 {
 	if (!l)
 		return NULL;
-	timer_disarm(l->loop, &l->look);
-	l->bond = bond_links_free(l->bond);
 	l->mux = mux_link_free(l->mux);
 	free(l);
 	return NULL;
@@ -107,7 +116,7 @@ struct links *links_free(struct links *l)
 
 unsigned links_n(const struct links *l)
 {
-	return l ? bond_carrier_n_links(l->carrier) - 1 : 0;
+	return l && l->carrier ? bond_carrier_n_links(l->carrier) - 1 : 0;
 }
 
 const char *links_why_not(const struct links *l)

@@ -19,8 +19,12 @@ struct links *links_new(struct loop *loop, const struct mux_sock *sock,
 			struct carrier *carrier, struct session *session,
 			int n);
 
-/* Before the session is freed.  If channels were open ssh ends with this.
- * Accepts NULL; returns NULL. */
+/* Before the session is freed: no more is begun.  Accepts NULL. */
+void links_stop(struct links *l);
+
+/* After that, and after the carrier is freed or has broken, which uses the
+ * channels.  If any were open ssh ends with this.  Accepts NULL; returns NULL.
+ */
 struct links *links_free(struct links *l);
 
 /* Further channels now, and why not more, or "". */

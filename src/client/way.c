@@ -33,7 +33,9 @@
 enum {
 	SSH_CONFIG_TIMEOUT_MS = 30000,
 	RENEWAL_US = 60000000,
+	RENEWAL_DOUBLINGS_MAX = 6, /* 64 minutes */
 	PROBE_WINDOW_BYTES = 64 << 10,
+	PROBE_US = 10000000,
 };
 
 void way_note(struct client *c, enum rung_fact fact, bool is_so,
@@ -161,6 +163,7 @@ static void probed(struct client *c, bool is_permitted, const char *why)
 	struct err end;
 
 	c->probe = NULL;
+	timer_disarm(c->loop, &c->probe_timer);
 	way_note(c, RUNG_FORWARDING, is_permitted, why);
 	if (is_permitted || may_have_tun(c)) {
 		loop_post(c->loop, &c->go_on);
@@ -195,6 +198,7 @@ static void on_probe_closed(struct mux_channel *ch)
 {
 	struct client *c = mux_channel_owner(ch);
 
+	timer_disarm(c->loop, &c->probe_timer);
 	c->probe = NULL; /* the link has ended, and says why itself */
 }
 
@@ -203,6 +207,15 @@ static const struct mux_channel_ops probe_ops = {
 	.on_refused = on_probe_refused,
 	.on_closed = on_probe_closed,
 };
+
+/* No answer is no refusal: somebody drops what is for that port. */
+static void on_probe_timeout(void *ctx)
+{
+	struct client *c = ctx;
+
+	mux_channel_close(c->probe);
+	probed(c, true, NULL);
+}
 
 /* Ask for the one service that is sure to be there: sshd itself. */
 static void probe_forwarding(struct client *c)
@@ -216,7 +229,9 @@ static void probe_forwarding(struct client *c)
 
 	c->probe = mux_channel_open(channels_link(c->channels), &open,
 				    &probe_ops, c);
-	if (!c->probe)
+	if (c->probe)
+		timer_arm(c->loop, &c->probe_timer, PROBE_US);
+	else
 		probed(c, true, NULL);
 }
 
@@ -273,6 +288,7 @@ static void take_over(struct client *c)
 	*place = (struct worn){.channels = c->channels};
 	c->channels = c->fresh;
 	c->fresh = NULL;
+	c->n_renewals_failed = 0;
 	relay_ssh_renew(c->relay, channels_link(c->channels), on_retired);
 	log_debug("ssh has been replaced: the last one is worn out");
 }
@@ -309,12 +325,17 @@ static void on_worn_failed(struct client *c, struct worn *w)
 	loop_post(c->loop, &c->retire);
 }
 
+/* Said once, and tried again less and less often: a login that is refused
+ * counts as an attack on some servers. */
 static void cannot_renew(struct client *c, const char *why)
 {
-	log_warn("ssh has seen so many refused connections that it needs to be "
-		 "replaced, and cannot be: %s",
-		 why);
-	timer_arm(c->loop, &c->renewal, RENEWAL_US);
+	if (c->n_renewals_failed == 0)
+		log_warn("ssh has seen so many refused connections that it "
+			 "needs to be replaced, and cannot be: %s",
+			 why);
+	timer_arm(c->loop, &c->renewal, RENEWAL_US << c->n_renewals_failed);
+	if (c->n_renewals_failed < RENEWAL_DOUBLINGS_MAX)
+		c->n_renewals_failed++;
 }
 
 static void on_channels_failed(void *ctx, struct channels *ch, int exit_code,
@@ -486,6 +507,7 @@ int way_start(struct client *c, struct err *err)
 	c->retire = (struct loop_task){.on_run = on_retire, .ctx = c};
 	list_init(&c->retire.link);
 	c->renewal = (struct timer){.on_fire = on_worn, .ctx = c};
+	c->probe_timer = (struct timer){.on_fire = on_probe_timeout, .ctx = c};
 	c->forwards = forwards_new(c->loop, c->config->forwards,
 				   c->config->n_forwards);
 	if (!c->forwards)
@@ -540,12 +562,17 @@ void way_on_connected(struct client *c)
 
 void way_on_session_down(struct client *c)
 {
-	c->links = links_free(c->links);
+	links_stop(c->links);
+	/* A carrier that broke has let go of its channels.  ssh does not end by
+	 * itself while we are connected to it, and its last words count. */
+	if (session_end(flowplane_session(c->plane)) == SESSION_END_CARRIER)
+		c->links = links_free(c->links);
 }
 
 void way_stop(struct client *c)
 {
-	c->links = links_free(c->links);
+	links_stop(c->links);
+	timer_disarm(c->loop, &c->probe_timer);
 	loop_unpost(&c->go_on);
 	loop_unpost(&c->retire);
 	timer_disarm(c->loop, &c->renewal);
@@ -554,6 +581,7 @@ void way_stop(struct client *c)
 
 void way_free(struct client *c)
 {
+	c->links = links_free(c->links);
 	c->relay = relay_free(c->relay);
 	c->forwards = forwards_free(c->forwards);
 	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)

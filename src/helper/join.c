@@ -122,33 +122,6 @@ static void on_guest(void *ctx, uint32_t events)
 		welcome(g);
 }
 
-static void on_connection(void *ctx, uint32_t events)
-{
-	struct join *j = ctx;
-	int fd = accept4(j->listener.fd, NULL, NULL,
-			 SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct guest *g;
-
-	(void)events;
-	if (fd < 0)
-		return;
-	g = j->n_guests < GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
-	if (!g) {
-		fd_close(&fd);
-		return;
-	}
-	g->join = j;
-	g->io = (struct loop_io){.fd = fd, .on_event = on_guest, .ctx = g};
-	g->timeout = (struct timer){.on_fire = on_guest_timeout, .ctx = g};
-	list_push(&j->guests, &g->link);
-	j->n_guests++;
-	timer_arm(j->loop, &g->timeout, GUEST_US);
-	if (loop_io_add(j->loop, &g->io, EPOLLIN) < 0)
-		dismiss(g);
-}
-
-/* ---- the socket ---- */
-
 static void close_socket(struct join *j)
 {
 	struct list *at;
@@ -166,6 +139,37 @@ static void close_socket(struct join *j)
 	j->dir[0] = '\0';
 	explicit_bzero(&j->offer, sizeof(j->offer));
 }
+
+static void on_connection(void *ctx, uint32_t events)
+{
+	struct join *j = ctx;
+	int fd = accept4(j->listener.fd, NULL, NULL,
+			 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct guest *g;
+
+	(void)events;
+	if (fd < 0) {
+		/* Without descriptors it would be readable for ever. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			close_socket(j);
+		return;
+	}
+	g = j->n_guests < GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
+	if (!g) {
+		fd_close(&fd);
+		return;
+	}
+	g->join = j;
+	g->io = (struct loop_io){.fd = fd, .on_event = on_guest, .ctx = g};
+	g->timeout = (struct timer){.on_fire = on_guest_timeout, .ctx = g};
+	list_push(&j->guests, &g->link);
+	j->n_guests++;
+	timer_arm(j->loop, &g->timeout, GUEST_US);
+	if (loop_io_add(j->loop, &g->io, EPOLLIN) < 0)
+		dismiss(g);
+}
+
+/* ---- the socket ---- */
 
 static void on_idle(void *ctx)
 {

@@ -137,7 +137,8 @@ static int try_broker(struct setup *s, enum broker_via via, const char *how)
 	int r = broker_client_start(&c, &start, &err);
 	if (r == 0) {
 		r = configure(s, c, how, &err);
-		if (r == -EPERM) /* not for want of the privilege */
+		/* Not for want of the privilege, nor of a broker: of nft. */
+		if (r == -EPERM || r == -ENOENT)
 			r = -EACCES;
 	}
 	if (r == 0)

@@ -46,7 +46,7 @@ struct kernel {
 	int lock_fd;		       /* owned; -1: between changes */
 	int events_fd;		       /* owned; of nftables; -1: not yet */
 	char name[BROKERMSG_NAME_MAX]; /* of the device */
-	bool is_for_root; /* root started us, perhaps by way of sudo */
+	bool is_for_root; /* who started us is root, and not by sudo */
 };
 
 static void set_device(const char *name, const char *family, const char *key,
@@ -72,6 +72,13 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	struct broker_link link = {0};
 	uint32_t offloads;
 	int fd CLEANUP_FD = -1;
+
+	/* Tables are named after the device: "guard4-ecssh0" would be that of
+	 * another's. */
+	if (strcmp(name, "") != 0 && strcmp(name, "ecssh%d") != 0)
+		return err_set(err, -EPERM,
+			       "on the far host names of devices are chosen by "
+			       "the broker");
 	int r = tun_create(k->control_fd, name, want_offloads, link.name,
 			   &offloads, err);
 
@@ -181,8 +188,11 @@ static int kernel_route_add(void *ctx, uint32_t ifindex,
 			    const struct subnet *dst, struct err *err)
 {
 	char name[IF_NAMESIZE];
+	const struct kernel *k = ctx;
 	int r = check_route(ctx, dst, err);
 
+	if (r == 0 && !k->is_for_root)
+		r = dev_route_is_free(dst, err);
 	if (r == 0)
 		r = name_of(ifindex, name, err);
 	return r < 0 ? r : dev_route_add(name, dst, err);
@@ -376,12 +386,23 @@ static void serve(struct broker *b, struct kernel *k, int sock)
 	broker_serve(b, sock, alarms, sizeof(alarms) / sizeof(alarms[0]));
 }
 
+/* sudo hands the socket on; it was made by whoever ran sudo. */
+static bool is_of_root(int sock)
+{
+	struct ucred maker;
+	socklen_t len = sizeof(maker);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0 &&
+	       maker.uid == 0;
+}
+
 void broker_far_run(int sock)
 {
 	struct kernel k = {.control_fd = -1,
 			   .keeper_fd = -1,
 			   .lock_fd = -1,
-			   .events_fd = -1};
+			   .events_fd = -1,
+			   .is_for_root = is_of_root(sock)};
 	struct err err = {{0}};
 
 	broker_ignore_signals();

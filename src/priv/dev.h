@@ -19,6 +19,10 @@ int dev_up(const char *name, struct err *err);
 /* By index, so that nothing else that took the name over is hit. */
 int dev_del(uint32_t ifindex, struct err *err);
 
+/* 0 if no route but a default one overlaps the subnet; else -EEXIST with err:
+ * what this host sends there is not for others to take. */
+int dev_route_is_free(const struct subnet *dst, struct err *err);
+
 /*
  * A route of the main table straight to the device.  -EEXIST: the subnet is
  * routed already; -EPERM: it overlaps a subnet that this host is connected to:

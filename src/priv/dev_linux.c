@@ -175,7 +175,23 @@ static int routed_already(const struct subnet *dst, const char *device,
 		       subnet_format(dst, text), device);
 }
 
-static int check_routes_v4(const struct subnet *dst, struct err *err)
+/* How a route that is there stands in the way of one to be. */
+typedef bool route_clash(const struct subnet *there, const struct subnet *dst);
+
+static bool is_same(const struct subnet *there, const struct subnet *dst)
+{
+	return there->prefix_len == dst->prefix_len &&
+	       addr_equal(&there->addr, &dst->addr);
+}
+
+/* Anything but a default route. */
+static bool is_overlap(const struct subnet *there, const struct subnet *dst)
+{
+	return there->prefix_len > 0 && subnet_overlaps(there, dst);
+}
+
+static int check_routes_v4(const struct subnet *dst, route_clash *clashes,
+			   struct err *err)
 {
 	FILE *f = fopen("/proc/net/route", "re");
 	char line[256], device[32];
@@ -189,8 +205,7 @@ static int check_routes_v4(const struct subnet *dst, struct err *err)
 			continue;
 		route.addr = addr_make(IPV4, &net);
 		route.prefix_len = (uint8_t)__builtin_popcount(mask);
-		if (route.prefix_len == dst->prefix_len &&
-		    addr_equal(&route.addr, &dst->addr))
+		if (clashes(&route, dst))
 			r = routed_already(dst, device, err);
 	}
 	if (f)
@@ -210,7 +225,8 @@ static bool parse_hex(const char *hex, uint8_t out[16])
 	return true;
 }
 
-static int check_routes_v6(const struct subnet *dst, struct err *err)
+static int check_routes_v6(const struct subnet *dst, route_clash *clashes,
+			   struct err *err)
 {
 	FILE *f = fopen("/proc/net/ipv6_route", "re");
 	char line[256], hex[33], device[32];
@@ -223,9 +239,9 @@ static int check_routes_v6(const struct subnet *dst, struct err *err)
 			   &prefix_len, &flags, device) != 4 ||
 		    strlen(hex) != 32 || !parse_hex(hex, bytes))
 			continue;
-		if (prefix_len == dst->prefix_len &&
-		    memcmp(bytes, dst->addr.bytes, 16) == 0 &&
-		    !(flags & RTF_REJECT))
+		struct subnet route = {.addr = addr_make(IPV6, bytes),
+				       .prefix_len = (uint8_t)prefix_len};
+		if (clashes(&route, dst) && !(flags & RTF_REJECT))
 			r = routed_already(dst, device, err);
 	}
 	if (f)
@@ -280,13 +296,24 @@ static int change(unsigned long request, const char *name,
 		     : 0;
 }
 
+static int check_routes(const struct subnet *dst, route_clash *clashes,
+			struct err *err)
+{
+	return dst->addr.version == IPV4 ? check_routes_v4(dst, clashes, err)
+					 : check_routes_v6(dst, clashes, err);
+}
+
+int dev_route_is_free(const struct subnet *dst, struct err *err)
+{
+	return check_routes(dst, is_overlap, err);
+}
+
 int dev_route_add(const char *name, const struct subnet *dst, struct err *err)
 {
 	int r = check_neighbours(dst, err);
 
 	if (r == 0)
-		r = dst->addr.version == IPV4 ? check_routes_v4(dst, err)
-					      : check_routes_v6(dst, err);
+		r = check_routes(dst, is_same, err);
 	return r < 0 ? r : change(SIOCADDRT, name, dst, err);
 }
 

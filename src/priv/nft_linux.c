@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -256,11 +257,15 @@ static const char *find_nft(void)
 	return NULL;
 }
 
-static void become_nft(const char *path, int in, int out, int error)
+static void become_nft(const char *path, pid_t parent, int in, int out,
+		       int error)
 {
 	static const char *const environment[] = {"LC_ALL=C", NULL};
 	const char *const argv[] = {path, "-f", "-", NULL};
 
+	/* Or what it makes could come after it was taken back. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(127);
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
 	    dup2(error, STDERR_FILENO) >= 0)
 		(void)execve(path, (char *const *)(uintptr_t)argv,
@@ -353,6 +358,7 @@ int nft_run(const char *text, char *out, size_t cap, struct err *err)
 			    strerror(errno));
 		goto out;
 	}
+	pid_t self = getpid();
 	pid_t pid = fork();
 	if (pid < 0) {
 		r = err_set(err, -errno, "cannot run %s: %s", path,
@@ -360,7 +366,7 @@ int nft_run(const char *text, char *out, size_t cap, struct err *err)
 		goto out;
 	}
 	if (pid == 0)
-		become_nft(path, ends[0], ends[3], ends[5]);
+		become_nft(path, self, ends[0], ends[3], ends[5]);
 	fd_close(&ends[0]);
 	fd_close(&ends[3]);
 	fd_close(&ends[5]);

@@ -100,7 +100,7 @@ void proxy_on_dgram(struct proxy *p, uint32_t id, const struct frame_dgram *d)
 
 	if (l)
 		door_udp_on_dgram(l, d);
-	else
+	else if (p->session) /* else the helper is early, and lies */
 		session_count_drop(p->session, DROP_STALE_FRAME);
 }
 
