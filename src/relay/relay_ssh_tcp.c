@@ -7,9 +7,9 @@
  *   them.  What it does not take stays in the stream's rx ring, and the
  *   channel says when to go on.
  *   Down: a channel cannot be told to wait, but what it may send is bounded by
- *   its window.  Everything goes into the stream's tx ring, and counts against
- *   the window until the near application has it: nothing else is between the
- *   application and the server's socket.
+ *   its window.  Everything goes into the stream's tx ring; what is more than
+ *   its share of the session's budget counts against the window until the near
+ *   application has taken it.
  *
  *   The two directions end independently, each with EOF.  When both have ended
  *   the channel is closed; a server sends on what it still has.
@@ -35,7 +35,7 @@
 #include "relay_internal.h"
 
 enum {
-	/* What a server may send that the near application has not taken. */
+	/* What a server may send beyond what the stream has room for. */
 	WINDOW_BYTES = 2 << 20,
 };
 
@@ -83,13 +83,20 @@ static void bury(struct conn *c)
 
 /* ---- bytes ---- */
 
-/* What the near application has taken may be sent anew. */
+/* What the near application has taken may be sent anew, and what the stream
+ * has room for: the session acknowledges in larger steps, and later, than a
+ * window of a channel can wait for. */
 static void return_window(struct conn *c)
 {
-	uint64_t n = c->stream->tx.start - c->returned;
+	const struct stream *s = c->stream;
+	uint64_t to = stream_tx_room(s) > 0 ? s->tx.end : s->tx.start;
 
-	c->returned += n;
-	if (n > 0 && c->channel)
+	if (to <= c->returned)
+		return;
+	size_t n = to - c->returned;
+
+	c->returned = to;
+	if (c->channel)
 		mux_channel_consume(c->channel, n);
 }
 
@@ -168,7 +175,9 @@ static void on_channel_data(struct mux_channel *ch, const uint8_t *bytes,
 	if (stream_write(c->stream, bytes, len) < 0) {
 		stream_reset(c->stream, FRAME_REASON_NO_RESOURCES);
 		bury(c);
+		return;
 	}
+	return_window(c);
 }
 
 static void on_channel_eof(struct mux_channel *ch)
