@@ -198,19 +198,29 @@ static uint64_t long_us(uint64_t rtt_us)
 	       4000;
 }
 
-/* Trips that are longer than what is in flight explains. */
-static void doubt(struct governor *g, mono_us_t arrived_us, uint32_t rtt)
+/* Since when trips have been longer than that, without exception. */
+static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
 {
-	if (rtt <= long_us(g->rtt_min_us))
-		g->is_round_short = true;
-	else
-		g->is_round_long = true;
-	if (rtt <= much_longer_us(g->rtt_min_us)) {
+	if (!is_long) {
 		g->long_since_us = 0;
 	} else if (g->long_since_us == 0) {
 		g->long_since_us = arrived_us;
 		g->long_since = g->delivered;
 	}
+}
+
+/* Trips that are longer than what is in flight explains; not while what was
+ * once allowed is still on its way. */
+static void doubt(struct governor *g, const struct governor_record *r,
+		  mono_us_t arrived_us, uint32_t rtt)
+{
+	if (r->end - r->delivered > permille(g->allowed, 1125))
+		return;
+	if (rtt <= long_us(g->rtt_min_us))
+		g->is_round_short = true;
+	else
+		g->is_round_long = true;
+	mark_long(g, arrived_us, rtt > much_longer_us(g->rtt_min_us));
 }
 
 static void sample_rtt(struct governor *g, const struct governor_record *r,
@@ -222,10 +232,13 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 		g->rtt_min_us = rtt;
 	if (rtt <= permille(g->rtt_min_us, 1050) + 1000)
 		g->rtt_near_min_us = arrived_us;
-	/* Not while what was once allowed is still on its way. */
-	if (g->phase == GOVERNOR_CRUISE &&
-	    r->end - r->delivered <= permille(g->allowed, 1125))
-		doubt(g, arrived_us, rtt);
+	if (g->phase == GOVERNOR_CRUISE)
+		doubt(g, r, arrived_us, rtt);
+	/* The first bytes came as a burst and make a queue of their own. */
+	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
+	    r->delivered > g->phase_start)
+		mark_long(g, arrived_us,
+			  rtt > permille(g->rtt_min_us, 1250) + 8000);
 }
 
 /* ---- phases ---- */
@@ -251,6 +264,7 @@ static uint64_t startup_bytes(const struct governor *g)
 static void enter(struct governor *g, enum governor_phase phase)
 {
 	g->phase = phase;
+	g->phase_start = g->delivered;
 	g->rate_before = g->rate;
 	g->n_rounds = 0;
 	g->n_long_rounds = 0;
@@ -342,8 +356,7 @@ static void startup_round(struct governor *g)
 	} else {
 		g->n_rounds++;
 	}
-	if (g->n_rounds >= FULL_ROUNDS ||
-	    g->round_rtt_min_us > permille(g->rtt_min_us, 1250) + 8000)
+	if (g->n_rounds >= FULL_ROUNDS)
 		leave_startup(g);
 }
 
@@ -395,19 +408,23 @@ static void end_round(struct governor *g, mono_us_t now_us)
 	start_round(g, now_us);
 }
 
-/* Whether the trip is to be looked at without a queue. */
-static void suspect(struct governor *g, mono_us_t now_us)
+/* Between the ends of rounds, which are far apart when there is a queue. */
+static void watch_trips(struct governor *g, mono_us_t now_us)
 {
-	if (g->phase == GOVERNOR_DRAIN || g->rtt_min_us == 0)
-		return;
-	if (g->long_since_us != 0 &&
-	    now_us - g->long_since_us > much_longer_us(g->rtt_min_us))
-		enter_drain(g, true,
-			    average_rate(g, g->long_since,
-					 now_us - g->long_since_us));
-	else if (g->phase == GOVERNOR_CRUISE &&
-		 now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
-		enter_drain(g, false, g->rate);
+	mono_us_t long_for_us =
+		g->long_since_us != 0 ? now_us - g->long_since_us : 0;
+
+	if (g->phase == GOVERNOR_STARTUP) {
+		if (long_for_us > g->rtt_min_us / 4)
+			leave_startup(g);
+	} else if (g->phase == GOVERNOR_CRUISE) {
+		if (long_for_us > much_longer_us(g->rtt_min_us))
+			enter_drain(
+				g, true,
+				average_rate(g, g->long_since, long_for_us));
+		else if (now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
+			enter_drain(g, false, g->rate);
+	}
 }
 
 static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
@@ -496,7 +513,7 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	     g->phase == GOVERNOR_DRAIN))
 		end_round(g, now_us);
 	if (is_record)
-		suspect(g, now_us);
+		watch_trips(g, now_us);
 	steer(g, now_us, acked);
 	return 0;
 }

@@ -111,13 +111,15 @@ struct governor {
 	uint32_t rtt_min_us;
 	mono_us_t rtt_near_min_us; /* last time that it was near that */
 
+	uint64_t phase_start; /* bytes delivered when it began */
+
 	/* STARTUP and CRUISE: rounds in a row. */
 	uint64_t rate_before;
 	unsigned n_rounds;
 	/* CRUISE: trips are longer than can be explained ... */
 	unsigned n_long_rounds;
 	unsigned patience_rounds;
-	/* ... or much longer, without exception since: */
+	/* ... or much longer (in STARTUP: longer), without exception since: */
 	mono_us_t long_since_us; /* 0: not so */
 	uint64_t long_since;	 /* bytes delivered by then */
 
