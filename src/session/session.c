@@ -413,6 +413,7 @@ struct session *session_free(struct session *s)
 	loop_unpost(&s->reap);
 	s->carrier->user = NULL;
 	s->carrier = carrier_free(s->carrier);
+	sched_fini(&s->sched);
 	while ((link = list_pop(&s->dead)))
 		stream_free(container_of(link, struct stream, ack_link));
 	htab_each(&s->streams, free_node, NULL);

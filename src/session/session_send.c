@@ -6,9 +6,9 @@
  *   Whatever wants to be sent is noted (a control frame in `control`, a stream
  *   or datagram queue in `sched`, an ACK owed in `owes_ack`) and the pump is
  *   posted.  Once a turn of the loop the pump fills the carrier until it is
- * full or nothing is left: control frames and ACKs first, then flows by deficit
- *   round robin.  Stream bytes go from their ring to the carrier without a
- * copy.
+ *   full or nothing is left: control frames and ACKs first, then flows, in the
+ *   order of sched.c.  Stream bytes go from their ring to the carrier without a
+ *   copy.
  *
  *   An ACK is sent at once when a quarter of the window was consumed, otherwise
  *   with the next thing that is sent anyway, at the latest after
@@ -119,7 +119,7 @@ static size_t gather_stream(struct session *s, struct batch *b,
 		sent += len;
 	}
 	if (!stream_has_data(st))
-		sched_remove(&st->flow);
+		sched_empty(&s->sched, &st->flow);
 	return sent;
 }
 
@@ -129,7 +129,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	struct dgram *d = dgram_queue_pop(s, q);
 
 	if (q->n == 0)
-		sched_remove(&q->flow);
+		sched_empty(&s->sched, &q->flow);
 	if (!d)
 		return 0;
 	batch_add(b, d->frame, d->len);
@@ -140,7 +140,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	return d->len;
 }
 
-/* hop up 7/11, down 3/9: whose turn it is, by deficit round robin */
+/* hop up 7/11, down 3/9: whose turn it is, by sched.c */
 static void gather_flows(struct session *s, struct batch *b)
 {
 	struct sched_flow *f;
@@ -157,8 +157,7 @@ static void gather_flows(struct session *s, struct batch *b)
 			sent = gather_dgram(
 				s, b,
 				container_of(f, struct dgram_queue, flow));
-		if (!list_is_empty(&f->link))
-			sched_charge(f, sent);
+		sched_charge(f, sent);
 	}
 }
 
