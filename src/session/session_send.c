@@ -193,6 +193,7 @@ void session_pump(void *ctx)
 {
 	struct session *s = ctx;
 
+	sched_set_quantum(&s->sched, session_frame_bytes(s));
 	/* Before the greeting is over only the greeting is sent. */
 	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier)) {
 		struct batch b = {.n_iov = 0};
