@@ -62,7 +62,7 @@ struct batch {
 	int n_iov;
 	uint8_t headers[BATCH_FRAMES * FRAME_DATA_OVERHEAD];
 	size_t headers_len;
-	uint8_t received[FRAME_HEADER_LEN + 12];
+	uint8_t received[FRAME_HEADER_LEN + 20];
 	int n_frames;
 	size_t bytes;	   /* RECEIVED not counted */
 	size_t most_bytes; /* that flows may fill it to */
@@ -233,11 +233,14 @@ static void gather_received(struct session *s, struct batch *b)
 		return;
 	s->rx_told = s->rx_total;
 	timer_disarm(s->loop, &s->received_timer);
-	b->iov[b->n_iov++] = (struct iovec){
-		b->received,
-		frame_build_received(b->received, s->rx_total,
-				     (uint32_t)(now_us - s->rx_last_us)),
+	struct frame_received r = {
+		.bytes = s->rx_total,
+		.clock_us = now_us,
+		.delay_us = (uint32_t)(now_us - s->rx_last_us),
 	};
+
+	b->iov[b->n_iov++] = (struct iovec){
+		b->received, frame_build_received(b->received, &r)};
 	s->stats.tx_frames++;
 }
 
