@@ -56,28 +56,42 @@ static void explain(int r, struct err *err)
 	}
 }
 
+/* Returns 0, or -errno: -ENOENT: this process has none. */
+static int take_from(pid_t pid, struct ssh_socket *ret)
+{
+	uint64_t cookie;
+	int number;
+	CLEANUP_FD int fd = proc_dup_tcp(pid, &number);
+	int r = fd < 0 ? fd : read_cookie(fd, &cookie);
+
+	if (r < 0)
+		return r;
+	ret->pid = pid;
+	ret->number = number;
+	ret->cookie = cookie;
+	return 0;
+}
+
 bool ssh_socket_find(pid_t pid, struct ssh_socket *ret)
 {
-	struct ssh_socket s = {0};
 	pid_t tree[TREE_MAX];
-	int n = proc_tree(pid, tree, TREE_MAX);
-	int r = n < 0 ? n : -ENOENT;
+	int r, n = 0;
 
-	for (int i = 0; i < n; i++) {
-		CLEANUP_FD int fd = proc_dup_tcp(tree[i], &s.number);
+	memset(ret, 0, sizeof(*ret));
+	r = take_from(pid, ret);
+	/* Only then: it means to look at all processes there are. */
+	if (r == -ENOENT)
+		n = proc_tree(pid, tree, TREE_MAX);
+	for (int i = 1; i < n && r < 0; i++) {
+		int r_here = take_from(tree[i], ret);
 
-		if (fd >= 0 && read_cookie(fd, &s.cookie) == 0) {
-			s.pid = tree[i];
-			break;
-		}
-		/* Of ssh itself it counts more what is wrong. */
-		if (r == -ENOENT && fd != -ESRCH)
-			r = fd;
+		/* What has gone meanwhile tells nothing. */
+		if (r_here != -ESRCH && r_here != -ENOENT)
+			r = r_here;
 	}
-	if (s.pid == 0)
-		explain(r, &s.why_not);
-	*ret = s;
-	return s.pid != 0;
+	if (r < 0)
+		explain(r, &ret->why_not);
+	return r == 0;
 }
 
 /* Returns a descriptor for the caller, or -errno: -ESRCH: gone. */
@@ -100,7 +114,6 @@ void ssh_socket_tune(struct ssh_socket *s)
 	char name[TCP_CONN_NAME_MAX];
 	CLEANUP_FD int fd = s->pid ? borrow(s) : -ESRCH;
 
-	s->is_tuned = true;
 	s->tune_why.text[0] = '\0';
 	if (fd < 0)
 		explain(fd, &s->tune_why);

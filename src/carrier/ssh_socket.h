@@ -22,8 +22,8 @@ struct ssh_socket {
 	uint64_t cookie;     /* of the kernel's, never that of another socket */
 	struct err why_not;  /* pid 0: why it cannot be reached; "": none was
 				looked for */
-	bool is_tuned;	     /* BBR was asked for */
-	struct err tune_why; /* and not granted; "": it was */
+	struct err tune_why; /* why it was asked to tune it and could not; "":
+				it could, or was not asked */
 };
 
 /*

@@ -171,7 +171,7 @@ static void order(const struct rig *rig, char what)
 /* The far end of the connection that was made first. */
 static uint16_t accept_first(const struct rig *rig, int *ret_fd)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = {0};
 	socklen_t len = sizeof(peer);
 
 	*ret_fd = accept(rig->listener, (struct sockaddr *)&peer, &len);
@@ -181,7 +181,7 @@ static uint16_t accept_first(const struct rig *rig, int *ret_fd)
 
 static uint16_t port_of(pid_t pid, int number)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t len = sizeof(name);
 	CLEANUP_FD int fd = proc_dup_fd(pid, number);
 
