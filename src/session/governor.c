@@ -7,10 +7,11 @@
 
 enum {
 	PERMILLE = 1000,
-	FULL_ROUNDS = 3,       /* without growth: the line is full */
-	GROWTH_ROUNDS = 3,     /* with growth: the line became faster */
-	DRAIN_ROUNDS = 1,      /* that must go by once drained ... */
-	DRAIN_ROUNDS_LONG = 2, /* ... and if the trip seems to be longer now */
+	FULL_ROUNDS = 3,   /* without growth: the line is full */
+	GROWTH_ROUNDS = 3, /* with growth: the line became faster */
+	/* Of rate x round trip: a routine look, or one with a reason. */
+	DRAIN_PERMILLE = 750,
+	DRAIN_DEEP_PERMILLE = 500,
 };
 
 static const uint64_t RATE_MOST = UINT64_C(10000000000);
@@ -188,7 +189,42 @@ static uint64_t much_longer_us(uint64_t rtt_us)
 	return 2 * rtt_us + 20000;
 }
 
-static void sample_rtt(struct governor *g, mono_us_t arrived_us, uint32_t rtt)
+/* How long a trip takes at most with what cruising allows in flight. */
+static uint64_t long_us(uint64_t rtt_us)
+{
+	return permille(permille(rtt_us, GOVERNOR_GAIN_PERMILLE) +
+				GOVERNOR_SLACK_US,
+			1250) +
+	       4000;
+}
+
+/* Since when trips have been longer than that, without exception. */
+static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
+{
+	if (!is_long) {
+		g->long_since_us = 0;
+	} else if (g->long_since_us == 0) {
+		g->long_since_us = arrived_us;
+		g->long_since = g->delivered;
+	}
+}
+
+/* Trips that are longer than what is in flight explains; not while what was
+ * once allowed is still on its way. */
+static void doubt(struct governor *g, const struct governor_record *r,
+		  mono_us_t arrived_us, uint32_t rtt)
+{
+	if (r->end - r->delivered > permille(g->allowed, 1125))
+		return;
+	if (rtt <= long_us(g->rtt_min_us))
+		g->is_round_short = true;
+	else
+		g->is_round_long = true;
+	mark_long(g, arrived_us, rtt > much_longer_us(g->rtt_min_us));
+}
+
+static void sample_rtt(struct governor *g, const struct governor_record *r,
+		       mono_us_t arrived_us, uint32_t rtt)
 {
 	g->rtt_us = rtt;
 	g->round_rtt_min_us = (uint32_t)least(g->round_rtt_min_us, rtt);
@@ -196,12 +232,13 @@ static void sample_rtt(struct governor *g, mono_us_t arrived_us, uint32_t rtt)
 		g->rtt_min_us = rtt;
 	if (rtt <= permille(g->rtt_min_us, 1050) + 1000)
 		g->rtt_near_min_us = arrived_us;
-	if (rtt <= much_longer_us(g->rtt_min_us)) {
-		g->long_since_us = 0;
-	} else if (g->long_since_us == 0) {
-		g->long_since_us = arrived_us;
-		g->long_since = g->delivered;
-	}
+	if (g->phase == GOVERNOR_CRUISE)
+		doubt(g, r, arrived_us, rtt);
+	/* The first bytes came as a burst and make a queue of their own. */
+	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
+	    r->delivered > g->phase_start)
+		mark_long(g, arrived_us,
+			  rtt > permille(g->rtt_min_us, 1250) + 8000);
 }
 
 /* ---- phases ---- */
@@ -217,9 +254,17 @@ static uint64_t cruise_bytes(const struct governor *g)
 	       bytes_in(g->rate, GOVERNOR_SLACK_US) + g->heap;
 }
 
+/* Twice what there was room for so far. */
+static uint64_t startup_bytes(const struct governor *g)
+{
+	return 2 * (pipe_bytes(g) + bytes_in(g->rate, GOVERNOR_SLACK_US)) +
+	       GOVERNOR_FIRST_BYTES;
+}
+
 static void enter(struct governor *g, enum governor_phase phase)
 {
 	g->phase = phase;
+	g->phase_start = g->delivered;
 	g->rate_before = g->rate;
 	g->n_rounds = 0;
 	g->n_long_rounds = 0;
@@ -234,6 +279,14 @@ static void start_round(struct governor *g, mono_us_t now_us)
 	g->round_start_us = now_us;
 	g->round_rtt_min_us = UINT32_MAX;
 	g->is_round_full = false;
+	g->is_round_long = false;
+	g->is_round_short = false;
+}
+
+static void drain_to(struct governor *g, unsigned share)
+{
+	g->is_drained = false;
+	allow(g, permille(bytes_in(g->drain_rate, g->rtt_min_us), share));
 }
 
 static void enter_drain(struct governor *g, bool is_path_suspect,
@@ -242,26 +295,16 @@ static void enter_drain(struct governor *g, bool is_path_suspect,
 	enter(g, GOVERNOR_DRAIN);
 	g->is_path_suspect = is_path_suspect;
 	g->drain_rate = least(recent_rate, g->rate);
-	g->is_drained = false;
-	g->n_drain_rounds = DRAIN_ROUNDS;
-	g->drain_rtt_min_us = UINT32_MAX;
-	allow(g, permille(bytes_in(g->drain_rate, g->rtt_min_us),
-			  is_path_suspect ? 500 : 750));
-}
-
-static void drain_again(struct governor *g)
-{
-	g->rtt_min_us = g->drain_rtt_min_us;
-	enter_drain(g, g->is_path_suspect, g->drain_rate);
+	g->drain_rtt_us = g->rtt_min_us;
+	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
 }
 
 /* The trip without a queue has been seen. */
 static void leave_drain(struct governor *g, mono_us_t now_us)
 {
-	bool was_right =
-		g->drain_rtt_min_us <= permille(g->rtt_min_us, 1250) + 2000;
+	bool was_right = g->round_rtt_min_us <= long_us(g->rtt_min_us);
 
-	g->rtt_min_us = g->drain_rtt_min_us;
+	g->rtt_min_us = g->round_rtt_min_us;
 	g->rtt_near_min_us = now_us;
 	if (!g->is_path_suspect) {
 		enter(g, GOVERNOR_CRUISE);
@@ -278,20 +321,29 @@ static void leave_drain(struct governor *g, mono_us_t now_us)
 
 static void drain_round(struct governor *g, mono_us_t now_us)
 {
+	uint64_t before_us = g->drain_rtt_us;
+
 	if (!g->is_drained)
 		return;
-	g->drain_rtt_min_us =
-		(uint32_t)least(g->drain_rtt_min_us, g->round_rtt_min_us);
-	if (g->drain_rtt_min_us == UINT32_MAX)
-		return;
-	if (--g->n_drain_rounds > 0)
-		return;
-	if (g->drain_rtt_min_us < permille(g->rtt_min_us, 900) &&
-	    g->rtt_min_us > 2000) {
-		drain_again(g);
+	g->drain_rtt_us = g->round_rtt_min_us;
+	/* Where there was so much of a queue there may be more of it. */
+	if (g->drain_rtt_us + GOVERNOR_SLACK_US < permille(before_us, 900)) {
+		g->rtt_min_us = g->drain_rtt_us;
+		drain_to(g, DRAIN_DEEP_PERMILLE);
 	} else {
 		leave_drain(g, now_us);
 	}
+}
+
+/* The first round trips were of large frames, or of a queue that was there
+ * already: the first time, look again. */
+static void leave_startup(struct governor *g)
+{
+	if (g->has_started)
+		enter(g, GOVERNOR_CRUISE);
+	else
+		enter_drain(g, false, g->rate);
+	g->has_started = true;
 }
 
 static void startup_round(struct governor *g)
@@ -304,9 +356,8 @@ static void startup_round(struct governor *g)
 	} else {
 		g->n_rounds++;
 	}
-	if (g->n_rounds >= FULL_ROUNDS ||
-	    g->round_rtt_min_us > permille(g->rtt_min_us, 1250) + 8000)
-		enter(g, GOVERNOR_CRUISE);
+	if (g->n_rounds >= FULL_ROUNDS)
+		leave_startup(g);
 }
 
 static uint64_t average_rate(const struct governor *g, uint64_t from,
@@ -317,18 +368,15 @@ static uint64_t average_rate(const struct governor *g, uint64_t from,
 
 static void cruise_round(struct governor *g, mono_us_t now_us)
 {
-	uint64_t explained_us =
-		g->rate > 0 ? (uint64_t)g->allowed * US_PER_SEC / g->rate : 0;
-
 	if (!g->is_round_full)
 		return;
 	g->n_rounds =
 		g->rate >= permille(g->rate_before, 1050) ? g->n_rounds + 1 : 0;
 	g->rate_before = g->rate;
-	if (g->round_rtt_min_us > permille(explained_us, 1250) + 4000)
-		g->n_long_rounds++;
-	else
+	if (g->is_round_short)
 		g->n_long_rounds = 0;
+	else if (g->is_round_long)
+		g->n_long_rounds++;
 	if (g->n_long_rounds >= g->patience_rounds)
 		enter_drain(g, true,
 			    average_rate(g, g->round_start,
@@ -360,19 +408,23 @@ static void end_round(struct governor *g, mono_us_t now_us)
 	start_round(g, now_us);
 }
 
-/* Whether the trip is to be looked at without a queue. */
-static void suspect(struct governor *g, mono_us_t now_us)
+/* Between the ends of rounds, which are far apart when there is a queue. */
+static void watch_trips(struct governor *g, mono_us_t now_us)
 {
-	if (g->phase == GOVERNOR_DRAIN || g->rtt_min_us == 0)
-		return;
-	if (g->long_since_us != 0 &&
-	    now_us - g->long_since_us > much_longer_us(g->rtt_min_us))
-		enter_drain(g, true,
-			    average_rate(g, g->long_since,
-					 now_us - g->long_since_us));
-	else if (g->phase == GOVERNOR_CRUISE &&
-		 now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
-		enter_drain(g, false, g->rate);
+	mono_us_t long_for_us =
+		g->long_since_us != 0 ? now_us - g->long_since_us : 0;
+
+	if (g->phase == GOVERNOR_STARTUP) {
+		if (long_for_us > g->rtt_min_us / 4)
+			leave_startup(g);
+	} else if (g->phase == GOVERNOR_CRUISE) {
+		if (long_for_us > much_longer_us(g->rtt_min_us))
+			enter_drain(
+				g, true,
+				average_rate(g, g->long_since, long_for_us));
+		else if (now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
+			enter_drain(g, false, g->rate);
+	}
 }
 
 static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
@@ -380,7 +432,8 @@ static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
 	switch (g->phase) {
 	case GOVERNOR_STARTUP:
 		if (!g->is_app_limited)
-			allow(g, g->allowed + acked);
+			allow(g, most(g->allowed, least(g->allowed + acked,
+							startup_bytes(g))));
 		break;
 	case GOVERNOR_CRUISE:
 		allow(g, cruise_bytes(g));
@@ -422,16 +475,23 @@ static void learn(struct governor *g, mono_us_t now_us, uint32_t delay_us,
 	mono_us_t arrived_us = most(r->sent_us + trip_us, g->delivered_us);
 
 	sample_rate(g, r, arrived_us);
-	sample_rtt(g, arrived_us,
+	sample_rtt(g, r, arrived_us,
 		   (uint32_t)most(least(trip_us, GOVERNOR_TIME_US_MOST), 1));
 	g->delivered_us = arrived_us;
 	g->first_sent_us = r->sent_us;
 }
 
+/* Less than a record was received. */
+static void learn_time(struct governor *g, mono_us_t now_us, uint32_t delay_us)
+{
+	if (now_us - g->delivered_us > delay_us)
+		g->delivered_us = now_us - delay_us;
+}
+
 int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 		      uint32_t delay_us)
 {
-	struct governor_record r;
+	struct governor_record r = {0};
 
 	if (total > g->sent || total < g->delivered)
 		return -EBADMSG;
@@ -443,6 +503,8 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	bool is_record = take_record(g, &r);
 	if (is_record)
 		learn(g, now_us, delay_us, &r);
+	else
+		learn_time(g, now_us, delay_us);
 	if (g->is_app_limited && g->delivered > g->app_limited_end)
 		g->is_app_limited = false;
 	sample_heap(g, now_us, acked);
@@ -451,7 +513,7 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	     g->phase == GOVERNOR_DRAIN))
 		end_round(g, now_us);
 	if (is_record)
-		suspect(g, now_us);
+		watch_trips(g, now_us);
 	steer(g, now_us, acked);
 	return 0;
 }

@@ -95,7 +95,9 @@ struct governor {
 	uint64_t round_start; /* bytes delivered when it began */
 	mono_us_t round_start_us;
 	uint32_t round_rtt_min_us;
-	bool is_round_full; /* something in it was not limited by us */
+	bool is_round_full;  /* something in it was not limited by us */
+	bool is_round_short; /* some trip was as long as expected */
+	bool is_round_long;  /* some was longer */
 
 	/* The highest of the last rounds, the current one at rates[0]. */
 	uint64_t rate;
@@ -109,22 +111,24 @@ struct governor {
 	uint32_t rtt_min_us;
 	mono_us_t rtt_near_min_us; /* last time that it was near that */
 
+	uint64_t phase_start; /* bytes delivered when it began */
+
 	/* STARTUP and CRUISE: rounds in a row. */
 	uint64_t rate_before;
 	unsigned n_rounds;
 	/* CRUISE: trips are longer than can be explained ... */
 	unsigned n_long_rounds;
 	unsigned patience_rounds;
-	/* ... or much longer, without exception since: */
+	/* ... or much longer (in STARTUP: longer), without exception since: */
 	mono_us_t long_since_us; /* 0: not so */
 	uint64_t long_since;	 /* bytes delivered by then */
 
 	/* DRAIN */
 	bool is_path_suspect;
 	bool is_drained;
-	unsigned n_drain_rounds; /* to go */
 	uint64_t drain_rate;
-	uint32_t drain_rtt_min_us;
+	uint32_t drain_rtt_us; /* the shortest before this */
+	bool has_started;      /* has left STARTUP once */
 };
 
 void governor_init(struct governor *g, mono_us_t now_us);

@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "err.h"
+#include "pkt_edit.h"
 
 enum {
 	OPTION_SOFTWARE = 1,
@@ -25,6 +26,7 @@ enum {
 	OPEN_LEN = 44,
 	REFUSED_LEN = 28,
 	DGRAM_FIXED_LEN = 24,
+	DGRAM_TOS_AT = 3,
 	ICMP_ERROR_LEN = 44,
 	PACKET_FIXED_LEN = 10,
 	NETWORK_FIXED_LEN = 24,
@@ -484,6 +486,19 @@ size_t frame_build_dgram(uint8_t *out, uint32_t id, const struct frame_dgram *d)
 	(void)frame_build_header(out, FRAME_DGRAM,
 				 DGRAM_FIXED_LEN + d->payload_len, id);
 	return FRAME_DGRAM_OVERHEAD;
+}
+
+bool frame_mark_ce(uint8_t *frame)
+{
+	switch (frame[0]) {
+	case FRAME_DGRAM:
+		return pkt_edit_mark_ce_tos(frame + FRAME_HEADER_LEN +
+					    DGRAM_TOS_AT);
+	case FRAME_PACKET:
+		return pkt_edit_mark_ce(frame + FRAME_PACKET_OVERHEAD);
+	default:
+		return false;
+	}
 }
 
 int frame_parse_dgram(const uint8_t *body, size_t len, struct frame_dgram *ret)

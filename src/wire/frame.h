@@ -256,6 +256,10 @@ int frame_parse_reason(const uint8_t *body, size_t len, enum frame_reason *ret);
 /* Header and fixed part; the payload follows elsewhere. */
 size_t frame_build_dgram(uint8_t *out, uint32_t id,
 			 const struct frame_dgram *d);
+/* Tell the receiver of a DGRAM or PACKET, at frame with its header, that it met
+ * congestion; the packet has been parsed.  Returns false if its sender does not
+ * understand that. */
+bool frame_mark_ce(uint8_t *frame);
 int frame_parse_dgram(const uint8_t *body, size_t len, struct frame_dgram *ret);
 
 /* Header and fixed part; the IP packet follows elsewhere. */
