@@ -166,6 +166,7 @@ enum frame_network_flag {
 	FRAME_NETWORK_NO_NAT = 1,
 	FRAME_NETWORK_ALLOW_INBOUND = 2,
 	FRAME_NETWORK_SUDO = 4, /* sudo may be tried whoever the account is */
+	FRAME_NETWORK_NO_TUNE = 8, /* leave sshd's socket as it is */
 };
 
 /* What the near end wants of the far end's packet plane. */
