@@ -232,6 +232,7 @@ int mem_carrier_pair(struct loop *loop, struct carrier *ret_pair[2])
 		struct mem_end *e = &pair->ends[i];
 
 		e->base.ops = &ops;
+		e->base.is_local = true;
 		e->pair = pair;
 		e->deliver = (struct loop_task){.on_run = on_deliver, .ctx = e};
 		list_init(&e->deliver.link);

@@ -44,6 +44,7 @@ struct carrier {
 	const struct carrier_ops *ops;
 	const struct carrier_user *user; /* set by carrier_bind */
 	void *user_ctx;			 /* borrowed */
+	bool is_local; /* there is no line: nothing can queue in it */
 };
 
 static inline void carrier_bind(struct carrier *c,

@@ -46,6 +46,7 @@ void session_go_down(struct session *s, const struct err *why)
 	s->down_why = *why;
 	timer_disarm(s->loop, &s->ack_timer);
 	timer_disarm(s->loop, &s->ping_timer);
+	timer_disarm(s->loop, &s->received_timer);
 	loop_post(s->loop, &s->reap);
 }
 
@@ -92,7 +93,25 @@ uint32_t session_first_window_bytes(const struct session *s)
 
 uint32_t session_window_bytes(const struct session *s)
 {
-	return share_bytes(s->n_loaded, SESSION_WINDOW_MAX_BYTES);
+	uint64_t rtt_us = session_line(s).round_trip_min_us;
+	uint64_t most = rtt_us * SESSION_WINDOW_BYTES_PER_MS / US_PER_MS;
+
+	if (most < SESSION_WINDOW_USUAL_BYTES)
+		most = SESSION_WINDOW_USUAL_BYTES;
+	if (most > SESSION_WINDOW_MAX_BYTES)
+		most = SESSION_WINDOW_MAX_BYTES;
+	return share_bytes(s->n_loaded, (uint32_t)most);
+}
+
+size_t session_unsent_bytes(const struct session *s)
+{
+	uint64_t rate = session_line(s).rate;
+	uint64_t n = rate * SESSION_UNSENT_US / US_PER_SEC;
+
+	if (rate == 0 || n > SESSION_UNSENT_MAX_BYTES)
+		return SESSION_UNSENT_MAX_BYTES;
+	return n > SESSION_UNSENT_MIN_BYTES ? (size_t)n
+					    : SESSION_UNSENT_MIN_BYTES;
 }
 
 bool session_may_store(const struct session *s, size_t n)
@@ -132,6 +151,7 @@ struct stream *session_stream_new(struct session *s, uint32_t id)
 	st->node.hash = htab_hash_u32(id);
 	sched_flow_init(&st->flow, SCHED_STREAM);
 	list_init(&st->ack_link);
+	list_init(&st->room_link);
 	if (htab_add(&s->streams, &st->node) < 0) {
 		free(st);
 		return NULL;
@@ -151,6 +171,7 @@ void session_stream_kill(struct stream *st)
 	s->stats.streams = (uint32_t)s->streams.n;
 	sched_remove(&st->flow);
 	list_del(&st->ack_link);
+	list_del(&st->room_link);
 	list_push(&s->dead, &st->ack_link);
 	loop_post(s->loop, &s->reap);
 }
@@ -302,11 +323,19 @@ void session_ping(struct session *s)
 static void on_ping_timer(void *ctx)
 {
 	struct session *s = ctx;
-	uint64_t silent_us = loop_now_us(s->loop) - s->heard_us;
+	mono_us_t now_us = loop_now_us(s->loop);
+	mono_us_t waiting_us = governor_waiting_since_us(&s->governor);
+	uint64_t silent_us = now_us - s->heard_us;
 
 	if (silent_us >= SESSION_SILENCE_US) {
 		session_fail(s, FRAME_BYE_SILENCE,
 			     "nothing was heard from the other end for 45 s");
+		return;
+	}
+	if (waiting_us && now_us - waiting_us >= SESSION_SILENCE_US) {
+		session_fail(s, FRAME_BYE_PROTOCOL,
+			     "the other end has not said for 45 s what it has "
+			     "received");
 		return;
 	}
 	if (silent_us >= SESSION_PING_US || !s->stats.round_trip_us) {
@@ -335,6 +364,20 @@ void session_send_network_state(struct session *s,
 }
 
 /* ---- statistics ---- */
+
+struct governor_view session_line(const struct session *s)
+{
+	if (s->carrier->is_local)
+		return (struct governor_view){.phase = GOVERNOR_STARTUP};
+	return governor_view(&s->governor);
+}
+
+size_t session_frame_bytes(const struct session *s)
+{
+	if (s->carrier->is_local)
+		return FRAME_BODY_MAX;
+	return governor_frame_bytes(&s->governor, FRAME_BODY_MAX);
+}
 
 static void on_drops_timer(void *ctx)
 {
@@ -375,6 +418,8 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	s->next_id = 1;
 	list_init(&s->dead);
 	list_init(&s->owes_ack);
+	list_init(&s->got_room);
+	governor_init(&s->governor, loop_now_us(loop));
 	sched_init(&s->sched);
 	s->pump = (struct loop_task){.on_run = session_pump, .ctx = s};
 	s->reap = (struct loop_task){.on_run = on_reap, .ctx = s};
@@ -385,6 +430,8 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	s->ping_timer = (struct timer){.on_fire = on_ping_timer, .ctx = s};
 	s->drops_timer = (struct timer){.on_fire = on_drops_timer, .ctx = s};
 	s->trim_timer = (struct timer){.on_fire = on_trim_timer, .ctx = s};
+	s->received_timer =
+		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
 	s->heard_us = loop_now_us(loop);
 	timer_arm(loop, &s->ping_timer, SESSION_PING_US);
 	carrier_bind(carrier, &carrier_user, s);
@@ -409,6 +456,7 @@ struct session *session_free(struct session *s)
 	timer_disarm(s->loop, &s->ping_timer);
 	timer_disarm(s->loop, &s->drops_timer);
 	timer_disarm(s->loop, &s->trim_timer);
+	timer_disarm(s->loop, &s->received_timer);
 	loop_unpost(&s->pump);
 	loop_unpost(&s->reap);
 	s->carrier->user = NULL;

@@ -13,6 +13,7 @@
 #include "carrier.h"
 #include "drop.h"
 #include "frame.h"
+#include "governor.h"
 #include "loop.h"
 #include "stream.h"
 
@@ -22,7 +23,15 @@ enum {
 	SESSION_BUDGET_BYTES = 128 << 20,
 	SESSION_WINDOW_MIN_BYTES = 16 << 10,
 	SESSION_WINDOW_FIRST_BYTES = 256 << 10, /* at most, for a new stream */
-	SESSION_WINDOW_MAX_BYTES = 1 << 20,
+	SESSION_WINDOW_USUAL_BYTES = 1 << 20,
+	/* A long line needs more: what 1.28 Gbit/s take for a round trip. */
+	SESSION_WINDOW_BYTES_PER_MS = 160000,
+	SESSION_WINDOW_MAX_BYTES = 16 << 20,
+	/* Bytes that a stream may hold ready beyond what is in flight: so many
+	 * as are sent in this time, within limits. */
+	SESSION_UNSENT_US = 20000,
+	SESSION_UNSENT_MIN_BYTES = 64 << 10,
+	SESSION_UNSENT_MAX_BYTES = 1 << 20,
 	/* Memory that all streams may hold, whatever was promised. */
 	SESSION_STORED_MAX_BYTES = 512 << 20,
 	SESSION_STREAMS_MAX = 32768,
@@ -37,6 +46,9 @@ enum {
 	SESSION_HINTS_BYTES = 64 << 10,
 	SESSION_CONTROL_MAX_BYTES = 64 << 20,
 	SESSION_ACK_DELAY_US = 25000,
+	/* The peer is told what arrived after this time, or so many bytes. */
+	SESSION_RECEIVED_US = 2000,
+	SESSION_RECEIVED_BYTES = 256 << 10,
 	SESSION_DROPS_DELAY_US = 1000000,
 	SESSION_FIRST_PING_US = 200000,
 	SESSION_PING_US = 15000000,
@@ -158,6 +170,14 @@ enum session_end {
 enum session_end session_end(const struct session *s);
 
 const struct session_stats *session_stats(const struct session *s);
+
+/* What the governor knows of the line up (near) or down (far); all zero over a
+ * local carrier. */
+struct governor_view session_line(const struct session *s);
+
+/* The most that one frame should hold, so that it does not keep others
+ * waiting; FRAME_BODY_MAX while the line's rate is not known. */
+size_t session_frame_bytes(const struct session *s);
 
 /* Send a PING now, for a fresh round trip in the statistics. */
 void session_ping(struct session *s);

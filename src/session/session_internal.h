@@ -28,7 +28,14 @@ struct session {
 	uint32_t n_loaded;    /* streams that have any */
 	size_t dgram_bytes;   /* of all queued datagrams */
 	struct sched sched;
-	struct ring control;   /* small frames, sent first */
+	struct governor governor; /* of what we send */
+	struct list got_room;	  /* streams whose owner may write again */
+	struct ring control;	  /* small frames, sent first */
+	uint64_t rx_total;	  /* bytes of frames, as RECEIVED counts */
+	uint64_t rx_told;	  /* of these, as told last */
+	mono_us_t rx_last_us;	  /* when the last came */
+	mono_us_t rx_owed_us;	  /* when the first came that is not told */
+	struct timer received_timer;
 	struct loop_task pump; /* posted when there is something to send */
 	struct loop_task reap; /* posted when a stream died */
 	struct timer ack_timer;
@@ -62,6 +69,9 @@ void session_maybe_close(struct stream *s);
 /* Window that a new stream is promised, and one that has proved active. */
 uint32_t session_first_window_bytes(const struct session *s);
 uint32_t session_window_bytes(const struct session *s);
+
+/* How many bytes a stream may have ready that were not sent yet. */
+size_t session_unsent_bytes(const struct session *s);
 
 /* False: holding n more bytes would exceed SESSION_STORED_MAX_BYTES. */
 bool session_may_store(const struct session *s, size_t n);
@@ -100,6 +110,9 @@ void session_want_send(struct stream *s);
 
 /* There is something to send at the end of this turn. */
 void session_want_pump(struct session *s);
+
+/* A frame of this many bytes came: the peer is to be told. */
+void session_note_received(struct session *s, size_t bytes);
 
 /* Fill the carrier.  ctx: the session. */
 void session_pump(void *ctx);

@@ -311,6 +311,23 @@ static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
+/* The line has delivered something: there may be room for more. */
+static int recv_received(struct session *s, const uint8_t *body, size_t len)
+{
+	uint64_t bytes;
+	uint32_t delay_us;
+	int r = frame_parse_received(body, len, &bytes, &delay_us);
+
+	if (r < 0)
+		return r;
+	if (s->carrier->is_local)
+		return -EBADMSG;
+	r = governor_received(&s->governor, loop_now_us(s->loop), bytes,
+			      delay_us);
+	session_want_pump(s);
+	return r;
+}
+
 static int recv_bye(struct session *s, const uint8_t *body, size_t len)
 {
 	struct frame_bye_body bye;
@@ -367,6 +384,8 @@ static int dispatch(struct session *s, const struct frame_header *h,
 		return recv_ping(s, body, h->len);
 	case FRAME_PONG:
 		return recv_pong(s, body, h->len);
+	case FRAME_RECEIVED:
+		return recv_received(s, body, h->len);
 	case FRAME_OPEN:
 		return recv_open(s, h->id, body, h->len);
 	case FRAME_OPENED:
@@ -410,6 +429,8 @@ void session_on_frame(void *ctx, const struct frame_header *h,
 		return;
 	s->heard_us = loop_now_us(s->loop);
 	s->stats.rx_frames++;
+	if (h->type != FRAME_RECEIVED)
+		session_note_received(s, FRAME_HEADER_LEN + h->len);
 	if (s->state == SESSION_GREETING)
 		r = h->type == FRAME_HELLO ? recv_hello(s, body, h->len)
 		    : h->type == FRAME_BYE ? recv_bye(s, body, h->len)

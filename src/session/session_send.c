@@ -5,10 +5,12 @@
  * Theory of operation
  *   Whatever wants to be sent is noted (a control frame in `control`, a stream
  *   or datagram queue in `sched`, an ACK owed in `owes_ack`) and the pump is
- *   posted.  Once a turn of the loop the pump fills the carrier until it is
- * full or nothing is left: control frames and ACKs first, then flows by deficit
- *   round robin.  Stream bytes go from their ring to the carrier without a
- * copy.
+ *   posted.  Once a turn of the loop the pump gives the carrier as much as the
+ *   governor allows to be in flight: control frames and ACKs first, whatever
+ *   it allows, then flows by deficit round robin, in frames that do not occupy
+ *   the line for long.  Stream bytes go from their ring to the carrier without
+ *   a copy.  What is not allowed waits here, where who comes next can still be
+ *   decided, until RECEIVED makes room.
  *
  *   An ACK is sent at once when a quarter of the window was consumed, otherwise
  *   with the next thing that is sent anyway, at the latest after
@@ -60,9 +62,12 @@ struct batch {
 	int n_iov;
 	uint8_t headers[BATCH_FRAMES * FRAME_DATA_OVERHEAD];
 	size_t headers_len;
+	uint8_t received[FRAME_HEADER_LEN + 12];
 	int n_frames;
-	size_t bytes;
-	struct list sent; /* struct dgram, to be freed after sending */
+	size_t bytes;	   /* RECEIVED not counted */
+	size_t most_bytes; /* that flows may fill it to */
+	size_t data_max;   /* bytes of a stream in one frame */
+	struct list sent;  /* struct dgram, to be freed after sending */
 };
 
 static void batch_add(struct batch *b, const void *p, size_t len)
@@ -80,8 +85,8 @@ static size_t gather_data(struct session *s, struct batch *b, struct stream *st)
 	if (st->tx_sent >= end)
 		return 0;
 	size_t len = (size_t)(end - st->tx_sent);
-	if (len > FRAME_DATA_MAX)
-		len = FRAME_DATA_MAX;
+	if (len > b->data_max)
+		len = b->data_max;
 	uint8_t *header = b->headers + b->headers_len;
 
 	b->headers_len += frame_build_data(header, st->id, st->tx_sent, len);
@@ -101,11 +106,24 @@ static bool stream_has_data(const struct stream *st)
 	return st->tx_sent < st->tx.end && st->tx_sent < st->tx_limit;
 }
 
+/* Half of what a stream may have ready has gone: its owner is to fill it up. */
+static void note_room(struct session *s, struct stream *st, uint64_t before)
+{
+	uint64_t low = session_unsent_bytes(s) / 2;
+
+	if (before > low && st->tx.end - st->tx_sent <= low &&
+	    list_is_empty(&st->room_link))
+		list_push(&s->got_room, &st->room_link);
+}
+
 /* The stream's turn to send. */
 static size_t gather_stream(struct session *s, struct batch *b,
 			    struct stream *st)
 {
+	uint64_t unsent = st->tx.end - st->tx_sent;
 	size_t sent = gather_data(s, b, st);
+
+	note_room(s, st, unsent);
 
 	if (st->tx_fin && !st->tx_fin_sent && st->tx_sent == st->tx.end) {
 		uint8_t *header = b->headers + b->headers_len;
@@ -146,7 +164,7 @@ static void gather_flows(struct session *s, struct batch *b)
 	struct sched_flow *f;
 
 	/* A turn may add two frames (DATA, FIN) and three parts. */
-	while (b->bytes < BATCH_BYTES && b->n_frames + 2 <= BATCH_FRAMES &&
+	while (b->bytes < b->most_bytes && b->n_frames + 2 <= BATCH_FRAMES &&
 	       b->n_iov + 4 <= BATCH_IOV && (f = sched_next(&s->sched))) {
 		size_t sent;
 
@@ -190,35 +208,115 @@ static void send_owed_acks(struct session *s)
 	timer_disarm(s->loop, &s->ack_timer);
 }
 
+/* ---- what is in flight ---- */
+
+void session_note_received(struct session *s, size_t bytes)
+{
+	if (s->carrier->is_local)
+		return;
+	s->rx_last_us = loop_now_us(s->loop);
+	if (s->rx_total == s->rx_told) {
+		s->rx_owed_us = s->rx_last_us;
+		timer_arm(s->loop, &s->received_timer, SESSION_RECEIVED_US);
+	}
+	s->rx_total += bytes;
+	if (s->rx_total - s->rx_told >= SESSION_RECEIVED_BYTES)
+		session_want_pump(s);
+}
+
+static void gather_received(struct session *s, struct batch *b)
+{
+	mono_us_t now_us = loop_now_us(s->loop);
+	uint64_t owed = s->rx_total - s->rx_told;
+
+	if (owed == 0 || (owed < SESSION_RECEIVED_BYTES &&
+			  now_us - s->rx_owed_us < SESSION_RECEIVED_US))
+		return;
+	s->rx_told = s->rx_total;
+	timer_disarm(s->loop, &s->received_timer);
+	b->iov[b->n_iov++] = (struct iovec){
+		b->received,
+		frame_build_received(b->received, s->rx_total,
+				     (uint32_t)(now_us - s->rx_last_us)),
+	};
+	s->stats.tx_frames++;
+}
+
+static size_t room(const struct session *s)
+{
+	return s->carrier->is_local ? SIZE_MAX : governor_room(&s->governor);
+}
+
+static void batch_init(struct batch *b, const struct session *s)
+{
+	size_t frame = session_frame_bytes(s);
+
+	b->most_bytes = room(s) < BATCH_BYTES ? room(s) : BATCH_BYTES;
+	b->data_max = FRAME_DATA_MAX;
+	if (frame < FRAME_DATA_OVERHEAD + FRAME_DATA_MAX)
+		b->data_max = frame - FRAME_DATA_OVERHEAD;
+	list_init(&b->sent);
+}
+
+/* Give the carrier what is most urgent.  Returns false if there is nothing, or
+ * nothing that may be sent. */
+static bool pump_batch(struct session *s)
+{
+	struct batch b = {.n_iov = 0};
+	struct iovec parts[2];
+	struct list *link;
+
+	batch_init(&b, s);
+	if (s->state == SESSION_UP) {
+		send_owed_acks(s);
+		gather_received(s, &b);
+	}
+	uint64_t control_end = s->control.end;
+	int n = ring_peek(&s->control, s->control.start, ring_len(&s->control),
+			  parts);
+	for (int i = 0; i < n; i++)
+		batch_add(&b, parts[i].iov_base, parts[i].iov_len);
+	if (s->state == SESSION_UP)
+		gather_flows(s, &b);
+	if (b.n_iov == 0)
+		return false;
+	if (!s->carrier->is_local)
+		governor_sent(&s->governor, loop_now_us(s->loop), b.bytes);
+	carrier_send(s->carrier, b.iov, b.n_iov);
+	ring_drop(&s->control, control_end);
+	while ((link = list_pop(&b.sent)))
+		free(container_of(link, struct dgram, link));
+	return true;
+}
+
+static void tell_room(struct session *s)
+{
+	struct list *link;
+
+	while ((link = list_pop(&s->got_room))) {
+		struct stream *st =
+			container_of(link, struct stream, room_link);
+
+		if (st->owner)
+			st->ops->on_writable(st);
+	}
+}
+
 void session_pump(void *ctx)
 {
 	struct session *s = ctx;
 
 	/* Before the greeting is over only the greeting is sent. */
-	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier)) {
-		struct batch b = {.n_iov = 0};
-		struct iovec parts[2];
-		struct list *link;
-
-		list_init(&b.sent);
-		if (s->state == SESSION_UP)
-			send_owed_acks(s);
-		uint64_t control_end = s->control.end;
-		int n = ring_peek(&s->control, s->control.start,
-				  ring_len(&s->control), parts);
-		for (int i = 0; i < n; i++)
-			batch_add(&b, parts[i].iov_base, parts[i].iov_len);
-		if (s->state == SESSION_UP)
-			gather_flows(s, &b);
-		if (b.n_iov == 0)
-			break;
-		carrier_send(s->carrier, b.iov, b.n_iov);
-		ring_drop(&s->control, control_end);
-		while ((link = list_pop(&b.sent)))
-			free(container_of(link, struct dgram, link));
-	}
-	/* What was queued in here has been sent, or waits for on_writable. */
+	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier) &&
+	       pump_batch(s))
+		;
+	if (!s->carrier->is_local && room(s) > 0 &&
+	    !carrier_is_full(s->carrier))
+		governor_idle(&s->governor);
+	/* What was queued in here has been sent, or waits for on_writable or
+	 * RECEIVED. */
 	loop_unpost(&s->pump);
+	tell_room(s);
 }
 
 void session_want_send(struct stream *s)

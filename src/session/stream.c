@@ -6,13 +6,19 @@
 
 #include "session_internal.h"
 
+/* What waits here longer than needed is no use to the line, and makes the
+ * application believe that it was sent. */
 size_t stream_tx_room(const struct stream *s)
 {
+	size_t most = (size_t)(s->tx_sent - s->tx.start) +
+		      session_unsent_bytes(s->session);
 	size_t share = session_window_bytes(s->session);
 
 	if (s->state != STREAM_OPEN || s->tx_fin)
 		return 0;
-	return ring_len(&s->tx) < share ? share - ring_len(&s->tx) : 0;
+	if (most > share)
+		most = share;
+	return ring_len(&s->tx) < most ? most - ring_len(&s->tx) : 0;
 }
 
 int stream_tx_reserve(struct stream *s, size_t n, struct iovec ret_iov[2])

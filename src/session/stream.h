@@ -40,6 +40,7 @@ struct stream {
 	struct htab_node node;	/* by id */
 	struct sched_flow flow; /* among those with something to send */
 	struct list ack_link;	/* among those that owe an ACK, or dead ones */
+	struct list room_link;	/* among those whose owner may write again */
 
 	struct ring tx;	   /* [acknowledged, taken from the local side) */
 	uint64_t tx_sent;  /* offsets below went out in DATA frames */

@@ -435,6 +435,23 @@ int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 	return 0;
 }
 
+size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us)
+{
+	bytes_put_u64(out + FRAME_HEADER_LEN, bytes);
+	bytes_put_u32(out + FRAME_HEADER_LEN + 8, delay_us);
+	return frame_build_header(out, FRAME_RECEIVED, 12, 0) + 12;
+}
+
+int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
+			 uint32_t *ret_delay_us)
+{
+	if (len != 12)
+		return -EBADMSG;
+	*ret_bytes = bytes_get_u64(body);
+	*ret_delay_us = bytes_get_u32(body + 8);
+	return 0;
+}
+
 size_t frame_build_reason(uint8_t *out, enum frame_type type, uint32_t id,
 			  enum frame_reason reason)
 {

@@ -22,6 +22,7 @@ enum frame_type {
 	FRAME_BYE = 0x02,
 	FRAME_PING = 0x03,
 	FRAME_PONG = 0x04,
+	FRAME_RECEIVED = 0x05,
 	FRAME_OPEN = 0x10,
 	FRAME_OPENED = 0x11,
 	FRAME_REFUSED = 0x12,
@@ -240,6 +241,11 @@ size_t frame_build_ack(uint8_t *out, uint32_t id, uint64_t consumed,
 		       uint64_t limit);
 int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 		    uint64_t *ret_limit);
+
+/* delay_us: how long that has been so. */
+size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us);
+int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
+			 uint32_t *ret_delay_us);
 
 /* type: FRAME_RESET or FRAME_ASSOC_CLOSE. */
 size_t frame_build_reason(uint8_t *out, enum frame_type type, uint32_t id,

@@ -116,6 +116,11 @@ static void check_numbers(enum frame_type type, const uint8_t *body, size_t len)
 		assert_always(
 			memcmp(whole_body_of(frame_build_ack(built, 1, a, b)),
 			       body, len) == 0);
+	if (type == FRAME_RECEIVED &&
+	    frame_parse_received(body, len, &a, &c) == 0)
+		assert_always(
+			memcmp(whole_body_of(frame_build_received(built, a, c)),
+			       body, len) == 0);
 	if (type == FRAME_FIN && frame_parse_u64(body, len, &a) == 0)
 		assert_always(
 			memcmp(whole_body_of(frame_build_fin(built, 1, a)),

@@ -45,6 +45,7 @@ struct peer {
 	struct session_rig *rig;
 	struct said said[IDS];
 	struct dgram_queue queue;
+	uint64_t received; /* as we told */
 	bool has_bye;
 };
 
@@ -172,13 +173,25 @@ static uint32_t take_id(struct reader *r)
 
 static void op_any_frame(struct peer *p, struct reader *r)
 {
-	static const uint8_t types[] = {
-		FRAME_HELLO,	   FRAME_BYE,	   FRAME_PING,
-		FRAME_PONG,	   FRAME_OPEN,	   FRAME_OPENED,
-		FRAME_REFUSED,	   FRAME_DATA,	   FRAME_FIN,
-		FRAME_ACK,	   FRAME_RESET,	   FRAME_DGRAM,
-		FRAME_RESOLVE,	   FRAME_RESOLVED, FRAME_ICMP_ERROR,
-		FRAME_ASSOC_CLOSE, FRAME_DROPS,	   0xf0};
+	static const uint8_t types[] = {FRAME_HELLO,
+					FRAME_BYE,
+					FRAME_PING,
+					FRAME_PONG,
+					FRAME_OPEN,
+					FRAME_OPENED,
+					FRAME_REFUSED,
+					FRAME_DATA,
+					FRAME_FIN,
+					FRAME_ACK,
+					FRAME_RESET,
+					FRAME_DGRAM,
+					FRAME_RESOLVE,
+					FRAME_RESOLVED,
+					FRAME_ICMP_ERROR,
+					FRAME_ASSOC_CLOSE,
+					FRAME_DROPS,
+					FRAME_RECEIVED,
+					0xf0};
 	uint8_t type = (uint8_t)take(r, 1);
 	uint32_t id = take_id(r);
 	size_t len = take(r, 1);
@@ -293,6 +306,21 @@ static void op_ack(struct peer *p, struct reader *r)
 	session_rig_give(p->rig, FRAME_ACK, id, body, sizeof(body));
 }
 
+/* True as far as it goes, or nearly. */
+static void op_received(struct peer *p, struct reader *r)
+{
+	const struct governor *g = &p->rig->s->governor;
+	uint64_t waiting = governor_view(g).in_flight_bytes;
+	uint64_t n = take(r, 3);
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	if (n > waiting && take(r, 1) % 8)
+		n = waiting;
+	session_rig_give_built(
+		p->rig, frame,
+		frame_build_received(frame, p->received += n, take(r, 4)));
+}
+
 /* ---- the engine ---- */
 
 static void op_accept(struct peer *p, struct reader *r)
@@ -399,9 +427,9 @@ static void op_carrier(struct peer *p, struct reader *r)
 }
 
 static void (*const operations[])(struct peer *p, struct reader *r) = {
-	op_any_frame, op_greet,	  op_open,    op_data,	op_fin,	  op_ack,
-	op_accept,    op_write,	  op_consume, op_reset, op_moods, op_dgram,
-	op_wait,      op_carrier, op_data,    op_ack,
+	op_any_frame, op_greet,	  op_open,    op_data,	op_fin,	     op_ack,
+	op_accept,    op_write,	  op_consume, op_reset, op_moods,    op_dgram,
+	op_wait,      op_carrier, op_data,    op_ack,	op_received,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -411,6 +439,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct peer p = {.rig = session_rig_new(settings & 1 ? SESSION_FAR
 							     : SESSION_NEAR)};
 
+	p.rig->carrier.is_local = settings & 4;
 	dgram_queue_init(&p.queue, 9);
 	if (!(settings & 2))
 		session_rig_greet(p.rig);

@@ -11,6 +11,8 @@ Each host is one process tree with its own network, mount, process, hostname and
 /run, /tmp, /home, /root and its view of /etc live in memory. The first process of a host reads a pipe
 held by whoever built the lab: when that process ends, for whatever reason, the pipe closes and the
 kernel removes the host with everything in it. Nothing is left to sweep, and labs run side by side.
+
+Lab(wan=Wan(rate_mbit=50, rtt_ms=40)) puts an emulated wide area network between near and gw: see wan.py.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Sequence
+
+from wan import Wan, WanLink
 
 PROJECT = Path(__file__).resolve().parents[2]
 BUILD = PROJECT / os.environ.get("ECSSH_BUILD", "build")
@@ -286,17 +290,18 @@ def diff(before: dict, after: dict) -> list[str]:
 class Lab:
     """The whole network; use it as a context manager."""
 
-    def __init__(self, services: bool = True):
+    def __init__(self, services: bool = True, wan: Optional[Wan] = None):
         for tool in ("unshare", "nsenter", "setpriv", "ip", "nft", "/usr/sbin/sshd", "ssh-keygen"):
             if not shutil.which(tool):
                 raise LabError(f"{tool} is missing: run ./dev deps test")
         allow_cubic()
+        self.wan: Optional[WanLink] = None
         self.near, self.gw, self.far, self.deep = self.hosts = [
             Host(name) for name in ("near", "gw", "far", "deep")]
         try:
             for host in self.hosts:
                 host.ready()
-            self._wire()
+            self._wire(wan)
             self._accounts()
             self._keys()
             self.sshd()
@@ -315,17 +320,23 @@ class Lab:
         self.close()
 
     def close(self) -> None:
+        if self.wan:
+            self.wan.close()
         for host in self.hosts:
             host.close()
 
-    def _wire(self) -> None:
+    def _wire(self, wan: Optional[Wan]) -> None:
         near, gw, far, deep = self.hosts
         for host in self.hosts:
             host.sysctl(ipv4__tcp_congestion_control="cubic", ipv4__ip_forward=0,
                         ipv4__ping_group_range="0 2147483647",      # as systemd sets it on Debian
                         ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0,
                         ipv6__conf__default__accept_dad=0, ipv6__conf__default__router_solicitations=0)
-        for left, one, right, two in ((near, "up0", gw, "lan0"), (gw, "far0", far, "gw0"), (far, "deep0", deep, "up0")):
+        cables = [(near, "up0", gw, "lan0"), (gw, "far0", far, "gw0"), (far, "deep0", deep, "up0")]
+        if wan:
+            left, one, right, two = cables.pop(0)
+            self.wan = WanLink(BUILD / "test/lab/lab-link", f"{left.pid}:{one}", f"{right.pid}:{two}", wan)
+        for left, one, right, two in cables:
             left.ip(f"link add {one} type veth peer name {two} netns {right.pid}")
         near.ip(*up("up0", "10.9.0.2/24", "fd09::2/64"))
         gw.ip(*up("lan0", "10.9.0.1/24", "fd09::1/64"), *up("far0", "10.77.0.1/24", "fd77::1/64"),

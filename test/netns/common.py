@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from typing import Optional
 
-from lab import HELPER, SUBNETS, Host, Lab, diff, wait_for
+from lab import HELPER, SUBNETS, Host, Lab, Wan, diff, wait_for
 
 # Exit codes of ecssh
 OK, RUNTIME, USAGE, NOT_RUNNING, PRIVILEGE, GATEWAY, SSH = 0, 1, 2, 3, 4, 5, 255
@@ -30,6 +30,14 @@ def slow(function):
 def timeout(seconds: float):
     def mark(function):
         function.timeout_s = seconds
+        return function
+    return mark
+
+
+def over(wan: Wan):
+    """The test's lab has this between near and gw."""
+    def mark(function):
+        function.wan = wan
         return function
     return mark
 

@@ -362,6 +362,8 @@ struct session_rig *session_rig_new(enum session_role role)
 	assert_always(rig != NULL);
 	list_init(&rig->sent);
 	rig->carrier.ops = &carrier_ops_rig;
+	rig->carrier.is_local =
+		true; /* or there would be RECEIVED everywhere */
 	rig->carrier_room = SIZE_MAX;
 	rig->loop = loop_new(LOOP_TIME_VIRTUAL);
 	assert_always(rig->loop != NULL);

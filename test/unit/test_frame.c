@@ -475,6 +475,14 @@ static void frame_fin_ack_opened_parse_back(void **state)
 	assert_int_equal(offset, 1);
 	assert_int_equal(limit, UINT64_MAX);
 
+	len = frame_build_received(out, UINT64_MAX, 0x80000001);
+	body = assert_header(len, FRAME_RECEIVED, 12, 0);
+	assert_int_equal(frame_parse_received(body, 12, &offset, &window), 0);
+	assert_int_equal(offset, UINT64_MAX);
+	assert_int_equal(window, 0x80000001);
+	assert_int_equal(frame_parse_received(body, 11, &offset, &window),
+			 -EBADMSG);
+
 	len = frame_build_opened(out, 11, 0x80000001);
 	body = assert_header(len, FRAME_OPENED, 4, 11);
 	assert_int_equal(frame_parse_u32(body, 4, &window), 0);

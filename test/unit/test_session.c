@@ -442,6 +442,10 @@ static const struct breach breaches[] = {
 	{"RESOLVED to the far end", SESSION_FAR, UP, FRAME_RESOLVED,
 	 N("\0\0dns")},
 	{"RESOLVED without status", SESSION_NEAR, UP, FRAME_RESOLVED, N("\0")},
+	{"RECEIVED over no line", SESSION_NEAR, UP, FRAME_RECEIVED,
+	 N("\0\0\0\0\0\0\0\0\0\0\0\0")},
+	{"RECEIVED too short", SESSION_FAR, UP, FRAME_RECEIVED,
+	 N("\0\0\0\0\0\0\0\0")},
 	{"DROPS to the far end", SESSION_FAR, UP, FRAME_DROPS, N("")},
 	{"DROPS cut short", SESSION_NEAR, UP, FRAME_DROPS, N("\5trunc")},
 };
@@ -715,7 +719,7 @@ static void small_consumption_is_acknowledged_after_25_ms(void **state)
 	expect_silence(rig);
 	give_data(rig, ID, 60100, 100); /* does not put it off */
 	session_rig_advance(rig, 1 * MS);
-	expect_ack(rig, 60200, st->rx.start + SESSION_WINDOW_MAX_BYTES);
+	expect_ack(rig, 60200, st->rx.start + SESSION_WINDOW_USUAL_BYTES);
 	session_rig_advance(rig, SECOND);
 	expect_silence(rig);
 }
@@ -733,7 +737,7 @@ static void owed_acks_go_with_what_is_sent_anyway(void **state)
 	expect_silence(rig);
 	write_bytes(st, 10);
 	session_rig_settle(rig);
-	expect_ack(rig, 60100, 60100 + SESSION_WINDOW_MAX_BYTES);
+	expect_ack(rig, 60100, 60100 + SESSION_WINDOW_USUAL_BYTES);
 	(void)expect_data(rig, 0);
 	session_rig_advance(rig, SECOND);
 	expect_silence(rig);
@@ -762,7 +766,8 @@ static void quarter_of_the_window_is_acknowledged_at_once(void **state)
 			free(f);
 		}
 		expect_silence(rig);
-		assert_true(at - acked <= SESSION_WINDOW_MAX_BYTES / 4 + 16000);
+		assert_true(at - acked <=
+			    SESSION_WINDOW_USUAL_BYTES / 4 + 16000);
 	}
 	assert_true(acked > begin);
 	assert_int_equal(st->rx.cap, 0); /* never stored */
@@ -827,7 +832,7 @@ static void windows_are_shares_of_the_budget(void **state)
 	rig->takes_max = SIZE_MAX;
 	give_data(rig, ID, 0, 1000);
 	session_rig_advance(rig, 100 * MS);
-	expect_ack(rig, 1000, 1000 + SESSION_WINDOW_MAX_BYTES);
+	expect_ack(rig, 1000, 1000 + SESSION_WINDOW_USUAL_BYTES);
 }
 
 static void loaded_streams_share_and_promises_are_kept(void **state)
@@ -850,7 +855,8 @@ static void loaded_streams_share_and_promises_are_kept(void **state)
 	session_rig_advance(rig, 3 * SECOND);
 	assert_int_equal(rig->s->n_loaded, 0);
 	assert_int_equal(rig->s->stored_bytes, 0);
-	assert_int_equal(stream_tx_room(streams[0]), SESSION_WINDOW_MAX_BYTES);
+	assert_int_equal(stream_tx_room(streams[0]),
+			 SESSION_WINDOW_USUAL_BYTES);
 }
 
 static void emptied_storage_is_given_back_in_two_seconds(void **state)
@@ -1149,6 +1155,184 @@ static void near_end_measures_the_round_trip_soon(void **state)
 	expect_silence(rig);
 }
 
+/* ---- what is in flight ---- */
+
+static void give_received(struct session_rig *rig, uint64_t bytes)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_rig_give_built(rig, frame,
+			       frame_build_received(frame, bytes, 0));
+}
+
+static void expect_received(struct session_rig *rig, uint64_t bytes,
+			    uint32_t delay_us)
+{
+	struct rig_frame *f = expect(rig, FRAME_RECEIVED);
+
+	assert_int_equal(f->header.len, 12);
+	assert_int_equal(bytes_get_u64(f->body), bytes);
+	assert_int_equal(bytes_get_u32(f->body + 8), delay_us);
+	free(f);
+}
+
+static void peer_is_told_what_came_after_2_ms(void **state)
+{
+	struct session_rig *rig = *state;
+
+	rig->carrier.is_local = false;
+	give_u64(rig, FRAME_PONG, 0, 1);
+	session_rig_advance(rig, 1 * MS);
+	expect_silence(rig);
+	give_u64(rig, FRAME_PONG, 0, 1);
+	session_rig_advance(rig, 1 * MS);
+	expect_received(rig, 2 * 16, 1 * MS);
+	session_rig_advance(rig, SECOND / 10);
+	expect_silence(rig);
+	/* RECEIVED itself is neither counted nor answered. */
+	give_received(rig, 0);
+	session_rig_advance(rig, SECOND / 20);
+	expect_silence(rig);
+	give_u64(rig, FRAME_PONG, 0, 1);
+	session_rig_advance(rig, 2 * MS);
+	expect_received(rig, 3 * 16, 2 * MS);
+}
+
+static void peer_is_told_of_many_bytes_at_once(void **state)
+{
+	struct session_rig *rig = *state;
+	uint64_t at = 0;
+
+	(void)open_stream(rig, 1000);
+	session_rig_forget(rig);
+	rig->carrier.is_local = false;
+	rig->takes_max = SIZE_MAX;
+	while (rig->s->rx_told == 0) {
+		assert_true(at < SESSION_RECEIVED_BYTES);
+		give_data(rig, ID, at, 10000);
+		at += 10000;
+		if (rig->s->rx_told > 0)
+			break;
+		session_rig_forget(rig); /* ACKs */
+	}
+	assert_int_equal(rig->s->rx_told, at / 10000 * (16 + 10000));
+	assert_true(rig->s->rx_told >= SESSION_RECEIVED_BYTES);
+	struct rig_frame *f = session_rig_pop(rig);
+	assert_int_equal(f->header.type, FRAME_RECEIVED);
+	free(f);
+}
+
+/* All DATA frames sent; returns their bytes with headers. */
+static uint64_t take_data(struct session_rig *rig)
+{
+	struct rig_frame *f;
+	uint64_t bytes = 0;
+
+	while ((f = session_rig_pop(rig))) {
+		assert_int_equal(f->header.type, FRAME_DATA);
+		bytes += FRAME_HEADER_LEN + f->header.len;
+		free(f);
+	}
+	return bytes;
+}
+
+static void no_more_is_sent_than_the_line_may_hold(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+
+	rig->carrier.is_local = false;
+	write_bytes(st, 800000);
+	session_rig_settle(rig);
+	uint64_t sent = take_data(rig);
+	assert_in_range(sent, GOVERNOR_FIRST_BYTES,
+			GOVERNOR_FIRST_BYTES + FRAME_DATA_MAX + 100);
+	session_rig_advance(rig, 20 * MS);
+	expect_silence(rig);
+	give_received(rig, sent);
+	uint64_t more = take_data(rig);
+	assert_true(more > GOVERNOR_FIRST_BYTES);
+	assert_true(session_line(rig->s).rate > 0);
+	assert_int_equal(session_line(rig->s).round_trip_min_us, 20 * MS);
+}
+
+static void control_frames_pass_a_full_line(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+
+	rig->carrier.is_local = false;
+	write_bytes(st, 800000);
+	session_rig_settle(rig);
+	(void)take_data(rig);
+	session_ping(rig->s);
+	session_rig_settle(rig);
+	expect_only(rig, FRAME_PING);
+	expect_silence(rig);
+}
+
+static void bytes_never_sent_are_not_received(void **state)
+{
+	struct session_rig *rig = *state;
+
+	rig->carrier.is_local = false;
+	session_ping(rig->s);
+	session_rig_settle(rig);
+	expect_only(rig, FRAME_PING);
+	give_received(rig, 17);
+	expect_bye(rig, FRAME_BYE_PROTOCOL, "0x05");
+}
+
+static void received_bytes_are_not_taken_back(void **state)
+{
+	struct session_rig *rig = *state;
+
+	rig->carrier.is_local = false;
+	session_ping(rig->s);
+	session_rig_settle(rig);
+	expect_only(rig, FRAME_PING);
+	give_received(rig, 16);
+	expect_silence(rig);
+	give_received(rig, 15);
+	expect_bye(rig, FRAME_BYE_PROTOCOL, "0x05");
+}
+
+static void peer_that_never_tells_is_given_up(void **state)
+{
+	struct session_rig *rig = *state;
+
+	rig->carrier.is_local = false;
+	session_ping(rig->s);
+	for (int i = 0; i < 61 && rig->n.down == 0; i++) {
+		session_rig_forget(rig);
+		give_u64(rig, FRAME_PONG, 0, 0);
+		session_rig_forget(rig);
+		session_rig_advance(rig, SECOND);
+	}
+	assert_int_equal(rig->n.down, 1);
+	assert_non_null(strstr(rig->down_why.text, "received"));
+}
+
+static void room_of_an_owner_grows_when_its_bytes_leave(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+
+	rig->carrier.is_local = false;
+	write_bytes(st, 1 << 20);
+	assert_int_equal(stream_tx_room(st), 0);
+	session_rig_settle(rig);
+	uint64_t sent = take_data(rig);
+	session_rig_advance(rig, 10 * MS);
+	assert_int_equal(rig->n.writable, 0);
+	while (sent < 700000) {
+		give_received(rig, sent);
+		sent += take_data(rig);
+		session_rig_advance(rig, 10 * MS);
+	}
+	assert_int_equal(rig->n.writable, 1);
+}
+
 /* ---- datagrams ---- */
 
 static enum drop_reason send_dgram(struct session_rig *rig,
@@ -1433,6 +1617,14 @@ int main(void)
 		BOTH(ping_is_answered_at_once_with_the_same_number),
 		FAR(pong_measures_the_round_trip_unless_made_up),
 		NEAR(near_end_measures_the_round_trip_soon),
+		NEAR(peer_is_told_what_came_after_2_ms),
+		FAR(peer_is_told_of_many_bytes_at_once),
+		FAR(no_more_is_sent_than_the_line_may_hold),
+		FAR(control_frames_pass_a_full_line),
+		NEAR(bytes_never_sent_are_not_received),
+		FAR(received_bytes_are_not_taken_back),
+		FAR(peer_that_never_tells_is_given_up),
+		FAR(room_of_an_owner_grows_when_its_bytes_leave),
 		BOTH(waiting_datagrams_are_bounded_in_number),
 		BOTH(waiting_datagrams_are_bounded_in_bytes),
 		NEAR(all_associations_together_are_bounded),

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+/* governor: see governor.h and doc/GOVERNOR.md. */
+#include "governor.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	PERMILLE = 1000,
+	FULL_ROUNDS = 3,   /* without growth: the line is full */
+	GROWTH_ROUNDS = 3, /* with growth: the line became faster */
+	/* Of rate x round trip: a routine look, or one with a reason. */
+	DRAIN_PERMILLE = 750,
+	DRAIN_DEEP_PERMILLE = 500,
+};
+
+static const uint64_t RATE_MOST = UINT64_C(10000000000);
+static const uint64_t BYTES_MOST = UINT64_C(1) << 40;
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Bytes/s; us > 0. */
+static uint64_t rate_of(uint64_t bytes, mono_us_t us)
+{
+	return least(least(bytes, BYTES_MOST) * US_PER_SEC / us, RATE_MOST);
+}
+
+static uint64_t bytes_in(uint64_t rate, mono_us_t us)
+{
+	return rate * least(us, GOVERNOR_TIME_US_MOST) / US_PER_SEC;
+}
+
+static uint64_t permille(uint64_t x, uint64_t n)
+{
+	return x * n / PERMILLE;
+}
+
+static uint64_t in_flight(const struct governor *g)
+{
+	return g->sent - g->delivered;
+}
+
+static void allow(struct governor *g, uint64_t bytes)
+{
+	g->allowed = (size_t)least(most(bytes, GOVERNOR_LEAST_BYTES),
+				   GOVERNOR_MOST_BYTES);
+}
+
+void governor_init(struct governor *g, mono_us_t now_us)
+{
+	memset(g, 0, sizeof(*g));
+	g->phase = GOVERNOR_STARTUP;
+	g->delivered_us = g->first_sent_us = now_us;
+	g->round_start_us = g->heap_start_us = now_us;
+	g->round_rtt_min_us = UINT32_MAX;
+	g->rtt_near_min_us = now_us;
+	g->patience_rounds = GOVERNOR_PATIENCE_ROUNDS;
+	allow(g, GOVERNOR_FIRST_BYTES);
+}
+
+/* ---- what was sent ---- */
+
+static struct governor_record *record_at(struct governor *g, unsigned i)
+{
+	return &g->records[(g->first_record + i) % GOVERNOR_RECORDS];
+}
+
+/* The record for bytes sent now: a new one, or the newest if the ring would not
+ * last for all that may be in flight. */
+static struct governor_record *record_to_write(struct governor *g)
+{
+	size_t grain = g->allowed / (GOVERNOR_RECORDS / 2);
+
+	if (g->n_records > 0) {
+		struct governor_record *newest = record_at(g, g->n_records - 1);
+		uint64_t start = g->n_records > 1
+					 ? record_at(g, g->n_records - 2)->end
+					 : g->delivered;
+
+		if (g->n_records == GOVERNOR_RECORDS ||
+		    newest->end - start < grain)
+			return newest;
+	}
+	return record_at(g, g->n_records++);
+}
+
+void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	if (in_flight(g) == 0) {
+		g->delivered_us = g->first_sent_us = now_us;
+		g->waiting_since_us = now_us;
+	}
+	g->sent += bytes;
+	/* Of bytes in one record, the last speaks for all. */
+	*record_to_write(g) = (struct governor_record){
+		.end = g->sent,
+		.sent_us = now_us,
+		.delivered = g->delivered,
+		.delivered_us = g->delivered_us,
+		.first_sent_us = g->first_sent_us,
+		.is_app_limited =
+			g->is_app_limited || g->phase == GOVERNOR_DRAIN,
+	};
+}
+
+void governor_idle(struct governor *g)
+{
+	if (g->allowed <= in_flight(g))
+		return;
+	g->is_app_limited = true;
+	g->app_limited_end = g->sent;
+}
+
+/* ---- the rate ---- */
+
+static uint64_t highest(const uint64_t slots[GOVERNOR_RATE_ROUNDS])
+{
+	uint64_t top = 0;
+
+	for (int i = 0; i < GOVERNOR_RATE_ROUNDS; i++)
+		top = most(top, slots[i]);
+	return top;
+}
+
+static void next_slot(uint64_t slots[GOVERNOR_RATE_ROUNDS])
+{
+	memmove(slots + 1, slots, (GOVERNOR_RATE_ROUNDS - 1) * sizeof(*slots));
+	slots[0] = 0;
+}
+
+static void set_rate(struct governor *g, uint64_t rate)
+{
+	memset(g->rates, 0, sizeof(g->rates));
+	g->rate = g->rates[0] = rate;
+}
+
+/* Neither faster than it was sent nor than it was delivered. */
+static void sample_rate(struct governor *g, const struct governor_record *r,
+			mono_us_t arrived_us)
+{
+	mono_us_t send_us = r->sent_us - r->first_sent_us;
+	mono_us_t ack_us = arrived_us - r->delivered_us;
+
+	if (ack_us == 0)
+		return;
+	uint64_t rate = rate_of(g->delivered - r->delivered, ack_us);
+	if (send_us > 0)
+		rate = least(rate, rate_of(r->end - r->delivered, send_us));
+	if (r->is_app_limited && rate <= g->rate)
+		return;
+	g->is_round_full |= !r->is_app_limited;
+	g->rates[0] = most(g->rates[0], rate);
+	g->rate = most(g->rate, rate);
+}
+
+/* How much more than the rate promises has come by now: acknowledgements come
+ * in heaps, and the line must have enough to do until the next. */
+static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
+{
+	uint64_t expected = bytes_in(g->rate, now_us - g->heap_start_us);
+
+	g->heap_start += acked;
+	if (g->heap_start <= expected || g->phase != GOVERNOR_CRUISE) {
+		g->heap_start = 0;
+		g->heap_start_us = now_us;
+		return;
+	}
+	uint64_t heap = g->heap_start - expected;
+	heap = least(heap, bytes_in(g->rate, (mono_us_t)g->rtt_min_us +
+						     GOVERNOR_HEAP_US));
+	g->heaps[0] = most(g->heaps[0], heap);
+	g->heap = most(g->heap, heap);
+}
+
+/* ---- the round trip ---- */
+
+static uint64_t much_longer_us(uint64_t rtt_us)
+{
+	return 2 * rtt_us + 20000;
+}
+
+/* How long a trip takes at most with what cruising allows in flight. */
+static uint64_t long_us(uint64_t rtt_us)
+{
+	return permille(permille(rtt_us, GOVERNOR_GAIN_PERMILLE) +
+				GOVERNOR_SLACK_US,
+			1250) +
+	       4000;
+}
+
+/* Since when trips have been longer than that, without exception. */
+static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
+{
+	if (!is_long) {
+		g->long_since_us = 0;
+	} else if (g->long_since_us == 0) {
+		g->long_since_us = arrived_us;
+		g->long_since = g->delivered;
+	}
+}
+
+/* Trips that are longer than what is in flight explains; not while what was
+ * once allowed is still on its way. */
+static void doubt(struct governor *g, const struct governor_record *r,
+		  mono_us_t arrived_us, uint32_t rtt)
+{
+	if (r->end - r->delivered > permille(g->allowed, 1125))
+		return;
+	if (rtt <= long_us(g->rtt_min_us))
+		g->is_round_short = true;
+	else
+		g->is_round_long = true;
+	mark_long(g, arrived_us, rtt > much_longer_us(g->rtt_min_us));
+}
+
+static void sample_rtt(struct governor *g, const struct governor_record *r,
+		       mono_us_t arrived_us, uint32_t rtt)
+{
+	g->rtt_us = rtt;
+	g->round_rtt_min_us = (uint32_t)least(g->round_rtt_min_us, rtt);
+	if (g->rtt_min_us == 0 || rtt < g->rtt_min_us)
+		g->rtt_min_us = rtt;
+	if (rtt <= permille(g->rtt_min_us, 1050) + 1000)
+		g->rtt_near_min_us = arrived_us;
+	if (g->phase == GOVERNOR_CRUISE)
+		doubt(g, r, arrived_us, rtt);
+	/* The first bytes came as a burst and make a queue of their own. */
+	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
+	    r->delivered > g->phase_start)
+		mark_long(g, arrived_us,
+			  rtt > permille(g->rtt_min_us, 1250) + 8000);
+}
+
+/* ---- phases ---- */
+
+static uint64_t pipe_bytes(const struct governor *g)
+{
+	return bytes_in(g->rate, g->rtt_min_us);
+}
+
+static uint64_t cruise_bytes(const struct governor *g)
+{
+	return permille(pipe_bytes(g), GOVERNOR_GAIN_PERMILLE) +
+	       bytes_in(g->rate, GOVERNOR_SLACK_US) + g->heap;
+}
+
+/* Twice what there was room for so far. */
+static uint64_t startup_bytes(const struct governor *g)
+{
+	return 2 * (pipe_bytes(g) + bytes_in(g->rate, GOVERNOR_SLACK_US)) +
+	       GOVERNOR_FIRST_BYTES;
+}
+
+static void enter(struct governor *g, enum governor_phase phase)
+{
+	g->phase = phase;
+	g->phase_start = g->delivered;
+	g->rate_before = g->rate;
+	g->n_rounds = 0;
+	g->n_long_rounds = 0;
+	g->long_since_us = 0;
+	if (phase == GOVERNOR_CRUISE)
+		allow(g, cruise_bytes(g));
+}
+
+static void start_round(struct governor *g, mono_us_t now_us)
+{
+	g->round_start = g->delivered;
+	g->round_start_us = now_us;
+	g->round_rtt_min_us = UINT32_MAX;
+	g->is_round_full = false;
+	g->is_round_long = false;
+	g->is_round_short = false;
+}
+
+static void drain_to(struct governor *g, unsigned share)
+{
+	g->is_drained = false;
+	allow(g, permille(bytes_in(g->drain_rate, g->rtt_min_us), share));
+}
+
+static void enter_drain(struct governor *g, bool is_path_suspect,
+			uint64_t recent_rate)
+{
+	enter(g, GOVERNOR_DRAIN);
+	g->is_path_suspect = is_path_suspect;
+	g->drain_rate = least(recent_rate, g->rate);
+	g->drain_rtt_us = g->rtt_min_us;
+	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
+}
+
+/* The trip without a queue has been seen. */
+static void leave_drain(struct governor *g, mono_us_t now_us)
+{
+	bool was_right = g->round_rtt_min_us <= long_us(g->rtt_min_us);
+
+	g->rtt_min_us = g->round_rtt_min_us;
+	g->rtt_near_min_us = now_us;
+	if (!g->is_path_suspect) {
+		enter(g, GOVERNOR_CRUISE);
+		return;
+	}
+	g->patience_rounds =
+		was_right ? (unsigned)least(2 * g->patience_rounds,
+					    GOVERNOR_PATIENCE_ROUNDS_MOST)
+			  : GOVERNOR_PATIENCE_ROUNDS;
+	set_rate(g, g->drain_rate);
+	enter(g, GOVERNOR_STARTUP);
+	allow(g, cruise_bytes(g));
+}
+
+static void drain_round(struct governor *g, mono_us_t now_us)
+{
+	uint64_t before_us = g->drain_rtt_us;
+
+	if (!g->is_drained)
+		return;
+	g->drain_rtt_us = g->round_rtt_min_us;
+	/* Where there was so much of a queue there may be more of it. */
+	if (g->drain_rtt_us + GOVERNOR_SLACK_US < permille(before_us, 900)) {
+		g->rtt_min_us = g->drain_rtt_us;
+		drain_to(g, DRAIN_DEEP_PERMILLE);
+	} else {
+		leave_drain(g, now_us);
+	}
+}
+
+/* The first round trips were of large frames, or of a queue that was there
+ * already: the first time, look again. */
+static void leave_startup(struct governor *g)
+{
+	if (g->has_started)
+		enter(g, GOVERNOR_CRUISE);
+	else
+		enter_drain(g, false, g->rate);
+	g->has_started = true;
+}
+
+static void startup_round(struct governor *g)
+{
+	if (!g->is_round_full)
+		return;
+	if (g->rate >= permille(g->rate_before, 1250)) {
+		g->rate_before = g->rate;
+		g->n_rounds = 0;
+	} else {
+		g->n_rounds++;
+	}
+	if (g->n_rounds >= FULL_ROUNDS)
+		leave_startup(g);
+}
+
+static uint64_t average_rate(const struct governor *g, uint64_t from,
+			     mono_us_t us)
+{
+	return rate_of(g->delivered - from, most(us, 1));
+}
+
+static void cruise_round(struct governor *g, mono_us_t now_us)
+{
+	if (!g->is_round_full)
+		return;
+	g->n_rounds =
+		g->rate >= permille(g->rate_before, 1050) ? g->n_rounds + 1 : 0;
+	g->rate_before = g->rate;
+	if (g->is_round_short)
+		g->n_long_rounds = 0;
+	else if (g->is_round_long)
+		g->n_long_rounds++;
+	if (g->n_long_rounds >= g->patience_rounds)
+		enter_drain(g, true,
+			    average_rate(g, g->round_start,
+					 now_us - g->round_start_us));
+	else if (g->n_rounds >= GROWTH_ROUNDS)
+		enter(g, GOVERNOR_STARTUP);
+}
+
+static void end_round(struct governor *g, mono_us_t now_us)
+{
+	switch (g->phase) {
+	case GOVERNOR_STARTUP:
+		startup_round(g);
+		break;
+	case GOVERNOR_CRUISE:
+		cruise_round(g, now_us);
+		break;
+	case GOVERNOR_DRAIN:
+		drain_round(g, now_us);
+		break;
+	}
+	/* What is measured while we hold back must not push out the rest. */
+	if (g->is_round_full && g->phase != GOVERNOR_DRAIN) {
+		next_slot(g->rates);
+		next_slot(g->heaps);
+		g->rate = highest(g->rates);
+		g->heap = highest(g->heaps);
+	}
+	start_round(g, now_us);
+}
+
+/* Between the ends of rounds, which are far apart when there is a queue. */
+static void watch_trips(struct governor *g, mono_us_t now_us)
+{
+	mono_us_t long_for_us =
+		g->long_since_us != 0 ? now_us - g->long_since_us : 0;
+
+	if (g->phase == GOVERNOR_STARTUP) {
+		if (long_for_us > g->rtt_min_us / 4)
+			leave_startup(g);
+	} else if (g->phase == GOVERNOR_CRUISE) {
+		if (long_for_us > much_longer_us(g->rtt_min_us))
+			enter_drain(
+				g, true,
+				average_rate(g, g->long_since, long_for_us));
+		else if (now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
+			enter_drain(g, false, g->rate);
+	}
+}
+
+static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
+{
+	switch (g->phase) {
+	case GOVERNOR_STARTUP:
+		if (!g->is_app_limited)
+			allow(g, most(g->allowed, least(g->allowed + acked,
+							startup_bytes(g))));
+		break;
+	case GOVERNOR_CRUISE:
+		allow(g, cruise_bytes(g));
+		break;
+	case GOVERNOR_DRAIN:
+		if (!g->is_drained && in_flight(g) <= g->allowed) {
+			g->is_drained = true;
+			start_round(g, now_us);
+		}
+		break;
+	}
+}
+
+/* ---- what was received ---- */
+
+/* Take the newest record that is wholly received, and all before it, out.
+ * Returns whether there is one. */
+static bool take_record(struct governor *g, struct governor_record *out)
+{
+	bool is_one = false;
+
+	while (g->n_records > 0 && record_at(g, 0)->end <= g->delivered) {
+		*out = *record_at(g, 0);
+		is_one = true;
+		g->first_record = (g->first_record + 1) % GOVERNOR_RECORDS;
+		g->n_records--;
+	}
+	return is_one;
+}
+
+static void learn(struct governor *g, mono_us_t now_us, uint32_t delay_us,
+		  const struct governor_record *r)
+{
+	mono_us_t trip_us = now_us - r->sent_us;
+
+	/* A delay that cannot be true is none. */
+	if (delay_us < trip_us)
+		trip_us -= delay_us;
+	mono_us_t arrived_us = most(r->sent_us + trip_us, g->delivered_us);
+
+	sample_rate(g, r, arrived_us);
+	sample_rtt(g, r, arrived_us,
+		   (uint32_t)most(least(trip_us, GOVERNOR_TIME_US_MOST), 1));
+	g->delivered_us = arrived_us;
+	g->first_sent_us = r->sent_us;
+}
+
+/* Less than a record was received. */
+static void learn_time(struct governor *g, mono_us_t now_us, uint32_t delay_us)
+{
+	if (now_us - g->delivered_us > delay_us)
+		g->delivered_us = now_us - delay_us;
+}
+
+int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
+		      uint32_t delay_us)
+{
+	struct governor_record r = {0};
+
+	if (total > g->sent || total < g->delivered)
+		return -EBADMSG;
+	if (total == g->delivered)
+		return 0;
+	uint64_t acked = total - g->delivered;
+	g->delivered = total;
+	g->waiting_since_us = in_flight(g) > 0 ? now_us : 0;
+	bool is_record = take_record(g, &r);
+	if (is_record)
+		learn(g, now_us, delay_us, &r);
+	else
+		learn_time(g, now_us, delay_us);
+	if (g->is_app_limited && g->delivered > g->app_limited_end)
+		g->is_app_limited = false;
+	sample_heap(g, now_us, acked);
+	if (is_record && r.delivered >= g->round_start &&
+	    (now_us - g->round_start_us >= GOVERNOR_ROUND_LEAST_US ||
+	     g->phase == GOVERNOR_DRAIN))
+		end_round(g, now_us);
+	if (is_record)
+		watch_trips(g, now_us);
+	steer(g, now_us, acked);
+	return 0;
+}
+
+/* ---- what may be sent ---- */
+
+size_t governor_room(const struct governor *g)
+{
+	uint64_t out = in_flight(g);
+
+	return out < g->allowed ? (size_t)(g->allowed - out) : 0;
+}
+
+size_t governor_frame_bytes(const struct governor *g, size_t max_bytes)
+{
+	uint64_t bytes = bytes_in(g->rate, GOVERNOR_FRAME_US);
+
+	if (g->rate == 0)
+		return max_bytes;
+	return (size_t)least(most(bytes, GOVERNOR_FRAME_LEAST_BYTES),
+			     max_bytes);
+}
+
+mono_us_t governor_waiting_since_us(const struct governor *g)
+{
+	return g->waiting_since_us;
+}
+
+struct governor_view governor_view(const struct governor *g)
+{
+	return (struct governor_view){
+		.phase = g->phase,
+		.rate = g->rate,
+		.round_trip_us = g->rtt_us,
+		.round_trip_min_us = g->rtt_min_us,
+		.in_flight_bytes = (size_t)in_flight(g),
+		.allowed_bytes = g->allowed,
+	};
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * governor: how much may be in flight, so that the queue forms here and not in
+ * the network.
+ *
+ * Fed with what was sent and what the other end has received; estimates the
+ * delivery rate of the bottleneck and the round trip without a queue, and
+ * allows a little more than their product.  Pure: the clock is an argument.
+ *
+ * Theory: doc/GOVERNOR.md
+ */
+#ifndef ECSSH_GOVERNOR_H
+#define ECSSH_GOVERNOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+
+enum {
+	/* In flight before anything is known, and at the least ever. */
+	GOVERNOR_FIRST_BYTES = 64 << 10,
+	GOVERNOR_LEAST_BYTES = 4 << 10,
+	/* A frame takes this long on the line at most ... */
+	GOVERNOR_FRAME_US = 5000,
+	/* ... but is not made smaller than this. */
+	GOVERNOR_FRAME_LEAST_BYTES = 1200,
+	/* The round trip without a queue is looked for again after this. */
+	GOVERNOR_RTT_WINDOW_US = 10000000,
+	GOVERNOR_RECORDS = 512, /* sends that are remembered one by one */
+	GOVERNOR_RATE_ROUNDS = 10,
+	/* A round is at least this long: round trips of 0.1 ms say little. */
+	GOVERNOR_ROUND_LEAST_US = 20000,
+	/* In flight when cruising: rate x (round trip x gain + slack), and what
+	 * acknowledgements are seen to come in heaps of, up to a limit. */
+	GOVERNOR_GAIN_PERMILLE = 1100,
+	GOVERNOR_SLACK_US = 2000,
+	GOVERNOR_HEAP_US = 6000,
+	/* Rounds of longer trips than what is in flight explains, until it is
+	 * looked for the reason; doubled each time there was none. */
+	GOVERNOR_PATIENCE_ROUNDS = 5,
+	GOVERNOR_PATIENCE_ROUNDS_MOST = 80,
+	/* Nobody is believed more than that. */
+	GOVERNOR_MOST_BYTES = 512 << 20,
+	GOVERNOR_TIME_US_MOST = 300000000,
+};
+
+enum governor_phase {
+	GOVERNOR_STARTUP, /* doubles each round trip while the rate follows */
+	GOVERNOR_CRUISE,  /* rate x round trip x a small gain */
+	GOVERNOR_DRAIN,	  /* less than that, to see the line without a queue */
+};
+
+/* Bytes that were sent at one time. */
+struct governor_record {
+	uint64_t end; /* total bytes sent, these included */
+	mono_us_t sent_us;
+	/* As it was then: */
+	uint64_t delivered;
+	mono_us_t delivered_us;
+	mono_us_t first_sent_us; /* when the bytes last delivered were sent */
+	bool is_app_limited;
+};
+
+/* What it has found out, for status; bytes/s and microseconds. */
+struct governor_view {
+	enum governor_phase phase;
+	uint64_t rate;		    /* 0: not known yet */
+	uint32_t round_trip_us;	    /* latest; 0: not known yet */
+	uint32_t round_trip_min_us; /* 0: not known yet */
+	size_t in_flight_bytes;
+	size_t allowed_bytes;
+};
+
+/* Everything but governor.c treats it as opaque. */
+struct governor {
+	enum governor_phase phase;
+	size_t allowed;
+
+	/* Totals of bytes, and when the last of those delivered was, and when
+	 * it had been sent. */
+	uint64_t sent;
+	uint64_t delivered;
+	mono_us_t delivered_us;
+	mono_us_t first_sent_us;
+	mono_us_t waiting_since_us;
+	bool is_app_limited; /* until more than this is delivered: */
+	uint64_t app_limited_end;
+	struct governor_record records[GOVERNOR_RECORDS]; /* a ring */
+	unsigned first_record;
+	unsigned n_records;
+
+	/* A round ends when something is delivered that was sent in it. */
+	uint64_t round_start; /* bytes delivered when it began */
+	mono_us_t round_start_us;
+	uint32_t round_rtt_min_us;
+	bool is_round_full;  /* something in it was not limited by us */
+	bool is_round_short; /* some trip was as long as expected */
+	bool is_round_long;  /* some was longer */
+
+	/* The highest of the last rounds, the current one at rates[0]. */
+	uint64_t rate;
+	uint64_t rates[GOVERNOR_RATE_ROUNDS];
+	uint64_t heaps[GOVERNOR_RATE_ROUNDS]; /* acknowledged at once */
+	uint64_t heap;
+	uint64_t heap_start;
+	mono_us_t heap_start_us;
+
+	uint32_t rtt_us;
+	uint32_t rtt_min_us;
+	mono_us_t rtt_near_min_us; /* last time that it was near that */
+
+	uint64_t phase_start; /* bytes delivered when it began */
+
+	/* STARTUP and CRUISE: rounds in a row. */
+	uint64_t rate_before;
+	unsigned n_rounds;
+	/* CRUISE: trips are longer than can be explained ... */
+	unsigned n_long_rounds;
+	unsigned patience_rounds;
+	/* ... or much longer (in STARTUP: longer), without exception since: */
+	mono_us_t long_since_us; /* 0: not so */
+	uint64_t long_since;	 /* bytes delivered by then */
+
+	/* DRAIN */
+	bool is_path_suspect;
+	bool is_drained;
+	uint64_t drain_rate;
+	uint32_t drain_rtt_us; /* the shortest before this */
+	bool has_started;      /* has left STARTUP once */
+};
+
+void governor_init(struct governor *g, mono_us_t now_us);
+
+/* Bytes went to the carrier. */
+void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes);
+
+/* There was room and nothing (more) to send: what is measured until the bytes
+ * now in flight are delivered says nothing about the line. */
+void governor_idle(struct governor *g);
+
+/*
+ * The other end has received `total` bytes in all, and kept that to itself for
+ * delay_us.  Returns 0, or -EBADMSG: more than was sent, or less than before.
+ */
+int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
+		      uint32_t delay_us);
+
+/* How many bytes may be sent now; frames may overshoot it by one. */
+size_t governor_room(const struct governor *g);
+
+/* The most that a frame should hold, headers included, up to max_bytes. */
+size_t governor_frame_bytes(const struct governor *g, size_t max_bytes);
+
+/* Since when bytes are in flight and none of them has been received; 0: not so.
+ */
+mono_us_t governor_waiting_since_us(const struct governor *g);
+
+struct governor_view governor_view(const struct governor *g);
+
+#endif
