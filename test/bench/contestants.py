@@ -6,7 +6,7 @@ near while it stands. A new one that differs in options only is a line of CONTES
 
 All those that go through ssh use aes128-gcm@openssh.com, OpenVPN uses AES-128-GCM; wireguard-go has no
 choice. ecssh runs as an ordinary user with sudo. `ssh -w` runs a command beside the tunnel, because
-sshd leaves Nagle's algorithm on otherwise.
+sshd leaves Nagle's algorithm on otherwise; OpenVPN over TCP is told to switch it off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import signal
 import subprocess
 import time
-from functools import partial
 from pathlib import Path
 from typing import Callable, ContextManager, Iterator, NamedTuple, Optional
 
@@ -178,10 +177,10 @@ def openvpn_identity(host: Host) -> str:
 
 
 @contextlib.contextmanager
-def openvpn(near_proto: str, gw_proto: str, lab: Lab) -> Iterator[str]:
+def openvpn(near_proto: str, gw_proto: str, *more: str, lab: Lab) -> Iterator[str]:
     fingerprints = {host: openvpn_identity(host) for host in (lab.near, lab.gw)}
     common = ["openvpn", "--dev", "tun0", "--dev-type", "tun", "--cert", "/run/openvpn/cert", "--key",
-              "/run/openvpn/key", "--data-ciphers", "AES-128-GCM", "--verb", "1", "--topology", "subnet"]
+              "/run/openvpn/key", "--data-ciphers", "AES-128-GCM", "--verb", "1", "--topology", "subnet", *more]
     near = [*common, "--tls-client", "--peer-fingerprint", fingerprints[lab.gw], "--proto", near_proto,
             "--remote", GW, "--nobind", "--ifconfig", TUN_NEAR, "255.255.255.0"]
     gw = [*common, "--tls-server", "--dh", "none", "--peer-fingerprint", fingerprints[lab.near], "--proto", gw_proto,
@@ -223,6 +222,10 @@ def through_ecssh(*arguments: str) -> Callable[[Lab], ContextManager[str]]:
     return lambda lab: ecssh(*arguments, lab=lab)
 
 
+def through_openvpn(*arguments: str) -> Callable[[Lab], ContextManager[str]]:
+    return lambda lab: openvpn(*arguments, lab=lab)
+
+
 CONTESTANTS: dict[str, Contestant] = {
     "none": Contestant("no tunnel", no_tunnel),
     "ecssh": Contestant("ecssh", through_ecssh("gw")),
@@ -240,8 +243,8 @@ CONTESTANTS: dict[str, Contestant] = {
     "ssh-L": Contestant("`ssh -L`", ssh_forward, has_udp=False, answers_early=True),
     "ssh-w": Contestant("`ssh -w`", ssh_tun),
     "sshuttle": Contestant("sshuttle", sshuttle, has_udp=False, answers_early=True),
-    "openvpn-udp": Contestant("OpenVPN, UDP", partial(openvpn, "udp", "udp")),
-    "openvpn-tcp": Contestant("OpenVPN, TCP", partial(openvpn, "tcp-client", "tcp-server")),
+    "openvpn-udp": Contestant("OpenVPN, UDP", through_openvpn("udp", "udp")),
+    "openvpn-tcp": Contestant("OpenVPN, TCP", through_openvpn("tcp-client", "tcp-server", "--socket-flags", "TCP_NODELAY")),
     "wireguard-go": Contestant("wireguard-go", wireguard),
 }
 

@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple
 
 import load
 from contestants import BULK, SMALL, Contestant
-from lab import Lab
+from lab import HELPER, Lab
 from links import Link
 from processes import Census
 
@@ -211,9 +211,8 @@ def idle(way: Way) -> Values:
 def fetches(way: Way) -> Values:
     """Time to the first byte and to the last one, of a new connection each."""
     values: Values = {}
-    for digit, name in FETCHES.items():
-        if way.is_quick and name == "1m":
-            continue
+    chosen = {"5": FETCHES["5"]} if way.is_quick else FETCHES
+    for digit, name in chosen.items():
         with load.program(way.lab.near, "connections", "fetch", way.address, SMALL, digit, 5) as fetch:
             pairs = [[int(word) / 1e3 for word in line.split()] for line in fetch.finish(60)]
         values[f"fetch_{name}_first_ms"] = quantile([first for first, _ in pairs], 50)
@@ -252,8 +251,7 @@ def flows(way: Way) -> Values:
         with load.program(way.lab.near, "connections", "hold", way.address, SMALL, number) as hold:
             values[f"flows_{number}_open_s"] = float(hold.wait_line(120))
             values[f"flows_{number}_pss_mib"] = way.census.pss_mib()
-            # Of these the near end and the far one are ours; the others are ssh and the broker.
-            values[f"flows_{number}_ends_mib"] = way.census.pss_mib("ecssh", "helper")
+            values[f"flows_{number}_ends_mib"] = way.census.pss_mib(f"^ecssh$|{HELPER}")
         wait_quiet(way)
     return values
 

@@ -107,6 +107,7 @@ class LinkRun:
                 continue
             for key, value in values.items():
                 samples.setdefault(key, []).append(value)
+            self.progress.planned_s += MEASURES[what].seconds(self.plan.seconds, self.link)
         for key, series in way.series.items():
             self.contestants[name]["series"].setdefault(key, series)
 
@@ -135,8 +136,9 @@ class LinkRun:
                 is_fine = True
                 while names and is_fine:
                     name = names.pop(0)
+                    planned_s = self.progress.planned_s + self.plan.seconds_of(self.key, name)
                     is_fine = self.run_one(lab, name)
-                    self.progress.planned_s += self.plan.seconds_of(self.key, name)
+                    self.progress.planned_s = planned_s     # also where much of it failed
                 late_percent = max(late_percent, self.late_percent(lab))
         if late_percent > LATE_PERCENT:
             self.progress.say(self.link.title, f"the emulator was late with {late_percent:.1f} % of the packets")

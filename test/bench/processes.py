@@ -7,6 +7,7 @@ Work that the kernel does in soft interrupts is charged to nobody and not counte
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from lab import Host, Lab, Process
@@ -31,10 +32,9 @@ class Census:
     def cpu_s(self) -> float:
         return sum(ticks(process.pid) for process in self.processes()) / TICKS_PER_S
 
-    def pss_mib(self, *names: str) -> float:
-        """Memory, shared pages in parts; of all, or of those whose name begins so."""
-        return sum(pss_kib(process.pid) for process in self.processes()
-                   if not names or process.comm.startswith(names)) / 1024
+    def pss_mib(self, name: str = "") -> float:
+        """Memory, shared pages in parts; `name` is a pattern for the names of the processes."""
+        return sum(pss_kib(process.pid) for process in self.processes() if re.search(name, process.comm)) / 1024
 
     def switches(self) -> int:
         return sum(switches(process.pid) for process in self.processes())
