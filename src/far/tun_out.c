@@ -51,8 +51,8 @@ static enum drop_reason send_down(struct tun_out *t, size_t len)
 		return reason;
 	if (!is_near(t, &pkt.dst))
 		return DROP_BAD_DESTINATION;
-	return session_send_packet(t->session,
-				   packet_queues_of(&t->queues, &pkt), &p);
+	return packet_queues_send(&t->queues, t->session, &pkt, &p,
+				  session_frame_bytes(t->session));
 }
 
 static void lose(struct tun_out *t, int errnum)

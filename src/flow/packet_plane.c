@@ -233,8 +233,8 @@ static enum drop_reason send_up(struct flowplane *p, uint8_t *ip,
 	packet_track_key(pkt, PACKET_TRACK_UP, &key);
 	if (!is_error)
 		packet_track_note(p, &key, PACKET_TRACK_UP, pkt);
-	reason = session_send_packet(
-		p->session, packet_queues_of(&p->packets.queues, pkt), packet);
+	reason = packet_queues_send(&p->packets.queues, p->session, pkt, packet,
+				    session_frame_bytes(p->session));
 	if (reason != DROP_NONE)
 		return flow_drop(p, reason);
 	p->stats.plane_up_packets++;

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "gso.h"
+#include "vnet.h"
 
 enum {
 	/* Looked at for an empty one to be used again. */
@@ -255,4 +257,37 @@ struct dgram_queue *packet_queues_of(struct packet_queues *q,
 	if (!timer_is_armed(&q->idle))
 		timer_arm(q->loop, &q->idle, PACKET_QUEUES_IDLE_US);
 	return &p->queue;
+}
+
+/* ---- sending ---- */
+
+static enum drop_reason send_split(struct packet_queues *q, struct session *s,
+				   struct dgram_queue *queue,
+				   const struct frame_packet *p,
+				   size_t max_bytes)
+{
+	struct frame_packet piece;
+	struct gso_cut cut;
+	enum drop_reason reason = gso_cut_init(&cut, p);
+
+	while (reason == DROP_NONE &&
+	       gso_split_next(&cut, max_bytes, q->piece, &piece))
+		reason = session_send_packet(s, queue, &piece);
+	return reason;
+}
+
+enum drop_reason packet_queues_send(struct packet_queues *q, struct session *s,
+				    const struct pkt *pkt,
+				    const struct frame_packet *p,
+				    size_t frame_bytes)
+{
+	struct dgram_queue *queue = packet_queues_of(q, pkt);
+
+	if (p->gso_type == VNET_TYPE_NONE ||
+	    FRAME_PACKET_OVERHEAD + p->ip_len <= frame_bytes)
+		return session_send_packet(s, queue, p);
+	return send_split(q, s, queue, p,
+			  frame_bytes > FRAME_PACKET_OVERHEAD
+				  ? frame_bytes - FRAME_PACKET_OVERHEAD
+				  : 0);
 }

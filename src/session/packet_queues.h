@@ -26,6 +26,7 @@ struct packet_queues {
 	struct dgram_budget budget; /* of all */
 	struct timer idle;
 	uint64_t seed;
+	uint8_t piece[PKT_IP6_MAX]; /* of a super-packet that is split */
 };
 
 /* seed: secret, so that nobody can choose flows that are slow to find. */
@@ -42,5 +43,17 @@ void packet_queues_fini(struct packet_queues *q);
  */
 struct dgram_queue *packet_queues_of(struct packet_queues *q,
 				     const struct pkt *pkt);
+
+/*
+ * Queue a copy of a packet in its flow's queue.  pkt is a view of it, p has
+ * been checked (vnet_check).  A super-packet longer than frame_bytes (see
+ * session_frame_bytes) becomes smaller ones, so that others get a turn between
+ * them.  Returns as session_send_packet; if it does not fit whole the rest is
+ * not queued.
+ */
+enum drop_reason packet_queues_send(struct packet_queues *q, struct session *s,
+				    const struct pkt *pkt,
+				    const struct frame_packet *p,
+				    size_t frame_bytes);
 
 #endif

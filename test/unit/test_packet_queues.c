@@ -11,6 +11,7 @@
 #include "packet_queues.h"
 #include "reference.h"
 #include "session_rig.h"
+#include "vnet.h"
 
 enum {
 	ESP = 50,
@@ -201,6 +202,47 @@ static void all_queues_together_are_bounded(void **state)
 	packet_queues_init(&x->queues, x->rig->loop, 7);
 }
 
+static enum drop_reason send_super(struct fixture *x,
+				   const struct frame_packet *p,
+				   size_t frame_bytes)
+{
+	return packet_queues_send(&x->queues, x->rig->s, &x->pkt, p,
+				  frame_bytes);
+}
+
+static void long_super_packets_are_split(void **state)
+{
+	struct fixture *x = *state;
+	struct frame_packet p = {.flags = VNET_FLAG_PARTIAL,
+				 .gso_type = VNET_TYPE_TCP4,
+				 .hdr_len = 40,
+				 .gso_size = 500,
+				 .csum_start = 20,
+				 .csum_offset = 16,
+				 .ip = x->ip,
+				 .ip_len = 40 + 1900};
+	size_t at = ref_put_ip(x->ip, 4, REF_TCP, 20 + 1900);
+	size_t two = FRAME_PACKET_OVERHEAD + 40 + 1000;
+
+	memset(x->ip + at, 0, 20 + 1900);
+	x->ip[at + 12] = 0x50;
+	x->ip[at + 13] = 0x10;
+	assert_int_equal(vnet_view(&p, &x->pkt), DROP_NONE);
+	x->rig->carrier_room = 0;
+	struct dgram_queue *q = packet_queues_of(&x->queues, &x->pkt);
+	assert_int_equal(send_super(x, &p, FRAME_BODY_MAX), DROP_NONE);
+	assert_int_equal(q->n, 1);
+	assert_int_equal(send_super(x, &p, two), DROP_NONE);
+	assert_int_equal(q->n, 1 + 2);
+	assert_int_equal(send_super(x, &p, 1), DROP_NONE);
+	assert_int_equal(q->n, 1 + 2 + 4);
+	/* What is no super-packet stays whole. */
+	p.gso_type = VNET_TYPE_NONE;
+	p.gso_size = 0;
+	assert_int_equal(send_super(x, &p, 1), DROP_NONE);
+	assert_int_equal(q->n, 1 + 2 + 4 + 1);
+}
+
 int main(void)
 {
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -210,6 +252,7 @@ int main(void)
 		with_rig(beyond_the_limit_the_empty_one_unused_longest_goes),
 		with_rig(empty_queues_are_given_back_soon),
 		with_rig(all_queues_together_are_bounded),
+		with_rig(long_super_packets_are_split),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
