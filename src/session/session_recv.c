@@ -329,23 +329,6 @@ static int recv_received(struct session *s, const uint8_t *body, size_t len)
 	r = governor_received(&s->governor, now_us, got.bytes,
 			      delay_us < UINT32_MAX ? (uint32_t)delay_us
 						    : UINT32_MAX);
-	if (getenv("GOVTRACE")) {
-		static mono_us_t last;
-		mono_us_t n = loop_now_us(s->loop);
-		if (n - last > 50000) {
-			last = n;
-			struct governor_view v = governor_view(&s->governor);
-			fprintf(stderr,
-				"GOV %llu ph %d rate %.1f rtt %u min %u fly "
-				"%zu allowed %zu heap %llu app %d\n",
-				(unsigned long long)(n / 1000), v.phase,
-				v.rate * 8 / 1e6, v.round_trip_us,
-				v.round_trip_min_us, v.in_flight_bytes,
-				v.allowed_bytes,
-				(unsigned long long)s->governor.heap,
-				s->governor.is_app_limited);
-		}
-	}
 	session_want_pump(s);
 	return r;
 }
