@@ -38,6 +38,11 @@ static uint64_t bytes_in(uint64_t rate, mono_us_t us)
 	return rate * least(us, GOVERNOR_TIME_US_MOST) / US_PER_SEC;
 }
 
+static uint64_t time_of(uint64_t bytes, uint64_t rate)
+{
+	return least(bytes, BYTES_MOST) * US_PER_SEC / most(rate, 1);
+}
+
 static uint64_t permille(uint64_t x, uint64_t n)
 {
 	return x * n / PERMILLE;
@@ -98,7 +103,7 @@ void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
 		return;
 	if (in_flight(g) == 0) {
 		g->delivered_us = g->first_sent_us = now_us;
-		g->waiting_since_us = now_us;
+		g->waiting_since_us = g->heard_us = now_us;
 	}
 	g->sent += bytes;
 	/* Of bytes in one record, the last speaks for all. */
@@ -141,7 +146,9 @@ static void next_slot(uint64_t slots[GOVERNOR_RATE_ROUNDS])
 static void set_rate(struct governor *g, uint64_t rate)
 {
 	memset(g->rates, 0, sizeof(g->rates));
+	memset(g->heaps, 0, sizeof(g->heaps));
 	g->rate = g->rates[0] = rate;
+	g->heap = 0;
 }
 
 /* Neither faster than it was sent nor than it was delivered. */
@@ -163,23 +170,35 @@ static void sample_rate(struct governor *g, const struct governor_record *r,
 	g->rate = most(g->rate, rate);
 }
 
-/* How much more than the rate promises has come by now: acknowledgements come
- * in heaps, and the line must have enough to do until the next. */
+/* How much more than the rate promises has come by now: what a hole held up
+ * comes in a heap, and the line must have enough to do until the next. */
 static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 {
 	uint64_t expected = bytes_in(g->rate, now_us - g->heap_start_us);
 
-	g->heap_start += acked;
-	if (g->heap_start <= expected || g->phase != GOVERNOR_CRUISE) {
-		g->heap_start = 0;
+	g->heap_acked += acked;
+	if (g->heap_acked <= expected || g->phase != GOVERNOR_CRUISE) {
+		g->heap_acked = 0;
 		g->heap_start_us = now_us;
 		return;
 	}
-	uint64_t heap = g->heap_start - expected;
-	heap = least(heap, bytes_in(g->rate, (mono_us_t)g->rtt_min_us +
-						     GOVERNOR_HEAP_US));
+	uint64_t heap = least(
+		g->heap_acked - expected,
+		bytes_in(g->rate, (uint64_t)g->rtt_min_us + GOVERNOR_HEAP_US));
 	g->heaps[0] = most(g->heaps[0], heap);
 	g->heap = most(g->heap, heap);
+}
+
+/* How long the other end keeps what it has received to itself, as a rule: a
+ * moving average of the time between two words from it. */
+static void sample_gap(struct governor *g, mono_us_t now_us)
+{
+	mono_us_t gap_us = least(now_us - g->heard_us,
+				 (uint64_t)g->rtt_min_us + GOVERNOR_GAP_US);
+
+	g->heard_us = now_us;
+	if (!g->is_app_limited && g->phase == GOVERNOR_CRUISE)
+		g->gap_us = (uint32_t)((7 * (uint64_t)g->gap_us + gap_us) / 8);
 }
 
 /* ---- the round trip ---- */
@@ -189,13 +208,22 @@ static uint64_t much_longer_us(uint64_t rtt_us)
 	return 2 * rtt_us + 20000;
 }
 
-/* How long a trip takes at most with what cruising allows in flight. */
-static uint64_t long_us(uint64_t rtt_us)
+/* What a trip may take when cruising, heaps aside: enough more than the
+ * shortest to see whether the line has become faster, and for the line not to
+ * be idle while the other end keeps what it has received to itself. */
+static uint64_t cruise_us(const struct governor *g)
 {
-	return permille(permille(rtt_us, GOVERNOR_GAIN_PERMILLE) +
-				GOVERNOR_SLACK_US,
-			1250) +
-	       4000;
+	uint64_t gain_us =
+		most(least(permille(g->rtt_min_us, GOVERNOR_GAIN_PERMILLE),
+			   GOVERNOR_GAIN_US),
+		     permille(g->rtt_min_us, GOVERNOR_GAIN_LONG_PERMILLE));
+
+	return g->rtt_min_us + most(gain_us + GOVERNOR_SLACK_US, g->gap_us);
+}
+
+static bool is_longer(const struct governor *g, uint32_t rtt)
+{
+	return rtt > permille(cruise_us(g), 1250) + 4000;
 }
 
 /* Since when trips have been longer than that, without exception. */
@@ -209,18 +237,21 @@ static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
 	}
 }
 
-/* Trips that are longer than what is in flight explains; not while what was
- * once allowed is still on its way. */
+/* Trips that are longer than what is in flight explains.  While more than is
+ * allowed now is on its way, that explains more. */
 static void doubt(struct governor *g, const struct governor_record *r,
 		  mono_us_t arrived_us, uint32_t rtt)
 {
-	if (r->end - r->delivered > permille(g->allowed, 1125))
-		return;
-	if (rtt <= long_us(g->rtt_min_us))
-		g->is_round_short = true;
-	else
+	uint64_t out = r->end - r->delivered;
+	uint64_t base_us = g->rtt_min_us;
+
+	if (out > permille(g->allowed, 1125))
+		base_us = most(base_us, time_of(out, g->rate));
+	else if (is_longer(g, rtt))
 		g->is_round_long = true;
-	mark_long(g, arrived_us, rtt > much_longer_us(g->rtt_min_us));
+	else
+		g->is_round_short = true;
+	mark_long(g, arrived_us, rtt > much_longer_us(base_us));
 }
 
 static void sample_rtt(struct governor *g, const struct governor_record *r,
@@ -232,7 +263,8 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 		g->rtt_min_us = rtt;
 	if (rtt <= permille(g->rtt_min_us, 1050) + 1000)
 		g->rtt_near_min_us = arrived_us;
-	if (g->phase == GOVERNOR_CRUISE)
+	if (g->phase == GOVERNOR_CRUISE ||
+	    (g->phase == GOVERNOR_DRAIN && !g->is_path_suspect))
 		doubt(g, r, arrived_us, rtt);
 	/* The first bytes came as a burst and make a queue of their own. */
 	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
@@ -243,22 +275,19 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 
 /* ---- phases ---- */
 
-static uint64_t pipe_bytes(const struct governor *g)
-{
-	return bytes_in(g->rate, g->rtt_min_us);
-}
-
 static uint64_t cruise_bytes(const struct governor *g)
 {
-	return permille(pipe_bytes(g), GOVERNOR_GAIN_PERMILLE) +
-	       bytes_in(g->rate, GOVERNOR_SLACK_US) + g->heap;
+	return bytes_in(g->rate, cruise_us(g)) + g->heap;
 }
 
 /* Twice what there was room for so far. */
 static uint64_t startup_bytes(const struct governor *g)
 {
-	return 2 * (pipe_bytes(g) + bytes_in(g->rate, GOVERNOR_SLACK_US)) +
-	       GOVERNOR_FIRST_BYTES;
+	uint64_t bytes =
+		bytes_in(g->rate, (uint64_t)g->rtt_min_us + GOVERNOR_SLACK_US);
+
+	return 2 * bytes +
+	       (g->has_started ? GOVERNOR_LEAST_BYTES : GOVERNOR_FIRST_BYTES);
 }
 
 static void enter(struct governor *g, enum governor_phase phase)
@@ -283,26 +312,43 @@ static void start_round(struct governor *g, mono_us_t now_us)
 	g->is_round_short = false;
 }
 
+static uint64_t average_rate(const struct governor *g, uint64_t from,
+			     mono_us_t us)
+{
+	return rate_of(g->delivered - from, most(us, 1));
+}
+
 static void drain_to(struct governor *g, unsigned share)
 {
 	g->is_drained = false;
 	allow(g, permille(bytes_in(g->drain_rate, g->rtt_min_us), share));
 }
 
-static void enter_drain(struct governor *g, bool is_path_suspect,
-			uint64_t recent_rate)
+static void enter_drain(struct governor *g, mono_us_t now_us,
+			bool is_path_suspect, uint64_t recent_rate)
 {
 	enter(g, GOVERNOR_DRAIN);
 	g->is_path_suspect = is_path_suspect;
+	g->drain_since_us = now_us;
 	g->drain_rate = least(recent_rate, g->rate);
 	g->drain_rtt_us = g->rtt_min_us;
 	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
 }
 
+/* As long as there was a queue to drain, that was the rate of the line. */
+static void correct_drain_rate(struct governor *g, mono_us_t now_us)
+{
+	mono_us_t us = now_us - g->drain_since_us;
+
+	if (g->is_path_suspect && us > g->rtt_min_us / 4)
+		g->drain_rate = least(g->drain_rate,
+				      average_rate(g, g->phase_start, us));
+}
+
 /* The trip without a queue has been seen. */
 static void leave_drain(struct governor *g, mono_us_t now_us)
 {
-	bool was_right = g->round_rtt_min_us <= long_us(g->rtt_min_us);
+	bool was_right = !is_longer(g, g->round_rtt_min_us);
 
 	g->rtt_min_us = g->round_rtt_min_us;
 	g->rtt_near_min_us = now_us;
@@ -337,16 +383,16 @@ static void drain_round(struct governor *g, mono_us_t now_us)
 
 /* The first round trips were of large frames, or of a queue that was there
  * already: the first time, look again. */
-static void leave_startup(struct governor *g)
+static void leave_startup(struct governor *g, mono_us_t now_us)
 {
 	if (g->has_started)
 		enter(g, GOVERNOR_CRUISE);
 	else
-		enter_drain(g, false, g->rate);
+		enter_drain(g, now_us, false, g->rate);
 	g->has_started = true;
 }
 
-static void startup_round(struct governor *g)
+static void startup_round(struct governor *g, mono_us_t now_us)
 {
 	if (!g->is_round_full)
 		return;
@@ -357,13 +403,7 @@ static void startup_round(struct governor *g)
 		g->n_rounds++;
 	}
 	if (g->n_rounds >= FULL_ROUNDS)
-		leave_startup(g);
-}
-
-static uint64_t average_rate(const struct governor *g, uint64_t from,
-			     mono_us_t us)
-{
-	return rate_of(g->delivered - from, most(us, 1));
+		leave_startup(g, now_us);
 }
 
 static void cruise_round(struct governor *g, mono_us_t now_us)
@@ -378,7 +418,7 @@ static void cruise_round(struct governor *g, mono_us_t now_us)
 	else if (g->is_round_long)
 		g->n_long_rounds++;
 	if (g->n_long_rounds >= g->patience_rounds)
-		enter_drain(g, true,
+		enter_drain(g, now_us, true,
 			    average_rate(g, g->round_start,
 					 now_us - g->round_start_us));
 	else if (g->n_rounds >= GROWTH_ROUNDS)
@@ -389,7 +429,7 @@ static void end_round(struct governor *g, mono_us_t now_us)
 {
 	switch (g->phase) {
 	case GOVERNOR_STARTUP:
-		startup_round(g);
+		startup_round(g, now_us);
 		break;
 	case GOVERNOR_CRUISE:
 		cruise_round(g, now_us);
@@ -416,14 +456,13 @@ static void watch_trips(struct governor *g, mono_us_t now_us)
 
 	if (g->phase == GOVERNOR_STARTUP) {
 		if (long_for_us > g->rtt_min_us / 4)
-			leave_startup(g);
-	} else if (g->phase == GOVERNOR_CRUISE) {
-		if (long_for_us > much_longer_us(g->rtt_min_us))
-			enter_drain(
-				g, true,
-				average_rate(g, g->long_since, long_for_us));
-		else if (now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US)
-			enter_drain(g, false, g->rate);
+			leave_startup(g, now_us);
+	} else if (long_for_us > much_longer_us(g->rtt_min_us)) {
+		enter_drain(g, now_us, true,
+			    average_rate(g, g->long_since, long_for_us));
+	} else if (g->phase == GOVERNOR_CRUISE &&
+		   now_us - g->rtt_near_min_us > GOVERNOR_RTT_WINDOW_US) {
+		enter_drain(g, now_us, false, g->rate);
 	}
 }
 
@@ -441,6 +480,7 @@ static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
 	case GOVERNOR_DRAIN:
 		if (!g->is_drained && in_flight(g) <= g->allowed) {
 			g->is_drained = true;
+			correct_drain_rate(g, now_us);
 			start_round(g, now_us);
 		}
 		break;
@@ -508,6 +548,7 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	if (g->is_app_limited && g->delivered > g->app_limited_end)
 		g->is_app_limited = false;
 	sample_heap(g, now_us, acked);
+	sample_gap(g, now_us);
 	if (is_record && r.delivered >= g->round_start &&
 	    (now_us - g->round_start_us >= GOVERNOR_ROUND_LEAST_US ||
 	     g->phase == GOVERNOR_DRAIN))

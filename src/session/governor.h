@@ -32,11 +32,18 @@ enum {
 	GOVERNOR_RATE_ROUNDS = 10,
 	/* A round is at least this long: round trips of 0.1 ms say little. */
 	GOVERNOR_ROUND_LEAST_US = 20000,
-	/* In flight when cruising: rate x (round trip x gain + slack), and what
-	 * acknowledgements are seen to come in heaps of, up to a limit. */
-	GOVERNOR_GAIN_PERMILLE = 1100,
+	/* In flight when cruising: rate x (round trip + gain + slack), or rate
+	 * x (round trip + time between acknowledgements) if that is more, and
+	 * what is seen to come in heaps.  The gain is a tenth up to 6 ms, and
+	 * 6 % for longer trips. */
+	GOVERNOR_GAIN_PERMILLE = 100,
+	GOVERNOR_GAIN_US = 6000,
+	GOVERNOR_GAIN_LONG_PERMILLE = 60,
 	GOVERNOR_SLACK_US = 2000,
+	/* Besides a round trip: the largest heap, and the longest time between
+	 * acknowledgements, that is reckoned with. */
 	GOVERNOR_HEAP_US = 6000,
+	GOVERNOR_GAP_US = 20000,
 	/* Rounds of longer trips than what is in flight explains, until it is
 	 * looked for the reason; doubled each time there was none. */
 	GOVERNOR_PATIENCE_ROUNDS = 5,
@@ -104,8 +111,11 @@ struct governor {
 	uint64_t rates[GOVERNOR_RATE_ROUNDS];
 	uint64_t heaps[GOVERNOR_RATE_ROUNDS]; /* acknowledged at once */
 	uint64_t heap;
-	uint64_t heap_start;
+	uint64_t heap_acked;
 	mono_us_t heap_start_us;
+
+	mono_us_t heard_us; /* last acknowledgement; or sent into nothing */
+	uint32_t gap_us;    /* between two of them, on average */
 
 	uint32_t rtt_us;
 	uint32_t rtt_min_us;
@@ -126,6 +136,7 @@ struct governor {
 	/* DRAIN */
 	bool is_path_suspect;
 	bool is_drained;
+	mono_us_t drain_since_us;
 	uint64_t drain_rate;
 	uint32_t drain_rtt_us; /* the shortest before this */
 	bool has_started;      /* has left STARTUP once */
