@@ -248,7 +248,8 @@ CONTESTANTS: dict[str, Contestant] = {
     "ssh-w": Contestant("`ssh -w`", ssh_tun),
     "sshuttle": Contestant("sshuttle", sshuttle, has_udp=False, answers_early=True),
     "openvpn-udp": Contestant("OpenVPN, UDP", through_openvpn("udp", "udp")),
-    "openvpn-tcp": Contestant("OpenVPN, TCP", through_openvpn("tcp-client", "tcp-server", "--socket-flags", "TCP_NODELAY")),
+    "openvpn-tcp": Contestant("OpenVPN, TCP",
+                              through_openvpn("tcp-client", "tcp-server", "--socket-flags", "TCP_NODELAY")),
     "wireguard-go": Contestant("wireguard-go", wireguard),
 }
 

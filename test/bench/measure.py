@@ -91,7 +91,7 @@ def run_bulk(way: Way, ups: int, downs: int, kinds: tuple[str, ...] = ()) -> Bul
         bulk = stack.enter_context(load.program(way.lab.near, "bulk", way.address, BULK, seconds, ups, downs))
         lines = bulk.finish(seconds + 20)
         cpu_s = way.census.cpu_s() - cpu_s
-        found = {kind: load.answers(probe.finish(seconds + 5)) for kind, probe in probes.items()}
+        found = {kind: load.answers(probe.finish(seconds + 10)) for kind, probe in probes.items()}
         result = Bulk(int(lines[0]) / 1e6, load.Counters(server.lines()[1:]), load.Counters(lines[1:]), found, cpu_s)
     wait_quiet(way)
     return result
@@ -120,12 +120,12 @@ def rate_series(counters: load.Counters, start_s: float, end_s: float) -> list[t
             for moment, before, after in zip(times[1:], totals, totals[1:])]
 
 
-def latency_series(found: list[load.Answer], start_s: float) -> list[tuple[float, float]]:
+def latency_series(found: list[load.Answer], start_s: float, end_s: float) -> list[tuple[float, float]]:
     """[(seconds since the start, ms)]: the worst of the requests sent in each tick."""
     worst: dict[int, float] = {}
     for answer in found:
         tick = int((answer.sent_s - start_s) // load.TICK_S)
-        if tick >= 0 and answer.took_ms > worst.get(tick, 0):
+        if start_s <= answer.sent_s < end_s and answer.took_ms > worst.get(tick, 0):
             worst[tick] = answer.took_ms
     return [(round(tick * load.TICK_S, 2), round(worst[tick], 2)) for tick in sorted(worst)]
 
@@ -146,7 +146,7 @@ def one_way(way: Way, name: str, ups: int, downs: int) -> Values:
     goodput = mbit(sum(counters.between(start_s, end_s)), way.seconds)
     series = rate_series(counters, bulk.start_s, end_s)
     way.series[f"{name}_mbit"] = series
-    way.series[f"{name}_ms"] = latency_series(bulk.answers["tcp"], bulk.start_s)
+    way.series[f"{name}_ms"] = latency_series(bulk.answers["tcp"], bulk.start_s, end_s)
     values = {f"{name}_mbit": goodput, f"{name}_startup_s": startup_s(series, goodput)}
     total = sum(counters.between(bulk.start_s, end_s + 1))
     if bulk.cpu_s > 0 and total > 0:

@@ -129,7 +129,8 @@ def comparison(new: dict, old: dict) -> str:
     parts = [f"# Beside the run of {old['about']['date']}\n"]
     for key, link in new["links"].items():
         before = old["links"].get(key, {"contestants": {}})["contestants"]
-        rows = [[result["title"], *(compared_cell(result["values"], before[name]["values"], value) for value in COMPARED)]
+        rows = [[result["title"], *(compared_cell(result["values"], before[name]["values"], value)
+                                      for value in COMPARED)]
                 for name, result in link["contestants"].items() if name in before]
         if rows:
             parts += [f"## {link['title']}\n", table(["", *COMPARED], rows)]
@@ -158,7 +159,8 @@ def across_links(results: dict, make_cell: Callable[[Row], str]) -> str:
 
 
 def readme_text(results: dict, plots: dict[str, Path], command: str) -> str:
-    images = [f"![{results['links'][key]['title']}: goodput and latency over time]({path})\n" for key, path in plots.items()]
+    images = [f"![{results['links'][key]['title']}: goodput and latency over time]({path})\n"
+              for key, path in plots.items()]
     return "\n".join([
         f"A run of `{command}`. {about_line(results)}",
         "Goodput of one TCP stream, Mbit/s, up / down:\n", across_links(results, goodput_cell),
