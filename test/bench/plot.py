@@ -16,7 +16,7 @@ COLOURS = {
 PANEL_W, PANEL_H, LEFT, TOP, GAP_X, GAP_Y, LEGEND_H = 400, 200, 60, 50, 70, 56, 20
 WIDTH = LEFT + 2 * PANEL_W + GAP_X + 20
 STYLE = """
-    text { font: 12px sans-serif; fill: #555; }
+    text { font: 12px sans-serif; fill: #777; }
     .title { font-size: 14px; font-weight: bold; }
     .grid { stroke: #888; stroke-opacity: 0.25; }
     .axis { stroke: #888; fill: none; }

@@ -27,7 +27,8 @@ SPEED = (
     Column("CPU s/GB", ("up_cpu_s_per_gb", "down_cpu_s_per_gb"), 1),
 )
 LATENCY = tuple(Column(f"{kind.upper()} {load}", tuple(f"{load}_{kind}_p{p}_ms" for p in (50, 95, 99)), 1)
-                for kind in ("tcp", "udp") for load in ("idle", "up", "down"))
+                for kind in ("tcp", "udp") for load in ("idle", "up", "down")) + (
+    Column("datagrams lost, %: idle, up, down", tuple(f"{load}_udp_lost_percent" for load in ("idle", "up", "down")), 1),)
 SMALL = (
     *(Column(f"{name} fetch", (f"fetch_{key}_first_ms", f"fetch_{key}_ms"), 1)
       for key, name in (("10k", "10 kB"), ("100k", "100 kB"), ("1m", "1 MB"))),
