@@ -232,6 +232,18 @@ static int apply_channels(void *target, const struct option_entry *entry,
 	return 0;
 }
 
+static int apply_tune(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	config->no_tune = strcmp(value, "off") == 0;
+	if (config->no_tune || strcmp(value, "auto") == 0)
+		return 0;
+	return no_such(value, "way to tune", "auto or off", err);
+}
+
 static int apply_dns_server(void *target, const struct option_entry *entry,
 			    const char *value, struct err *err)
 {
@@ -341,6 +353,9 @@ const struct option_entry up_opts[] = {
 	{0, "channels", "N",
 	 "further channels to the helper, 0 to 8 (default: as the line needs)",
 	 apply_channels},
+	{0, "tune", "WHAT",
+	 "auto, off: how the SSH connection sends (default: bbr if possible)",
+	 apply_tune},
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",
 	 apply_address},
