@@ -68,7 +68,8 @@ def parse_options() -> argparse.Namespace:
 
 
 def first_line(*command: str) -> str:
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=PROJECT)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                            cwd=PROJECT)
     return result.stdout.partition("\n")[0].strip() if result.returncode == 0 else "unknown"
 
 
@@ -108,7 +109,8 @@ def write(results: dict, folder: Path) -> None:
 
 def print_targets(results: dict) -> None:
     rows = [[one.word, one.target.link, one.target.what, report.number(one.measured, 2),
-             ("≥ " if one.target.is_minimum else "≤ ") + report.number(one.bound, 2)] for one in targets.judge_all(results)]
+             ("≥ " if one.target.is_minimum else "≤ ") + report.number(one.bound, 2)]
+            for one in targets.judge_all(results)]
     print(report.table(["", "link", "target", "measured", "bound"], rows))
 
 

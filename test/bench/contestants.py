@@ -185,10 +185,14 @@ def openvpn(near_proto: str, gw_proto: str, *more: str, lab: Lab) -> Iterator[st
             "--remote", GW, "--nobind", "--ifconfig", TUN_NEAR, "255.255.255.0"]
     gw = [*common, "--tls-server", "--dh", "none", "--peer-fingerprint", fingerprints[lab.near], "--proto", gw_proto,
           "--ifconfig", TUN_GW, "255.255.255.0"]
-    with stopping(lab.gw.popen(gw, **QUIET)), stopping(lab.near.popen(near, **QUIET)), forwarding(lab, TUN_NET):
-        wait_link(lab.near, "tun0")
-        # It opens the device before it is connected, and addresses it just after.
-        wait_for(lambda: TUN_NEAR in lab.near.run(["ip", "addr", "show", "tun0"]).stdout, what="OpenVPN's address")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(forwarding(lab, TUN_NET))
+        stack.enter_context(stopping(lab.gw.popen(gw, **QUIET)))
+        wait_for(lambda: ":1194 " in lab.gw.run(["ss", "-Hlntu"]).stdout, START_S, "OpenVPN listens")
+        stack.enter_context(stopping(lab.near.popen(near, **QUIET)))
+        # It makes the device, and a little later addresses it.
+        wait_for(lambda: TUN_NEAR in lab.near.run(["ip", "addr", "show", "tun0"], check=False).stdout, START_S,
+                 "OpenVPN's device has its address")
         lab.near.ip(f"route add {SUBNET} via {TUN_GW}")
         wait_reachable(lab, "OpenVPN")
         yield FAR
@@ -244,7 +248,8 @@ CONTESTANTS: dict[str, Contestant] = {
     "ssh-w": Contestant("`ssh -w`", ssh_tun),
     "sshuttle": Contestant("sshuttle", sshuttle, has_udp=False, answers_early=True),
     "openvpn-udp": Contestant("OpenVPN, UDP", through_openvpn("udp", "udp")),
-    "openvpn-tcp": Contestant("OpenVPN, TCP", through_openvpn("tcp-client", "tcp-server", "--socket-flags", "TCP_NODELAY")),
+    "openvpn-tcp": Contestant("OpenVPN, TCP",
+                              through_openvpn("tcp-client", "tcp-server", "--socket-flags", "TCP_NODELAY")),
     "wireguard-go": Contestant("wireguard-go", wireguard),
 }
 

@@ -91,7 +91,7 @@ def run_bulk(way: Way, ups: int, downs: int, kinds: tuple[str, ...] = ()) -> Bul
         bulk = stack.enter_context(load.program(way.lab.near, "bulk", way.address, BULK, seconds, ups, downs))
         lines = bulk.finish(seconds + 20)
         cpu_s = way.census.cpu_s() - cpu_s
-        found = {kind: load.answers(probe.finish(seconds + 5)) for kind, probe in probes.items()}
+        found = {kind: load.answers(probe.finish(seconds + 10)) for kind, probe in probes.items()}
         result = Bulk(int(lines[0]) / 1e6, load.Counters(server.lines()[1:]), load.Counters(lines[1:]), found, cpu_s)
     wait_quiet(way)
     return result
@@ -120,12 +120,12 @@ def rate_series(counters: load.Counters, start_s: float, end_s: float) -> list[t
             for moment, before, after in zip(times[1:], totals, totals[1:])]
 
 
-def latency_series(found: list[load.Answer], start_s: float) -> list[tuple[float, float]]:
+def latency_series(found: list[load.Answer], start_s: float, end_s: float) -> list[tuple[float, float]]:
     """[(seconds since the start, ms)]: the worst of the requests sent in each tick."""
     worst: dict[int, float] = {}
     for answer in found:
         tick = int((answer.sent_s - start_s) // load.TICK_S)
-        if tick >= 0 and answer.took_ms > worst.get(tick, 0):
+        if start_s <= answer.sent_s < end_s and answer.took_ms > worst.get(tick, 0):
             worst[tick] = answer.took_ms
     return [(round(tick * load.TICK_S, 2), round(worst[tick], 2)) for tick in sorted(worst)]
 
@@ -138,6 +138,13 @@ def startup_s(series: list[tuple[float, float]], goal_mbit: float) -> float:
     return series[-1][0]
 
 
+def during(found: list[load.Answer], start_s: float, end_s: float) -> list[load.Answer]:
+    """Those that were waited for in that time: an answer that takes all of it counts, too."""
+    def last_s(answer: load.Answer) -> float:
+        return answer.sent_s + (0 if math.isnan(answer.took_ms) else answer.took_ms / 1000)
+    return [answer for answer in found if answer.sent_s <= end_s and last_s(answer) >= start_s]
+
+
 def one_way(way: Way, name: str, ups: int, downs: int) -> Values:
     """One stream: goodput, start-up, what it cost, and what requests beside it take."""
     bulk = run_bulk(way, ups, downs, way.kinds())
@@ -146,14 +153,13 @@ def one_way(way: Way, name: str, ups: int, downs: int) -> Values:
     goodput = mbit(sum(counters.between(start_s, end_s)), way.seconds)
     series = rate_series(counters, bulk.start_s, end_s)
     way.series[f"{name}_mbit"] = series
-    way.series[f"{name}_ms"] = latency_series(bulk.answers["tcp"], bulk.start_s)
+    way.series[f"{name}_ms"] = latency_series(bulk.answers["tcp"], bulk.start_s, end_s)
     values = {f"{name}_mbit": goodput, f"{name}_startup_s": startup_s(series, goodput)}
     total = sum(counters.between(bulk.start_s, end_s + 1))
     if bulk.cpu_s > 0 and total > 0:
         values[f"{name}_cpu_s_per_gb"] = bulk.cpu_s / (total / 1e9)
     for kind, found in bulk.answers.items():
-        inside = [answer for answer in found if start_s <= answer.sent_s <= end_s]
-        values |= latency_values(f"{name}_{kind}", inside)
+        values |= latency_values(f"{name}_{kind}", during(found, start_s, end_s))
     return values
 
 
@@ -169,10 +175,9 @@ def both(way: Way) -> Values:
     """A stream each way at once."""
     bulk = run_bulk(way, 1, 1, ("tcp",))
     start_s, end_s = bulk.window(way)
-    inside = [answer for answer in bulk.answers["tcp"] if start_s <= answer.sent_s <= end_s]
     return {"both_up_mbit": mbit(sum(bulk.up.between(start_s, end_s)), way.seconds),
             "both_down_mbit": mbit(sum(bulk.down.between(start_s, end_s)), way.seconds),
-            **latency_values("both_tcp", inside)}
+            **latency_values("both_tcp", during(bulk.answers["tcp"], start_s, end_s))}
 
 
 def jain(shares: list[float]) -> float:
@@ -197,7 +202,7 @@ def eight(way: Way) -> Values:
 def idle(way: Way) -> Values:
     """Latency and memory while nothing else happens."""
     values: Values = {}
-    seconds = min(way.seconds, 5)
+    seconds = min(way.seconds, 2 if way.is_quick else 5)
     with contextlib.ExitStack() as stack:
         probes = {kind: stack.enter_context(way.probe(kind, seconds)) for kind in way.kinds()}
         for kind, probe in probes.items():
@@ -224,7 +229,7 @@ def connections(way: Way) -> Values:
     """One after another, for a while."""
     values: Values = {}
     seconds = 1 if way.is_quick else 2
-    modes = ("exchange",) if way.contestant.answers_early else ("connect", "exchange")
+    modes = ("exchange",) if way.contestant.answers_early or way.is_quick else ("connect", "exchange")
     for mode in modes:
         with load.program(way.lab.near, "connections", mode, way.address, SMALL, seconds) as program:
             per_s, median_us = program.finish(60)[0].split()
@@ -267,13 +272,13 @@ class Measure(NamedTuple):
 
 
 MEASURES: dict[str, Measure] = {
-    "idle": Measure(idle, lambda seconds, link: min(seconds, 5) + 0.5),
+    "idle": Measure(idle, lambda seconds, link: min(seconds, 4)),
     "up": Measure(up, lambda seconds, link: seconds + link.settle_s + 1.5),
     "down": Measure(down, lambda seconds, link: seconds + link.settle_s + 1.5),
     "both": Measure(both, lambda seconds, link: seconds + link.settle_s + 1.5),
     "eight": Measure(eight, lambda seconds, link: 2 * (seconds + link.settle_s + 1.5), False),
-    "fetches": Measure(fetches, lambda seconds, link: 3),
-    "connections": Measure(connections, lambda seconds, link: 3),
+    "fetches": Measure(fetches, lambda seconds, link: 2),
+    "connections": Measure(connections, lambda seconds, link: 2),
     "wakeups": Measure(wakeups, lambda seconds, link: 6, False, lambda link, name: link == "veth"),
     "flows": Measure(flows, lambda seconds, link: 10, False,
                      lambda link, name: link == "veth" and name == "ecssh"),

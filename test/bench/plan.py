@@ -41,7 +41,8 @@ class Plan(NamedTuple):
                              for name in self.measures(link, contestant))
 
     def seconds_in_all(self) -> float:
-        return self.repeat * sum(self.seconds_of(link, name) for link in self.links for name in self.contestants_on(link))
+        return self.repeat * sum(self.seconds_of(link, name)
+                                 for link in self.links for name in self.contestants_on(link))
 
 
 class Progress:

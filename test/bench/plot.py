@@ -7,16 +7,21 @@ import math
 from html import escape
 from typing import NamedTuple
 
-COLOURS = ("#808080", "#d62728", "#ff7f0e", "#e377c2", "#8c564b", "#bcbd22", "#b5651d", "#c94f7c", "#a0522d", "#1f77b4",
-           "#17becf", "#2ca02c", "#9467bd", "#6a5acd", "#20b2aa")
+# Ours are warm, the others cold; the same in all plots.
+COLOURS = {
+    "none": "#888888", "ecssh": "#d62728", "ecssh-bbr": "#ff7f0e", "ecssh-root": "#e8b000", "ecssh-4": "#e377c2",
+    "ecssh-packet": "#a0522d", "ecssh-direct": "#ff9896", "ecssh-tun": "#c49c94", "ecssh-tun-packet": "#7f4a3c",
+    "ssh-L": "#1f77b4", "ssh-w": "#17becf", "sshuttle": "#2ca02c", "openvpn-udp": "#9467bd", "openvpn-tcp": "#5b4bd0",
+    "wireguard-go": "#7fbf3f"}
 PANEL_W, PANEL_H, LEFT, TOP, GAP_X, GAP_Y, LEGEND_H = 400, 200, 60, 50, 70, 56, 20
 WIDTH = LEFT + 2 * PANEL_W + GAP_X + 20
 STYLE = """
-    text { font: 12px sans-serif; fill: #555; }
+    text { font: 12px sans-serif; fill: #777; }
     .title { font-size: 14px; font-weight: bold; }
     .grid { stroke: #888; stroke-opacity: 0.25; }
     .axis { stroke: #888; fill: none; }
     .line { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
+    .bold { stroke-width: 2.5; }
     @media (prefers-color-scheme: dark) { text { fill: #bbb; } }
 """
 Points = list[tuple[float, float]]
@@ -50,6 +55,10 @@ def logarithmic(values: list[float]) -> Scale:
     low = math.floor(math.log10(max(min(values, default=1), 0.01)))
     high = max(math.ceil(math.log10(max(max(values, default=10), 0.01))), low + 1)
     return Scale(10.0 ** low, 10.0 ** high, True, [10.0 ** power for power in range(low, high + 1)])
+
+
+def colour(name: str) -> str:
+    return COLOURS.get(name, "#333333")
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> str:
@@ -87,18 +96,18 @@ class Panel(NamedTuple):
         parts.append(text(right, bottom + 32, "seconds", "end"))
         return parts
 
-    def draw(self, colours: dict[str, str]) -> list[str]:
-        curves = [f'<polyline class="line" stroke="{colours[name]}" points="'
+    def draw(self) -> list[str]:
+        curves = [f'<polyline class="line{" bold" if name == "ecssh" else ""}" stroke="{colour(name)}" points="'
                   + " ".join(self.place(*point) for point in points) + '"/>'
                   for name, points in self.lines.items() if points]
         return self.frame() + curves
 
 
-def legend(titles: dict[str, str], colours: dict[str, str], top: float) -> list[str]:
+def legend(titles: dict[str, str], top: float) -> list[str]:
     parts, columns = [], 4
     for i, (name, title) in enumerate(titles.items()):
         x, y = LEFT + (i % columns) * (WIDTH - LEFT) / columns, top + (i // columns) * LEGEND_H
-        parts.append(f'<line x1="{x:.1f}" y1="{y - 4:.1f}" x2="{x + 18:.1f}" y2="{y - 4:.1f}" stroke="{colours[name]}" '
+        parts.append(f'<line x1="{x:.1f}" y1="{y - 4:.1f}" x2="{x + 18:.1f}" y2="{y - 4:.1f}" stroke="{colour(name)}" '
                      'stroke-width="3"/>')
         parts.append(text(x + 24, y, title.replace("`", "")))
     return parts
@@ -130,11 +139,10 @@ def panels(link: dict) -> list[Panel]:
 
 def svg(link: dict) -> str:
     titles = {name: result["title"] for name, result in link["contestants"].items() if result["series"]}
-    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(titles)}
     legend_top = TOP + 20 + 2 * (PANEL_H + GAP_Y) + 10
     height = legend_top + LEGEND_H * (math.ceil(len(titles) / 4) + 0.5)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
              f'height="{height:.0f}">', f"<style>{STYLE}</style>", text(LEFT, 26, link["title"], kind="title")]
     for panel in panels(link):
-        parts += panel.draw(colours)
-    return "\n".join([*parts, *legend(titles, colours, legend_top), "</svg>\n"])
+        parts += panel.draw()
+    return "\n".join([*parts, *legend(titles, legend_top), "</svg>\n"])

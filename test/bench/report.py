@@ -27,7 +27,8 @@ SPEED = (
     Column("CPU s/GB", ("up_cpu_s_per_gb", "down_cpu_s_per_gb"), 1),
 )
 LATENCY = tuple(Column(f"{kind.upper()} {load}", tuple(f"{load}_{kind}_p{p}_ms" for p in (50, 95, 99)), 1)
-                for kind in ("tcp", "udp") for load in ("idle", "up", "down"))
+                for kind in ("tcp", "udp") for load in ("idle", "up", "down")) + (
+    Column("datagrams lost, %: idle, up, down", tuple(f"{load}_udp_lost_percent" for load in ("idle", "up", "down")), 1),)
 SMALL = (
     *(Column(f"{name} fetch", (f"fetch_{key}_first_ms", f"fetch_{key}_ms"), 1)
       for key, name in (("10k", "10 kB"), ("100k", "100 kB"), ("1m", "1 MB"))),
@@ -129,7 +130,8 @@ def comparison(new: dict, old: dict) -> str:
     parts = [f"# Beside the run of {old['about']['date']}\n"]
     for key, link in new["links"].items():
         before = old["links"].get(key, {"contestants": {}})["contestants"]
-        rows = [[result["title"], *(compared_cell(result["values"], before[name]["values"], value) for value in COMPARED)]
+        rows = [[result["title"], *(compared_cell(result["values"], before[name]["values"], value)
+                                      for value in COMPARED)]
                 for name, result in link["contestants"].items() if name in before]
         if rows:
             parts += [f"## {link['title']}\n", table(["", *COMPARED], rows)]
@@ -158,7 +160,8 @@ def across_links(results: dict, make_cell: Callable[[Row], str]) -> str:
 
 
 def readme_text(results: dict, plots: dict[str, Path], command: str) -> str:
-    images = [f"![{results['links'][key]['title']}: goodput and latency over time]({path})\n" for key, path in plots.items()]
+    images = [f"![{results['links'][key]['title']}: goodput and latency over time]({path})\n"
+              for key, path in plots.items()]
     return "\n".join([
         f"A run of `{command}`. {about_line(results)}",
         "Goodput of one TCP stream, Mbit/s, up / down:\n", across_links(results, goodput_cell),

@@ -60,7 +60,8 @@ def latency(link: str, more_ms: float) -> list[Target]:
 
 
 def of_no_tunnel(link: str, share: float) -> list[Target]:
-    return [at_least(link, f"{way}: × no tunnel", ratio(f"{way}_mbit", "ecssh", "none"), share) for way in ("up", "down")]
+    return [at_least(link, f"{way}: × no tunnel", ratio(f"{way}_mbit", "ecssh", "none"), share)
+            for way in ("up", "down")]
 
 
 def of_the_rate(link: str, way: str, name: str, rate_mbit: float, share: float) -> Target:

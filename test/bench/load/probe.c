@@ -8,7 +8,7 @@
  * the answer to the last one came later than that, at once. udp: a datagram at
  * each interval. One line per request: when it was sent and how long the answer
  * took, in microseconds; "lost" in its place for a datagram without answer. A
- * TCP request that is unanswered at the end has taken as long as it is old.
+ * TCP request that is out at the end is waited for, 5 s at most.
  */
 #include "load.h"
 
@@ -17,7 +17,7 @@
 #include <poll.h>
 #include <string.h>
 
-enum { REQUESTS_MAX = 1 << 16, LATE_US = 1000000 };
+enum { REQUESTS_MAX = 1 << 16, LATE_US = 1000000, STUCK_US = 5000000 };
 
 struct probe {
 	int fd;
@@ -41,12 +41,12 @@ static int wait_readable(int fd, int64_t until_us)
 	return left_us > 0 && ppoll(&p, 1, &t, NULL) > 0;
 }
 
-/* Returns how many bytes of the answer are missing at the end. */
-static size_t read_answer(const struct probe *p, char *bytes)
+/* The whole of it, unless it takes far too long. */
+static void read_answer(const struct probe *p, char *bytes)
 {
 	size_t left = LOAD_REQUEST_BYTES;
 
-	while (left > 0 && wait_readable(p->fd, p->end_us)) {
+	while (left > 0 && wait_readable(p->fd, p->end_us + STUCK_US)) {
 		ssize_t n = recv(p->fd, bytes, left, 0);
 
 		if (n < 0)
@@ -57,7 +57,6 @@ static size_t read_answer(const struct probe *p, char *bytes)
 		}
 		left -= (size_t)n;
 	}
-	return left;
 }
 
 static void probe_tcp(const struct probe *p)
