@@ -16,6 +16,10 @@
  *   The end of one link is the end of all; but what the others still bring may
  *   be the reason, and is waited for.
  *
+ *   Links with numbers are another matter: link 0 is one of them, bond_sure
+ *   chooses among them and keeps what it sends, and the end of one is an event
+ *   like others.  It is taken care of in a task, as others may be on the stack.
+ *
  * Ownership: the carrier owns its links.
  */
 #include "bond_carrier.h"
@@ -27,12 +31,14 @@
 
 #include "bond_link.h"
 #include "bond_rx.h"
+#include "bond_sure.h"
 #include "fd.h"
 
 enum {
 	CHUNK_MIN = 16 << 10, /* where no link has room */
 	SLICE_IOV = 66,
 	LAST_WORDS_US = 2000000,
+	GOT_US = 10000,
 };
 
 struct bond {
@@ -49,8 +55,15 @@ struct bond {
 	uint32_t tx_seq;	 /* of the next chunk */
 	struct timer last_words; /* armed while deaf: what may still come */
 	struct err why;		 /* of the end; empty while it is unknown */
+	bool is_numbered;
+	struct bond_sure sure; /* if so */
+	struct timer got;      /* armed: an acknowledgement is owed */
+	struct loop_task bury; /* links with numbers that have ended */
 	struct bond_rx rx;
 };
+
+static void tell_writable(struct bond *b);
+static void acknowledge(struct bond_link *l);
 
 static struct bond *from_base(const struct carrier *c)
 {
@@ -70,6 +83,10 @@ static void close_now(struct bond *b)
 		return;
 	b->is_closed = true;
 	timer_disarm(b->loop, &b->last_words);
+	timer_disarm(b->loop, &b->got);
+	loop_unpost(&b->bury);
+	if (b->is_numbered)
+		timer_disarm(b->loop, &b->sure.rescue);
 	list_for_each (at, &b->links) {
 		struct bond_link *l = of_list(at);
 
@@ -103,9 +120,30 @@ static void on_last_words_over(void *ctx)
 	close_now(b);
 }
 
+/* A link that the session can do without. */
+static bool is_spare(const struct bond_link *l)
+{
+	return l->number != 0 && !l->bond->is_deaf && !l->bond->is_closed;
+}
+
+static void end_spare(struct bond_link *l, int error, const char *what)
+{
+	if (l->is_ended)
+		return;
+	l->is_ended = true;
+	l->ops->stop(l);
+	(void)err_set(&l->why, 0, error ? "%s: %s" : "%s", what,
+		      strerror(error));
+	loop_post(l->bond->loop, &l->bond->bury);
+}
+
 void bond_link_deafen(struct bond_link *l)
 {
-	become_deaf(l->bond);
+	/* Let go of at once: what it still brings would come again. */
+	if (is_spare(l))
+		end_spare(l, 0, "the connection was closed");
+	else
+		become_deaf(l->bond);
 }
 
 void bond_link_end(struct bond_link *l, int error, const char *what)
@@ -114,6 +152,10 @@ void bond_link_end(struct bond_link *l, int error, const char *what)
 
 	if (b->is_closed)
 		return;
+	if (is_spare(l)) {
+		end_spare(l, error, what);
+		return;
+	}
 	set_why(b, error, what);
 	l->is_ended = true;
 	l->ops->stop(l);
@@ -126,7 +168,72 @@ void bond_link_end(struct bond_link *l, int error, const char *what)
 	close_now(b);
 }
 
+static void bury_one(struct bond *b, struct bond_link *l)
+{
+	uint8_t frame[FRAME_HEADER_LEN];
+	struct iovec iov = {frame, bond_build_gone(frame, l->number)};
+
+	list_del(&l->link);
+	b->n_links--;
+	if (!l->is_gone)
+		bond_link_send(b->first, &iov, 1);
+	bond_rx_link_fini(&b->rx, &l->rx);
+	bond_sure_lost(&b->sure, l);
+	if (b->ops && b->ops->on_lost)
+		b->ops->on_lost(b->ops_ctx, l->number, &l->why);
+	ring_fini(&l->spill);
+	l->ops->free(l);
+}
+
+static void on_bury(void *ctx)
+{
+	struct bond *b = ctx;
+
+	list_for_each_safe (at, &b->links) {
+		struct bond_link *l = of_list(at);
+
+		if (l->number != 0 && l->is_gone)
+			end_spare(l, 0, "the other end has lost it");
+		if (l->number != 0 && l->is_ended)
+			bury_one(b, l);
+	}
+	loop_unpost(&b->bury);
+	tell_writable(b);
+}
+
+static void on_gone(struct bond *b, uint32_t number)
+{
+	list_for_each (at, &b->links) {
+		struct bond_link *l = of_list(at);
+
+		if (number != 0 && l->number == number) {
+			l->is_gone = true;
+			loop_post(b->loop, &b->bury);
+		}
+	}
+}
+
 /* ---- down ---- */
+
+/* What the links of a numbered bond say to each other. */
+static void on_link_frame(struct bond *b, const struct frame_header *h,
+			  const uint8_t *body)
+{
+	struct bond_got got;
+
+	if (h->type == BOND_GONE) {
+		on_gone(b, h->id);
+		return;
+	}
+	if (bond_parse_got(h, body, &got) == 0 &&
+	    bond_sure_got(&b->sure, &got) == 0) {
+		tell_writable(b);
+		return;
+	}
+	set_why(b, 0, "the other end acknowledges what was not sent");
+	b->is_deaf = true; /* told in a later turn: we are in the parser */
+	timer_arm(b->loop, &b->last_words, 0);
+}
 
 static void on_frame(void *ctx, const struct frame_header *h,
 		     const uint8_t *body)
@@ -139,7 +246,12 @@ static void on_frame(void *ctx, const struct frame_header *h,
 	switch (h->type) {
 	case BOND_ASK:
 		if (b->ops && b->ops->on_ask)
-			b->ops->on_ask(b->ops_ctx);
+			b->ops->on_ask(b->ops_ctx, h->id == 1);
+		break;
+	case BOND_GOT:
+	case BOND_GONE:
+		if (b->is_numbered)
+			on_link_frame(b, h, body);
 		break;
 	case BOND_OFFER:
 		if (b->ops && b->ops->on_offer &&
@@ -150,6 +262,32 @@ static void on_frame(void *ctx, const struct frame_header *h,
 		b->base.user->on_frame(b->base.user_ctx, h, body);
 		break;
 	}
+}
+
+static void on_got_due(void *ctx)
+{
+	struct bond *b = ctx;
+
+	list_for_each (at, &b->links) {
+		struct bond_link *l = of_list(at);
+
+		if (l->rx.bytes == l->told_bytes)
+			continue;
+		bond_sure_owe(l, b->rx.next, true);
+		if (l->rx.bytes != l->told_bytes && !l->is_ended)
+			timer_arm(b->loop, &b->got, GOT_US);
+	}
+}
+
+static void acknowledge(struct bond_link *l)
+{
+	struct bond *b = l->bond;
+
+	if (l->rx.bytes == l->told_bytes || b->is_deaf)
+		return;
+	bond_sure_owe(l, b->rx.next, false);
+	if (l->rx.bytes != l->told_bytes && !timer_is_armed(&b->got))
+		timer_arm(b->loop, &b->got, GOT_US);
 }
 
 /* hop up 9/11, down 5/9: frames arrive */
@@ -168,6 +306,8 @@ size_t bond_link_input(struct bond_link *l, const uint8_t *bytes, size_t len)
 		n = (ssize_t)len;
 	}
 	l->kept = len - (size_t)n;
+	if (b->is_numbered && !b->is_closed)
+		acknowledge(l);
 	return (size_t)n;
 }
 
@@ -225,6 +365,14 @@ static struct bond_link *pick(struct bond *b)
 	return best;
 }
 
+/* There is a hole now: told in a later turn. */
+static void lose(struct bond *b)
+{
+	set_why(b, ENOMEM, "writing to the connection failed");
+	b->is_deaf = true;
+	timer_arm(b->loop, &b->last_words, 0);
+}
+
 /* Put aside what the link did not take. */
 static void keep_rest(struct bond_link *l, const struct iovec *iov, int n,
 		      size_t taken)
@@ -236,15 +384,12 @@ static void keep_rest(struct bond_link *l, const struct iovec *iov, int n,
 		if (ring_push(&l->spill, (char *)iov[i].iov_base + skip,
 			      iov[i].iov_len - skip) == 0)
 			continue;
-		/* There is a hole now: told in a later turn. */
-		set_why(l->bond, ENOMEM, "writing to the connection failed");
-		l->bond->is_deaf = true;
-		timer_arm(l->bond->loop, &l->bond->last_words, 0);
+		lose(l->bond);
 		return;
 	}
 }
 
-static void link_send(struct bond_link *l, const struct iovec *iov, int n)
+void bond_link_send(struct bond_link *l, const struct iovec *iov, int n)
 {
 	size_t taken = 0;
 
@@ -297,7 +442,7 @@ static void send_chunk(struct bond *b, struct bond_link *l, struct cursor *c,
 
 	slice[0].iov_base = head;
 	slice[0].iov_len = bond_build_chunk(head, b->tx_seq++, len);
-	link_send(l, slice, n);
+	bond_link_send(l, slice, n);
 }
 
 static void send_chunks(struct bond *b, const struct iovec *iov, int n)
@@ -316,20 +461,33 @@ static void send_chunks(struct bond *b, const struct iovec *iov, int n)
 	}
 }
 
-static void send_stream(struct bond *b, const struct iovec *iov, int n)
+static void begin_chunks(struct bond *b)
 {
 	struct cursor nothing = {.n = 0};
 
+	send_chunk(b, b->first, &nothing, 0);
+	if (b->is_numbered) {
+		bond_rate_sent(&b->first->rate, loop_now_us(b->loop),
+			       FRAME_HEADER_LEN);
+		b->sure.next = b->sure.tx_seq = b->tx_seq;
+	}
+}
+
+static void send_stream(struct bond *b, const struct iovec *iov, int n)
+{
 	if (b->is_deaf || b->is_closed)
 		return;
-	if (b->n_links == 0) {
-		link_send(b->first, iov, n);
+	if (b->n_links == 0 && !b->is_split) {
+		bond_link_send(b->first, iov, n);
 		return;
 	}
 	if (!b->is_split)
-		send_chunk(b, b->first, &nothing, 0);
+		begin_chunks(b);
 	b->is_split = true;
-	send_chunks(b, iov, n);
+	if (!b->is_numbered)
+		send_chunks(b, iov, n);
+	else if (bond_sure_send(&b->sure, iov, n) < 0)
+		lose(b);
 }
 
 static bool is_full(const struct carrier *c)
@@ -338,6 +496,8 @@ static bool is_full(const struct carrier *c)
 
 	if (b->is_closed || b->is_deaf)
 		return true;
+	if (b->is_split && b->is_numbered)
+		return bond_sure_is_full(&b->sure);
 	if (b->n_links == 0)
 		return ring_len(&b->first->spill) > 0;
 	list_for_each (at, &b->links) {
@@ -366,7 +526,7 @@ void bond_link_flush(struct bond_link *l)
 	struct iovec parts[2];
 	size_t len = ring_len(&l->spill);
 
-	if (len == 0 || l->bond->is_closed)
+	if (len == 0 || l->bond->is_closed || l->is_ended)
 		return;
 	int n = ring_peek(&l->spill, l->spill.start, len, parts);
 	size_t sent = l->ops->send(l, parts, n);
@@ -407,10 +567,10 @@ void bond_carrier_set_ops(struct carrier *c, const struct bond_ops *bond_ops,
 	b->ops_ctx = ctx;
 }
 
-void bond_carrier_ask(struct carrier *c)
+void bond_carrier_ask(struct carrier *c, bool wants_numbers)
 {
 	uint8_t frame[FRAME_HEADER_LEN];
-	struct iovec iov = {frame, bond_build_ask(frame)};
+	struct iovec iov = {frame, bond_build_ask(frame, wants_numbers)};
 
 	send_stream(from_base(c), &iov, 1);
 }
@@ -423,15 +583,65 @@ void bond_carrier_offer(struct carrier *c, const struct bond_offer *offer)
 	send_stream(from_base(c), &iov, 1);
 }
 
-int bond_carrier_add_fd(struct carrier *c, int fd,
+int bond_carrier_set_numbered(struct carrier *c)
+{
+	struct bond *b = from_base(c);
+
+	if (b->is_numbered)
+		return 0;
+	if (b->n_links > 0 || b->is_closed)
+		return -EPROTO;
+	b->is_numbered = b->rx.is_numbered = true;
+	bond_sure_init(&b->sure, b->loop, &b->links, 0);
+	return 0;
+}
+
+uint64_t bond_carrier_n_repeats(const struct carrier *c)
+{
+	const struct bond *b = from_base(c);
+
+	return b->is_numbered ? b->sure.stats.n_repeats : 0;
+}
+
+static bool has_number(const struct bond *b, uint32_t number)
+{
+	list_for_each (at, &b->links)
+		if (of_list(at)->number == number)
+			return true;
+	return false;
+}
+
+int bond_carrier_add_numbered(struct carrier *c, uint32_t number, int rfd,
+			      int wfd, const void *leftover,
+			      size_t leftover_len)
+{
+	struct bond *b = from_base(c);
+	struct bond_link *l =
+		bond_fd_new(b->loop, rfd, wfd, leftover, leftover_len);
+
+	if (!l)
+		return -errno;
+	if (b->is_closed || b->is_deaf || !b->is_numbered ||
+	    b->n_links >= BOND_LINKS_MAX || has_number(b, number)) {
+		l->ops->free(l);
+		return -EPIPE;
+	}
+	l->number = number;
+	bond_link_add(c, l);
+	return 0;
+}
+
+int bond_carrier_add_fd(struct carrier *c, int fd, uint32_t number,
 			const uint8_t token[BOND_TOKEN_LEN])
 {
 	struct bond *b = from_base(c);
 	uint8_t joined[BOND_JOIN_LEN];
-	size_t len = bond_build_join(joined, BOND_JOINED, token);
+	size_t len = bond_build_join(joined, BOND_JOINED, number, token);
 
 	/* The socket is new: it takes that much. */
 	if (b->is_closed || b->is_deaf || b->n_links >= BOND_LINKS_MAX ||
+	    (number != 0 && has_number(b, number)) ||
+	    (number != 0 ? bond_carrier_set_numbered(c) < 0 : b->is_numbered) ||
 	    write(fd, joined, len) != (ssize_t)len) {
 		fd_close(&fd);
 		return -EPIPE;
@@ -439,6 +649,7 @@ int bond_carrier_add_fd(struct carrier *c, int fd,
 	struct bond_link *l = bond_fd_new(b->loop, fd, fd, NULL, 0);
 	if (!l)
 		return -errno;
+	l->number = number;
 	bond_link_add(c, l);
 	return 0;
 }
@@ -452,6 +663,11 @@ static struct carrier *bond_free(struct carrier *c)
 
 	b->is_closed = true;
 	timer_disarm(b->loop, &b->last_words);
+	timer_disarm(b->loop, &b->got);
+	loop_unpost(&b->bury);
+	if (b->is_numbered)
+		bond_sure_fini(&b->sure);
+	bond_rx_fini(&b->rx);
 	while ((at = list_pop(&b->links))) {
 		struct bond_link *l = of_list(at);
 
@@ -488,6 +704,9 @@ struct carrier *bond_carrier_new(struct loop *loop, int rfd, int wfd,
 	b->loop = loop;
 	list_init(&b->links);
 	b->last_words = (struct timer){.on_fire = on_last_words_over, .ctx = b};
+	b->got = (struct timer){.on_fire = on_got_due, .ctx = b};
+	b->bury = (struct loop_task){.on_run = on_bury, .ctx = b};
+	list_init(&b->bury.link);
 	bond_rx_init(&b->rx, on_frame, b);
 	bond_link_add(&b->base, l);
 	return &b->base;

@@ -6,6 +6,7 @@
 #ifndef ECSSH_BOND_LINK_H
 #define ECSSH_BOND_LINK_H
 
+#include "bond_rate.h"
 #include "bond_rx.h"
 #include "carrier.h"
 #include "list.h"
@@ -38,7 +39,16 @@ struct bond_link {
 	size_t kept;	   /* given and not taken */
 	struct ring spill; /* sent, but not taken by the link yet */
 	bool is_ended;
+	/* Where links have numbers. */
+	uint32_t number;
+	struct bond_rate rate; /* of what we send */
+	uint64_t told_bytes;   /* of rx.bytes */
+	bool is_gone;	       /* at the other end; to be ended here */
+	struct err why;	       /* of its end */
 };
+
+/* Send, and put aside what the link does not take.  For the carrier only. */
+void bond_link_send(struct bond_link *l, const struct iovec *iov, int n);
 
 /* Join a carrier, which owns it (ops->free) from now on. */
 void bond_link_add(struct carrier *c, struct bond_link *l);

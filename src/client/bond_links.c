@@ -211,7 +211,7 @@ static void on_open(struct mux_channel *ch)
 {
 	struct channel_link *l = mux_channel_owner(ch);
 	uint8_t join[BOND_JOIN_LEN];
-	size_t len = bond_build_join(join, BOND_JOIN, l->owner->offer.token);
+	size_t len = bond_build_join(join, BOND_JOIN, 0, l->owner->offer.token);
 
 	/* A new channel without room for that is of no use either. */
 	if (mux_channel_send(ch, join, len) < len)
@@ -233,7 +233,7 @@ static void on_refused(struct mux_channel *ch, uint32_t reason,
 static size_t find_joined(const struct channel_link *l)
 {
 	uint8_t want[BOND_JOIN_LEN];
-	size_t len = bond_build_join(want, BOND_JOINED, l->owner->offer.token);
+	size_t len = bond_build_join(want, BOND_JOINED, 0, l->owner->offer.token);
 	const uint8_t *at = memmem(l->head, l->head_len, want, len);
 
 	return at ? (size_t)(at - l->head) + len : 0;
@@ -362,7 +362,7 @@ void bond_links_want(struct bond_links *b, unsigned n)
 	    bond_carrier_n_links(b->carrier) >= b->n_wanted)
 		return;
 	b->is_asking = true;
-	bond_carrier_ask(b->carrier);
+	bond_carrier_ask(b->carrier, false);
 }
 
 /* ---- when ---- */

@@ -87,7 +87,8 @@ static void welcome(struct guest *g)
 {
 	struct join *j = g->join;
 	uint8_t want[BOND_JOIN_LEN];
-	size_t len = bond_build_join(want, BOND_JOIN, j->offer.token);
+	uint32_t number = bond_join_number(g->said);
+	size_t len = bond_build_join(want, BOND_JOIN, number, j->offer.token);
 	int fd = -1;
 
 	if (is_same(want, g->said, len)) {
@@ -97,7 +98,7 @@ static void welcome(struct guest *g)
 	dismiss(g);
 	if (fd < 0)
 		return;
-	int r = bond_carrier_add_fd(j->carrier, fd, j->offer.token);
+	int r = bond_carrier_add_fd(j->carrier, fd, number, j->offer.token);
 	if (r < 0)
 		log_debug("a link cannot be added: %s", strerror(-r));
 	else
@@ -237,7 +238,7 @@ static int open_socket(struct join *j)
 	return r;
 }
 
-static void on_ask(void *ctx)
+static void on_ask(void *ctx, bool wants_numbers)
 {
 	struct join *j = ctx;
 	int r = j->listener.fd >= 0 ? 0 : open_socket(j);
@@ -247,6 +248,7 @@ static void on_ask(void *ctx)
 		return;
 	}
 	timer_arm(j->loop, &j->idle, IDLE_US);
+	j->offer.has_numbers = wants_numbers;
 	bond_carrier_offer(j->carrier, &j->offer);
 }
 

@@ -17,6 +17,7 @@ void dgram_queue_init(struct dgram_queue *q, uint32_t id)
 	q->session = NULL;
 	sched_flow_init(&q->flow, SCHED_DGRAM);
 	list_init(&q->dgrams);
+	q->budget = NULL;
 	q->codel = (struct codel){0};
 	q->bytes = 0;
 	q->max_bytes = SESSION_DGRAM_QUEUE_BYTES;
@@ -30,6 +31,8 @@ static void forget(struct dgram_queue *q, const struct dgram *d)
 	q->bytes -= d->len;
 	q->n--;
 	q->session->dgram_bytes -= d->len;
+	if (q->budget)
+		q->budget->bytes -= d->len;
 }
 
 void dgram_queue_fini(struct dgram_queue *q)
@@ -87,8 +90,11 @@ static bool has_room(const struct session *s, const struct dgram_queue *q,
 {
 	if (s->dgram_bytes + n > SESSION_DGRAM_TOTAL_BYTES)
 		return false;
-	return q->n == 0 ||
-	       (q->n < SESSION_DGRAM_QUEUE_MAX && q->bytes + n <= q->max_bytes);
+	if (q->n == 0)
+		return true;
+	if (q->budget && q->budget->bytes + n > q->budget->max_bytes)
+		return false;
+	return q->n < SESSION_DGRAM_QUEUE_MAX && q->bytes + n <= q->max_bytes;
 }
 
 /* Room for a frame of len bytes in the queue.  Returns NULL with *ret_reason
@@ -118,6 +124,8 @@ static void enqueue(struct session *s, struct dgram_queue *q, struct dgram *d)
 	q->bytes += d->len;
 	q->n++;
 	s->dgram_bytes += d->len;
+	if (q->budget)
+		q->budget->bytes += d->len;
 	sched_push(&s->sched, &q->flow);
 	session_want_pump(s);
 }

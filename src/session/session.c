@@ -47,6 +47,7 @@ void session_go_down(struct session *s, const struct err *why)
 	timer_disarm(s->loop, &s->ack_timer);
 	timer_disarm(s->loop, &s->ping_timer);
 	timer_disarm(s->loop, &s->received_timer);
+	timer_disarm(s->loop, &s->pace_timer);
 	loop_post(s->loop, &s->reap);
 }
 
@@ -105,10 +106,14 @@ uint32_t session_window_bytes(const struct session *s)
 
 size_t session_unsent_bytes(const struct session *s)
 {
-	uint64_t rate = session_line(s).rate;
-	uint64_t n = rate * SESSION_UNSENT_US / US_PER_SEC;
+	struct governor_view line = session_line(s);
+	uint64_t n = line.rate * SESSION_UNSENT_US / US_PER_SEC;
 
-	if (rate == 0 || n > SESSION_UNSENT_MAX_BYTES)
+	/* While the rate is being looked for it must not be the stream that
+	 * limits it. */
+	if (line.phase == GOVERNOR_STARTUP && n < line.allowed_bytes)
+		n = line.allowed_bytes;
+	if (line.rate == 0 || n > SESSION_UNSENT_MAX_BYTES)
 		return SESSION_UNSENT_MAX_BYTES;
 	return n > SESSION_UNSENT_MIN_BYTES ? (size_t)n
 					    : SESSION_UNSENT_MIN_BYTES;
@@ -437,6 +442,8 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	s->trim_timer = (struct timer){.on_fire = on_trim_timer, .ctx = s};
 	s->received_timer =
 		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
+	s->pace_timer =
+		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
 	s->heard_us = loop_now_us(loop);
 	timer_arm(loop, &s->ping_timer, SESSION_PING_US);
 	carrier_bind(carrier, &carrier_user, s);
@@ -462,6 +469,7 @@ struct session *session_free(struct session *s)
 	timer_disarm(s->loop, &s->drops_timer);
 	timer_disarm(s->loop, &s->trim_timer);
 	timer_disarm(s->loop, &s->received_timer);
+	timer_disarm(s->loop, &s->pace_timer);
 	loop_unpost(&s->pump);
 	loop_unpost(&s->reap);
 	s->carrier->user = NULL;

@@ -117,12 +117,19 @@ struct session_ops {
 	void (*on_down)(void *ctx, const struct err *why);
 };
 
+/* What several queues may hold together.  Beyond it each may hold one. */
+struct dgram_budget {
+	size_t bytes, max_bytes;
+};
+
 /* The datagrams of one association that wait for the carrier. */
 struct dgram_queue {
 	struct session *session; /* borrowed; NULL until something is queued */
 	struct sched_flow flow;
 	struct list dgrams;
 	struct codel codel;
+	struct dgram_budget
+		*budget; /* borrowed; NULL unless set by the owner */
 	size_t bytes;
 	size_t max_bytes; /* that may wait; SESSION_DGRAM_QUEUE_BYTES unless
 			     the owner sets another */

@@ -311,19 +311,41 @@ static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
-/* The line has delivered something: there may be room for more. */
+/* The line has delivered something: there may be room for more.  For how long
+ * that message waited on its way here the line to there is not to blame. */
 static int recv_received(struct session *s, const uint8_t *body, size_t len)
 {
-	uint64_t bytes;
-	uint32_t delay_us;
-	int r = frame_parse_received(body, len, &bytes, &delay_us);
+	mono_us_t now_us = loop_now_us(s->loop);
+	struct frame_received got;
+	int r = frame_parse_received(body, len, &got);
 
 	if (r < 0)
 		return r;
 	if (s->carrier->is_local)
 		return -EBADMSG;
-	r = governor_received(&s->governor, loop_now_us(s->loop), bytes,
-			      delay_us);
+	uint64_t delay_us =
+		got.delay_us +
+		one_way_excess_us(&s->from_peer, now_us, got.clock_us);
+	r = governor_received(&s->governor, now_us, got.bytes,
+			      delay_us < UINT32_MAX ? (uint32_t)delay_us
+						    : UINT32_MAX);
+	if (getenv("GOVTRACE")) {
+		static mono_us_t last;
+		mono_us_t n = loop_now_us(s->loop);
+		if (n - last > 50000) {
+			last = n;
+			struct governor_view v = governor_view(&s->governor);
+			fprintf(stderr,
+				"GOV %llu ph %d rate %.1f rtt %u min %u fly "
+				"%zu allowed %zu heap %llu app %d\n",
+				(unsigned long long)(n / 1000), v.phase,
+				v.rate * 8 / 1e6, v.round_trip_us,
+				v.round_trip_min_us, v.in_flight_bytes,
+				v.allowed_bytes,
+				(unsigned long long)s->governor.heap,
+				s->governor.is_app_limited);
+		}
+	}
 	session_want_pump(s);
 	return r;
 }

@@ -62,12 +62,13 @@ struct batch {
 	int n_iov;
 	uint8_t headers[BATCH_FRAMES * FRAME_DATA_OVERHEAD];
 	size_t headers_len;
-	uint8_t received[FRAME_HEADER_LEN + 12];
+	uint8_t received[FRAME_HEADER_LEN + 20];
 	int n_frames;
-	size_t bytes;	   /* RECEIVED not counted */
-	size_t most_bytes; /* that flows may fill it to */
-	size_t data_max;   /* bytes of a stream in one frame */
-	struct list sent;  /* struct dgram, to be freed after sending */
+	size_t bytes;	     /* RECEIVED not counted */
+	size_t most_bytes;   /* that flows may fill it to, */
+	size_t urgent_bytes; /* and that new ones may */
+	size_t data_max;     /* bytes of a stream in one frame */
+	struct list sent;    /* struct dgram, to be freed after sending */
 };
 
 static void batch_add(struct batch *b, const void *p, size_t len)
@@ -164,10 +165,12 @@ static void gather_flows(struct session *s, struct batch *b)
 	struct sched_flow *f;
 
 	/* A turn may add two frames (DATA, FIN) and three parts. */
-	while (b->bytes < b->most_bytes && b->n_frames + 2 <= BATCH_FRAMES &&
-	       b->n_iov + 4 <= BATCH_IOV && (f = sched_next(&s->sched))) {
+	while (b->n_frames + 2 <= BATCH_FRAMES && b->n_iov + 4 <= BATCH_IOV &&
+	       (f = sched_next(&s->sched))) {
 		size_t sent;
 
+		if (b->bytes >= (f->is_new ? b->urgent_bytes : b->most_bytes))
+			break;
 		if (f->kind == SCHED_STREAM)
 			sent = gather_stream(
 				s, b, container_of(f, struct stream, flow));
@@ -233,24 +236,58 @@ static void gather_received(struct session *s, struct batch *b)
 		return;
 	s->rx_told = s->rx_total;
 	timer_disarm(s->loop, &s->received_timer);
-	b->iov[b->n_iov++] = (struct iovec){
-		b->received,
-		frame_build_received(b->received, s->rx_total,
-				     (uint32_t)(now_us - s->rx_last_us)),
+	struct frame_received r = {
+		.bytes = s->rx_total,
+		.clock_us = now_us,
+		.delay_us = (uint32_t)(now_us - s->rx_last_us),
 	};
+
+	b->iov[b->n_iov++] = (struct iovec){
+		b->received, frame_build_received(b->received, &r)};
 	s->stats.tx_frames++;
 }
 
-static size_t room(const struct session *s)
+/* Bytes/s: a little faster than the line, or the governor could not see it
+ * become faster. */
+static uint64_t pace(const struct session *s)
 {
-	return s->carrier->is_local ? SIZE_MAX : governor_room(&s->governor);
+	struct governor_view line = session_line(s);
+
+	if (line.phase == GOVERNOR_STARTUP)
+		return 0;
+	return line.rate + line.rate / 4;
 }
 
-static void batch_init(struct batch *b, const struct session *s)
+/* What flows may send now.  *ret_urgent: what those may that send little: they
+ * need not wait for room that others have taken. */
+static size_t room(struct session *s, size_t *ret_urgent)
 {
+	struct governor_view line = session_line(s);
 	size_t frame = session_frame_bytes(s);
 
-	b->most_bytes = room(s) < BATCH_BYTES ? room(s) : BATCH_BYTES;
+	*ret_urgent = SIZE_MAX;
+	if (s->carrier->is_local)
+		return SIZE_MAX;
+	size_t most = line.allowed_bytes + 2 * frame;
+	*ret_urgent =
+		most > line.in_flight_bytes ? most - line.in_flight_bytes : 0;
+	size_t paced = pacer_room(&s->pacer, loop_now_us(s->loop), pace(s));
+	size_t free_bytes = governor_room(&s->governor);
+
+	return paced < free_bytes ? paced : free_bytes;
+}
+
+static size_t lesser(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static void batch_init(struct batch *b, struct session *s)
+{
+	size_t frame = session_frame_bytes(s), urgent;
+
+	b->most_bytes = lesser(room(s, &urgent), BATCH_BYTES);
+	b->urgent_bytes = lesser(urgent, BATCH_BYTES);
 	b->data_max = FRAME_DATA_MAX;
 	if (frame < FRAME_DATA_OVERHEAD + FRAME_DATA_MAX)
 		b->data_max = frame - FRAME_DATA_OVERHEAD;
@@ -279,8 +316,10 @@ static bool pump_batch(struct session *s)
 		gather_flows(s, &b);
 	if (b.n_iov == 0)
 		return false;
-	if (!s->carrier->is_local)
+	if (!s->carrier->is_local) {
 		governor_sent(&s->governor, loop_now_us(s->loop), b.bytes);
+		pacer_spend(&s->pacer, b.bytes);
+	}
 	carrier_send(s->carrier, b.iov, b.n_iov);
 	ring_drop(&s->control, control_end);
 	while ((link = list_pop(&b.sent)))
@@ -301,6 +340,17 @@ static void tell_room(struct session *s)
 	}
 }
 
+/* When to go on, unless RECEIVED comes first. */
+static void plan_next(struct session *s)
+{
+	if (!sched_next(&s->sched))
+		governor_idle(&s->governor);
+	else if (governor_room(&s->governor) > 0 &&
+		 !timer_is_armed(&s->pace_timer))
+		timer_arm(s->loop, &s->pace_timer,
+			  pacer_wait_us(&s->pacer, pace(s)));
+}
+
 void session_pump(void *ctx)
 {
 	struct session *s = ctx;
@@ -310,9 +360,8 @@ void session_pump(void *ctx)
 	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier) &&
 	       pump_batch(s))
 		;
-	if (!s->carrier->is_local && room(s) > 0 &&
-	    !carrier_is_full(s->carrier))
-		governor_idle(&s->governor);
+	if (!s->carrier->is_local && !carrier_is_full(s->carrier))
+		plan_next(s);
 	/* What was queued in here has been sent, or waits for on_writable or
 	 * RECEIVED. */
 	loop_unpost(&s->pump);

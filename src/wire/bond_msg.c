@@ -44,22 +44,55 @@ int bond_parse_chunk(const uint8_t in[FRAME_HEADER_LEN], uint32_t *ret_seq,
 	return 0;
 }
 
-static size_t put_header(uint8_t *out, enum bond_type type, size_t len)
+static size_t put_header(uint8_t *out, enum bond_type type, size_t len,
+			 uint32_t id)
 {
 	bytes_put_u32(out, (uint32_t)type << 24 | (uint32_t)len);
-	bytes_put_u32(out + 4, 0);
+	bytes_put_u32(out + 4, id);
 	return FRAME_HEADER_LEN;
 }
 
-size_t bond_build_ask(uint8_t out[FRAME_HEADER_LEN])
+size_t bond_build_ask(uint8_t out[FRAME_HEADER_LEN], bool wants_numbers)
 {
-	return put_header(out, BOND_ASK, 0);
+	return put_header(out, BOND_ASK, 0, wants_numbers ? 1 : 0);
+}
+
+size_t bond_build_got(uint8_t out[BOND_GOT_LEN], const struct bond_got *got)
+{
+	size_t n = put_header(out, BOND_GOT, BOND_GOT_BODY_LEN, got->number);
+
+	bytes_put_u32(out + n, got->next);
+	bytes_put_u64(out + n + 4, got->bytes);
+	return n + BOND_GOT_BODY_LEN;
+}
+
+int bond_parse_got(const struct frame_header *h, const uint8_t *body,
+		   struct bond_got *ret)
+{
+	if (h->len != BOND_GOT_BODY_LEN)
+		return -EBADMSG;
+	*ret = (struct bond_got){
+		.number = h->id,
+		.next = bytes_get_u32(body),
+		.bytes = bytes_get_u64(body + 4),
+	};
+	return 0;
+}
+
+size_t bond_build_gone(uint8_t out[FRAME_HEADER_LEN], uint32_t number)
+{
+	return put_header(out, BOND_GONE, 0, number);
+}
+
+uint32_t bond_join_number(const uint8_t in[BOND_JOIN_LEN])
+{
+	return bytes_get_u32(in + 4);
 }
 
 size_t bond_build_join(uint8_t out[BOND_JOIN_LEN], enum bond_type type,
-		       const uint8_t token[BOND_TOKEN_LEN])
+		       uint32_t number, const uint8_t token[BOND_TOKEN_LEN])
 {
-	size_t n = put_header(out, type, BOND_TOKEN_LEN);
+	size_t n = put_header(out, type, BOND_TOKEN_LEN, number);
 
 	memcpy(out + n, token, BOND_TOKEN_LEN);
 	return n + BOND_TOKEN_LEN;
@@ -84,7 +117,9 @@ size_t bond_build_offer(uint8_t out[BOND_OFFER_MAX], const struct bond_offer *o)
 	n += BOND_TOKEN_LEN;
 	n += put_path(out + n, o->path);
 	n += put_path(out + n, o->helper);
-	(void)put_header(out, BOND_OFFER, n - FRAME_HEADER_LEN);
+	if (o->has_numbers)
+		out[n++] = 1;
+	(void)put_header(out, BOND_OFFER, n - FRAME_HEADER_LEN, 0);
 	return n;
 }
 
@@ -116,8 +151,9 @@ int bond_parse_offer(const uint8_t *body, size_t len, struct bond_offer *ret)
 		return -EBADMSG;
 	n = take_path(body + at, len - at, o.helper);
 	at += n;
-	if (n == 0 || at != len)
+	if (n == 0 || len - at > 1 || (at < len && body[at] != 1))
 		return -EBADMSG;
+	o.has_numbers = at < len;
 	*ret = o;
 	return 0;
 }

@@ -19,6 +19,11 @@ void bond_rx_init(struct bond_rx *rx,
 	rx->ctx = ctx;
 	rx->next = 0;
 	rx->is_plain = true;
+	rx->is_numbered = false;
+	rx->next_done = 0;
+	rx->stash_bytes = rx->n_stash = 0;
+	list_init(&rx->stash);
+	list_init(&rx->unwhole);
 	rx->part_len = 0;
 }
 
@@ -103,6 +108,16 @@ static ssize_t take_stream(struct bond_rx *rx, const uint8_t *bytes, size_t len)
 	return (ssize_t)at;
 }
 
+int bond_rx_stream(struct bond_rx *rx, const uint8_t *bytes, size_t len)
+{
+	ssize_t n = take_stream(rx, bytes, len);
+
+	if (n < 0 || (size_t)n < len ||
+	    (rx->part_len >= FRAME_HEADER_LEN && is_chunk(rx->part)))
+		return -EBADMSG;
+	return 0;
+}
+
 /* ---- links ---- */
 
 /* Link 0 before its first chunk. */
@@ -156,17 +171,15 @@ static ssize_t feed_chunk(struct bond_rx *rx, struct bond_rx_link *l,
 			  const uint8_t *bytes, size_t len)
 {
 	size_t want = l->left < len ? l->left : len;
-	ssize_t n = take_stream(rx, bytes, want);
 
-	if (n < 0 || (size_t)n < want ||
-	    (rx->part_len >= FRAME_HEADER_LEN && is_chunk(rx->part)))
+	if (bond_rx_stream(rx, bytes, want) < 0)
 		return -EBADMSG;
-	l->left -= (uint32_t)n;
+	l->left -= (uint32_t)want;
 	if (l->left == 0) {
 		l->in_chunk = false;
 		rx->next++;
 	}
-	return n;
+	return (ssize_t)want;
 }
 
 ssize_t bond_rx_feed(struct bond_rx *rx, struct bond_rx_link *l,
@@ -174,6 +187,8 @@ ssize_t bond_rx_feed(struct bond_rx *rx, struct bond_rx_link *l,
 {
 	size_t at = 0;
 
+	if (rx->is_numbered && !l->is_plain)
+		return bond_order_feed(rx, l, bytes, len);
 	/* A header may be complete, or a chunk empty, without more bytes. */
 	for (;;) {
 		ssize_t n;
@@ -192,6 +207,10 @@ ssize_t bond_rx_feed(struct bond_rx *rx, struct bond_rx_link *l,
 		if (n < 0)
 			return n;
 		at += (size_t)n;
+		if (rx->is_numbered && !l->is_plain) {
+			n = bond_order_feed(rx, l, bytes + at, len - at);
+			return n < 0 ? n : (ssize_t)at + n;
+		}
 	}
 	return (ssize_t)at;
 }

@@ -437,20 +437,22 @@ int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 	return 0;
 }
 
-size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us)
+size_t frame_build_received(uint8_t *out, const struct frame_received *r)
 {
-	bytes_put_u64(out + FRAME_HEADER_LEN, bytes);
-	bytes_put_u32(out + FRAME_HEADER_LEN + 8, delay_us);
-	return frame_build_header(out, FRAME_RECEIVED, 12, 0) + 12;
+	bytes_put_u64(out + FRAME_HEADER_LEN, r->bytes);
+	bytes_put_u64(out + FRAME_HEADER_LEN + 8, r->clock_us);
+	bytes_put_u32(out + FRAME_HEADER_LEN + 16, r->delay_us);
+	return frame_build_header(out, FRAME_RECEIVED, 20, 0) + 20;
 }
 
-int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
-			 uint32_t *ret_delay_us)
+int frame_parse_received(const uint8_t *body, size_t len,
+			 struct frame_received *ret)
 {
-	if (len != 12)
+	if (len != 20)
 		return -EBADMSG;
-	*ret_bytes = bytes_get_u64(body);
-	*ret_delay_us = bytes_get_u32(body + 8);
+	ret->bytes = bytes_get_u64(body);
+	ret->clock_us = bytes_get_u64(body + 8);
+	ret->delay_us = bytes_get_u32(body + 16);
 	return 0;
 }
 

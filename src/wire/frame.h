@@ -192,6 +192,13 @@ struct frame_network_state {
 	char text[FRAME_TEXT_MAX + 1];
 };
 
+/* What has arrived. */
+struct frame_received {
+	uint64_t bytes;
+	uint64_t clock_us; /* by the sender's clock now */
+	uint32_t delay_us; /* since the last of the bytes came */
+};
+
 struct frame_bye_body {
 	uint16_t reason; /* enum frame_bye, or one not known here */
 	char text[FRAME_TEXT_MAX + 1]; /* not escaped */
@@ -243,10 +250,9 @@ size_t frame_build_ack(uint8_t *out, uint32_t id, uint64_t consumed,
 int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 		    uint64_t *ret_limit);
 
-/* delay_us: how long that has been so. */
-size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us);
-int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
-			 uint32_t *ret_delay_us);
+size_t frame_build_received(uint8_t *out, const struct frame_received *r);
+int frame_parse_received(const uint8_t *body, size_t len,
+			 struct frame_received *ret);
 
 /* type: FRAME_RESET or FRAME_ASSOC_CLOSE. */
 size_t frame_build_reason(uint8_t *out, enum frame_type type, uint32_t id,

@@ -121,26 +121,59 @@ static void fix_l4(const struct gso_cut *c, uint8_t *l4, size_t l4_len,
 	}
 }
 
+/* The next n bytes of payload behind their headers.  Returns the length. */
+static size_t write_piece(struct gso_cut *c, uint8_t *out, size_t n)
+{
+	size_t headers_len = (size_t)(c->view.payload - c->view.ip);
+	size_t l4_at = (size_t)(c->view.l4 - c->view.ip);
+	size_t len = headers_len + n;
+
+	memcpy(out, c->view.ip, headers_len);
+	memcpy(out + headers_len, c->view.payload + c->at, n);
+	fix_ip(out, len, c->n);
+	fix_l4(c, out + l4_at, len - l4_at, c->at + n == c->view.payload_len);
+	c->at += n;
+	c->n += (uint16_t)((n + c->step - 1) / c->step);
+	return len;
+}
+
 size_t gso_cut_next(struct gso_cut *c, uint8_t *out)
 {
 	size_t left = c->view.payload_len - c->at;
-	size_t headers_len = (size_t)(c->view.payload - c->view.ip);
-	size_t l4_at = (size_t)(c->view.l4 - c->view.ip);
-	size_t n = left < c->step ? left : c->step;
 
 	if (c->packet.gso_type == VNET_TYPE_NONE)
 		return c->n++ == 0 ? copy_whole(c, out) : 0;
 	if (left == 0)
 		return 0;
-	memcpy(out, c->view.ip, headers_len);
-	memcpy(out + headers_len, c->view.payload + c->at, n);
-	size_t len = headers_len + n;
-	fix_ip(out, len, c->n);
-	fix_l4(c, out + l4_at, len - l4_at, n == left);
+	size_t len = write_piece(c, out, left < c->step ? left : c->step);
 	complete_csum(&c->packet, out, len, c->view.proto);
-	c->at += n;
-	c->n++;
 	return len;
+}
+
+bool gso_split_next(struct gso_cut *c, size_t max_bytes, uint8_t *out,
+		    struct frame_packet *ret)
+{
+	size_t left = c->view.payload_len - c->at;
+	size_t headers_len = (size_t)(c->view.payload - c->view.ip);
+	size_t n = c->step;
+
+	if (left == 0)
+		return false;
+	if (max_bytes > headers_len + n)
+		n = (max_bytes - headers_len) / c->step * c->step;
+	if (n > left)
+		n = left;
+	*ret = c->packet;
+	ret->ip = out;
+	/* CWR is in the first only (fix_tcp). */
+	if (c->n > 0)
+		ret->gso_type &= (uint8_t)~VNET_TYPE_ECN;
+	if (n <= c->step) {
+		ret->gso_type = VNET_TYPE_NONE;
+		ret->gso_size = ret->hdr_len = 0;
+	}
+	ret->ip_len = write_piece(c, out, n);
+	return true;
 }
 
 /* ---- putting together ---- */

@@ -33,6 +33,15 @@ enum drop_reason gso_cut_init(struct gso_cut *c, const struct frame_packet *p);
  */
 size_t gso_cut_next(struct gso_cut *c, uint8_t *out);
 
+/*
+ * Instead of that: write the next packet of at most max_bytes, but one segment
+ * at least, to out: of more than one segment a smaller super-packet, of one an
+ * ordinary packet; the checksum is partial in both.  Fills *ret, which borrows
+ * out.  Returns false: that was all.  Not for an ordinary packet.
+ */
+bool gso_split_next(struct gso_cut *c, size_t max_bytes, uint8_t *out,
+		    struct frame_packet *ret);
+
 /* The length of the longest packet that gso_cut_next will write. */
 size_t gso_cut_longest(const struct gso_cut *c);
 

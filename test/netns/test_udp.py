@@ -149,16 +149,23 @@ def test_df_of_the_first_hop(lab: Lab, tunnel):
 
 
 def test_tos_and_ttl_are_carried(lab: Lab, tunnel):
-    """The gateway counts as one hop, and DSCP arrives."""
-    with bound(lab.far, FAR) as peer, lab.near.socket(kind=socket.SOCK_DGRAM) as sock:
-        peer.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    """The gateway counts as one hop, and DSCP and ECN arrive at both ends."""
+    with bound(lab.far, FAR) as peer, lab.near.socket(kind=socket.SOCK_DGRAM, timeout=5) as sock:
+        for end in (peer, sock):
+            end.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         peer.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
-        sock.sendto(b"x", peer.getsockname())
-        control = {kind: data[0] for _, kind, data in peer.recvmsg(10, 100)[1]}
-        expect(control[socket.IP_TOS], 0xb8, "TOS")
-        expect(control[socket.IP_TTL], 32, "TTL")
+        for ecn in range(4):
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xB8 | ecn)
+            sock.sendto(b"x", peer.getsockname())
+            _, items, _, client = peer.recvmsg(10, 100)
+            control = {kind: data[0] for _, kind, data in items}
+            expect(control[socket.IP_TOS], 0xB8 | ecn, "TOS")
+            expect(control[socket.IP_TTL], 32, "TTL")
+            peer.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x28 | ecn)
+            peer.sendto(b"y", client)
+            control = {kind: data[0] for _, kind, data in sock.recvmsg(10, 100)[1]}
+            expect(control[socket.IP_TOS], 0x28 | ecn, "TOS down")
 
 
 def test_other_protocols_are_refused(lab: Lab, tunnel):

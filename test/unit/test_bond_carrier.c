@@ -2,6 +2,7 @@
 /* test_bond_carrier: one frame stream over several links of any speed, and what
  * a peer may do to it. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +37,7 @@ struct end {
 	struct carrier *carrier;
 	uint32_t tx_seed, rx_seed;
 	unsigned n_sent, n_seen, n_wrong, n_writable, n_closed;
-	unsigned n_asks, n_offers;
+	unsigned n_asks, n_asks_numbered, n_offers, n_lost;
 	struct bond_offer offer;
 	struct err why;
 };
@@ -52,6 +53,7 @@ struct pipe {
 struct fixture {
 	struct loop *loop;
 	struct end ends[2];
+	bool is_numbered;
 	unsigned n_links;
 	int fds[1 + BOND_LINKS_MAX][2]; /* the test's */
 	struct pipe pipes[1 + BOND_LINKS_MAX][2];
@@ -103,9 +105,18 @@ static const struct carrier_user user = {
 	.on_closed = on_closed,
 };
 
-static void on_ask(void *ctx)
+static void on_ask(void *ctx, bool wants_numbers)
 {
 	((struct end *)ctx)->n_asks++;
+	((struct end *)ctx)->n_asks_numbered += wants_numbers;
+}
+
+static void on_lost(void *ctx, uint32_t number, const struct err *why)
+{
+	struct end *e = ctx;
+
+	assert_true(number > 0 && why->text[0] != '\0');
+	e->n_lost++;
 }
 
 static void on_offer(void *ctx, const struct bond_offer *offer)
@@ -118,6 +129,7 @@ static void on_offer(void *ctx, const struct bond_offer *offer)
 
 static const struct bond_ops bond_ops = {
 	.on_ask = on_ask,
+	.on_lost = on_lost,
 	.on_offer = on_offer,
 };
 
@@ -159,9 +171,11 @@ static void add_link(struct fixture *x)
 	for (int i = 0; i < 2; i++) {
 		int *fd = &x->fds[x->n_links][i];
 
-		assert_int_equal(bond_carrier_add_fd(x->ends[i].carrier,
-						     open_socket(fd), token),
-				 0);
+		assert_int_equal(
+			bond_carrier_add_fd(x->ends[i].carrier, open_socket(fd),
+					    x->is_numbered ? x->n_links : 0,
+					    token),
+			0);
 		/* Both are the far end here. */
 		assert_int_equal(read(*fd, joined, sizeof(joined)),
 				 sizeof(joined));
@@ -197,8 +211,12 @@ static void relay_all(struct fixture *x)
 {
 	bool moved = true;
 
-	while (moved) {
+	/* Where links have numbers the next bytes may wait for a timer. */
+	for (unsigned quiet = 0; moved || (x->is_numbered && quiet < 50);) {
 		settle(x);
+		quiet = moved ? 0 : quiet + 1;
+		if (!moved)
+			loop_advance_us(x->loop, 5000);
 		moved = false;
 		for (unsigned i = 0; i < x->n_links; i++)
 			for (int d = 0; d < 2; d++)
@@ -313,6 +331,149 @@ static void frame_stream_is_the_same_whatever_the_links_do(void **state)
 	}
 }
 
+static void cut_link(struct fixture *x, unsigned l)
+{
+	for (int i = 0; i < 2; i++) {
+		fd_close(&x->fds[l][i]);
+		x->pipes[l][i].from = x->pipes[l][i].to = -1;
+	}
+}
+
+/* The same, with links that end at random moments, whatever is in them. */
+static void run_with_losses(struct fixture *x, uint32_t seed)
+{
+	unsigned n_cut = 0;
+
+	x->is_numbered = true;
+	for (int turn = 0; turn < 4000; turn++) {
+		struct end *e = &x->ends[next_random(&seed) % 2];
+		uint32_t what = next_random(&seed) % 8;
+		unsigned l = 1 + next_random(&seed) % x->n_links;
+
+		if (what == 0 && x->n_links < 1 + BOND_LINKS_MAX &&
+		    next_random(&seed) % 20 == 0)
+			add_link(x);
+		else if (what == 1 && l < x->n_links && x->fds[l][0] >= 0 &&
+			 next_random(&seed) % 40 == 0)
+			cut_link(x, l), n_cut++;
+		else if (what < 3 && !carrier_is_full(e->carrier))
+			send_some(e, &seed);
+		else
+			(void)squeeze(&x->pipes[next_random(&seed) % x->n_links]
+					       [next_random(&seed) % 2],
+				      next_random(&seed) % 20000 + 1);
+		if (next_random(&seed) % 3 == 0)
+			(void)loop_poll(x->loop);
+		loop_advance_us(x->loop, next_random(&seed) % 1000);
+	}
+	relay_all(x);
+	assert_all_is_seen(x);
+	assert_true(x->ends[0].n_sent > 20 && x->ends[1].n_sent > 20);
+	assert_true(n_cut > 0);
+	assert_int_equal(x->ends[0].n_lost, n_cut);
+	assert_int_equal(x->ends[1].n_lost, n_cut);
+}
+
+static void links_with_numbers_may_be_lost(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed <= 40; seed++) {
+		void *x;
+
+		assert_int_equal(setup(&x), 0);
+		run_with_losses(x, seed * 1979);
+		assert_int_equal(teardown(&x), 0);
+	}
+}
+
+static void send_and_settle(struct fixture *x, uint32_t *seed, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		for (int k = 0; carrier_is_full(x->ends[0].carrier); k++) {
+			assert_true(k < 1000);
+			relay_all(x);
+		}
+		send_some(&x->ends[0], seed);
+	}
+	relay_all(x);
+}
+
+static void one_end_alone_notices_the_loss(void **state)
+{
+	struct fixture *x = *state;
+	uint32_t seed = 11;
+
+	x->is_numbered = true;
+	add_link(x);
+	add_link(x);
+	send_and_settle(x, &seed, 20);
+	/* Nothing moves in link 1 any more; in the end one side gives up. */
+	send_some(&x->ends[0], &seed);
+	send_some(&x->ends[1], &seed);
+	x->pipes[1][0].from = x->pipes[1][1].from = -1;
+	fd_close(&x->fds[1][0]);
+	relay_all(x);
+	assert_all_is_seen(x);
+	assert_int_equal(x->ends[0].n_lost, 1);
+	assert_int_equal(x->ends[1].n_lost, 1);
+	assert_int_equal(bond_carrier_n_links(x->ends[1].carrier), 1);
+}
+
+static void the_last_link_with_a_number_is_link_0(void **state)
+{
+	struct fixture *x = *state;
+	uint32_t seed = 12;
+
+	x->is_numbered = true;
+	add_link(x);
+	send_and_settle(x, &seed, 20);
+	cut_link(x, 1);
+	send_and_settle(x, &seed, 20);
+	assert_all_is_seen(x);
+	assert_int_equal(bond_carrier_n_links(x->ends[0].carrier), 0);
+	/* And another may come. */
+	add_link(x);
+	send_and_settle(x, &seed, 20);
+	assert_all_is_seen(x);
+}
+
+static void a_late_chunk_is_sent_once_more(void **state)
+{
+	struct fixture *x = *state;
+	uint32_t seed = 13;
+
+	x->is_numbered = true;
+	add_link(x);
+	add_link(x);
+	send_and_settle(x, &seed, 200);
+	assert_int_equal(bond_carrier_n_repeats(x->ends[0].carrier), 0);
+	/* Link 0, the first of equals, stalls with something in it. */
+	struct pipe stalled = x->pipes[0][0];
+	x->pipes[0][0].from = x->pipes[0][0].to = -1;
+	send_and_settle(x, &seed, 40);
+	assert_all_is_seen(x);
+	assert_true(bond_carrier_n_repeats(x->ends[0].carrier) > 0);
+	/* What it brings in the end is not seen twice. */
+	x->pipes[0][0].from = stalled.from;
+	x->pipes[0][0].to = stalled.to;
+	send_and_settle(x, &seed, 40);
+	assert_all_is_seen(x);
+}
+
+static void kinds_of_links_do_not_mix(void **state)
+{
+	struct fixture *x = *state;
+	int ours, fd;
+
+	add_link(x);
+	fd = open_socket(&ours);
+	assert_true(bond_carrier_add_fd(x->ends[0].carrier, fd, 1, token) < 0);
+	fd_close(&ours);
+	x->is_numbered = true;
+	assert_int_equal(bond_carrier_set_numbered(x->ends[0].carrier),
+			 -EPROTO);
+}
+
 static void all_links_but_the_first_are_used(void **state)
 {
 	struct fixture *x = *state;
@@ -373,12 +534,15 @@ static void asking_and_offering(void **state)
 
 	memcpy(offer.token, token, sizeof(token));
 	for (int round = 0; round < 2; round++) {
-		bond_carrier_ask(x->ends[0].carrier);
+		bond_carrier_ask(x->ends[0].carrier, round == 1);
+		offer.has_numbers = round == 1;
 		relay_all(x);
 		assert_int_equal(x->ends[1].n_asks, round + 1);
 		bond_carrier_offer(x->ends[1].carrier, &offer);
 		relay_all(x);
 		assert_int_equal(x->ends[0].n_offers, round + 1);
+		assert_int_equal(x->ends[1].n_asks_numbered, round);
+		assert_int_equal(x->ends[0].offer.has_numbers, round == 1);
 		assert_string_equal(x->ends[0].offer.path, offer.path);
 		assert_string_equal(x->ends[0].offer.helper, offer.helper);
 		assert_memory_equal(x->ends[0].offer.token, token,
@@ -398,7 +562,7 @@ static void no_more_links_than_allowed(void **state)
 	assert_int_equal(bond_carrier_n_links(x->ends[0].carrier),
 			 BOND_LINKS_MAX);
 	fd = open_socket(&ours);
-	assert_int_equal(bond_carrier_add_fd(x->ends[0].carrier, fd, token),
+	assert_int_equal(bond_carrier_add_fd(x->ends[0].carrier, fd, 0, token),
 			 -EPIPE);
 	fd_close(&ours);
 }
@@ -582,6 +746,136 @@ static void bad_chunks_are_refused(void **state)
 			 -EBADMSG);
 }
 
+/* ---- what a peer may do where links have numbers ---- */
+
+static struct parser *new_numbered(void)
+{
+	struct parser *p = new_parser();
+	uint8_t first[FRAME_HEADER_LEN];
+	size_t n = bond_build_chunk(first, 0, 0);
+
+	p->rx.is_numbered = true;
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], first, n), n);
+	assert_int_equal(p->rx.next, 1);
+	return p;
+}
+
+static void numbered_chunks_come_in_any_order_and_twice(void **state)
+{
+	static const uint32_t order[] = {4, 2, 2, 1, 4, 3, 1, 6, 5, 5, 7};
+	uint8_t bytes[64];
+
+	(void)state;
+	for (size_t cut = 0; cut <= 16; cut++) {
+		struct parser *p = new_numbered();
+
+		for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+			struct bond_rx_link *l = &p->links[i % 3];
+			size_t n = put_chunk(bytes, order[i], order[i], 8);
+
+			assert_int_equal(bond_rx_feed(&p->rx, l, bytes, cut),
+					 cut);
+			assert_int_equal(
+				bond_rx_feed(&p->rx, l, bytes + cut, n - cut),
+				n - cut);
+		}
+		assert_int_equal(p->heard.n_frames, 7);
+		for (uint32_t k = 0; k < 7; k++)
+			assert_int_equal(p->heard.ids[k], k + 1);
+		assert_int_equal(p->rx.next, 8);
+		assert_int_equal(p->rx.stash_bytes, 0);
+		bond_rx_fini(&p->rx);
+	}
+}
+
+static void a_chunk_goes_on_where_the_lost_link_stopped(void **state)
+{
+	uint8_t bytes[64];
+
+	(void)state;
+	for (size_t cut = 0; cut < 16; cut++) {
+		struct parser *p = new_numbered();
+		size_t n = put_chunk(bytes, 1, 1, 8);
+
+		/* Next and in part on link 1; 2 in part on link 2. */
+		(void)bond_rx_feed(&p->rx, &p->links[1], bytes, cut);
+		(void)put_chunk(bytes, 2, 2, 8);
+		(void)bond_rx_feed(&p->rx, &p->links[2], bytes, cut);
+		bond_rx_link_fini(&p->rx, &p->links[1]);
+		(void)put_chunk(bytes, 1, 1, 8);
+		assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], bytes, n),
+				 n);
+		bond_rx_link_fini(&p->rx, &p->links[2]);
+		(void)put_chunk(bytes, 2, 2, 8);
+		assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], bytes, n),
+				 n);
+		assert_int_equal(p->heard.n_frames, 2);
+		assert_int_equal(p->heard.ids[1], 2);
+		bond_rx_fini(&p->rx);
+	}
+}
+
+static void bad_numbered_chunks_are_refused(void **state)
+{
+	struct parser *p = new_numbered();
+	uint8_t bytes[64];
+	ssize_t r = 0;
+	size_t n;
+
+	(void)state;
+	/* one number, two lengths */
+	n = put_chunk(bytes, 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n - 2),
+			 n - 2);
+	n = put_chunk(bytes, 1, 1, 4);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, n),
+			 -EBADMSG);
+	bond_rx_fini(&p->rx);
+	/* a frame that is neither */
+	p = new_numbered();
+	n = frame_build_header(bytes, FRAME_DATA, 0, 1);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
+			 -EBADMSG);
+	/* a GOT of another length */
+	(void)frame_build_header(bytes, FRAME_DATA, 13, 1);
+	bytes[0] = BOND_GOT;
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, 21),
+			 -EBADMSG);
+	/* ever further ahead */
+	p = new_numbered();
+	for (uint32_t i = 0; i <= BOND_STASH_MAX && r >= 0; i++) {
+		n = put_chunk(bytes, 2 + i, 1, 8);
+		r = bond_rx_feed(&p->rx, &p->links[1], bytes, n);
+	}
+	assert_int_equal(r, -ENOMEM);
+	bond_rx_fini(&p->rx);
+	/* and with long ones, of which only the headers come */
+	p = new_numbered();
+	for (uint32_t i = 0; i <= 200 && r >= 0; i++)
+		r = bond_rx_feed(&p->rx, &p->links[1], bytes,
+				 bond_build_chunk(bytes, 2 + i, 100000));
+	assert_true(p->rx.stash_bytes <= BOND_STASH_MAX_BYTES);
+	bond_rx_fini(&p->rx);
+}
+
+static void lying_acknowledgement_breaks_the_carrier(void **state)
+{
+	struct fixture *x = *state;
+	struct bond_got got = {.number = 1, .next = 1000000};
+	uint8_t bytes[BOND_GOT_LEN];
+	uint32_t seed = 17;
+	size_t n = bond_build_got(bytes, &got);
+
+	x->is_numbered = true;
+	add_link(x);
+	send_and_settle(x, &seed, 5);
+	/* Where the far end's bytes come out. */
+	assert_int_equal(write(x->fds[1][0], bytes, n), n);
+	relay_all(x);
+	assert_int_equal(x->ends[0].n_closed, 1);
+	assert_non_null(strstr(x->ends[0].why.text, "what was not sent"));
+}
+
 static void chunk_within_a_chunk_is_refused(void **state)
 {
 	uint8_t bytes[64];
@@ -676,6 +970,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			frame_stream_is_the_same_whatever_the_links_do),
+		cmocka_unit_test(links_with_numbers_may_be_lost),
+		WITH(one_end_alone_notices_the_loss),
+		WITH(the_last_link_with_a_number_is_link_0),
+		WITH(a_late_chunk_is_sent_once_more),
+		WITH(kinds_of_links_do_not_mix),
 		WITH(all_links_but_the_first_are_used),
 		WITH(a_stuck_link_does_not_stop_the_sender_at_once),
 		WITH(asking_and_offering),
@@ -684,11 +983,16 @@ int main(void)
 		WITH(end_of_one_link_is_the_end_after_two_seconds),
 		cmocka_unit_test(chunks_go_in_order_over_links_split_anywhere),
 		cmocka_unit_test(bad_chunks_are_refused),
+		cmocka_unit_test(numbered_chunks_come_in_any_order_and_twice),
+		cmocka_unit_test(a_chunk_goes_on_where_the_lost_link_stopped),
+		cmocka_unit_test(bad_numbered_chunks_are_refused),
+		WITH(lying_acknowledgement_breaks_the_carrier),
 		cmocka_unit_test(chunk_within_a_chunk_is_refused),
 		cmocka_unit_test(longest_chunk_and_numbers_that_begin_again),
 		WITH(broken_carrier_is_told_once),
 		cmocka_unit_test(bad_offers_are_refused),
 	};
 
+	(void)signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,66 @@ static void segments_have_what_is_theirs(void **state)
 	assert_int_equal(gso_cut_next(&c, out), 0);
 }
 
+/* Split p into pieces of at most max_bytes: these cut are p cut.  Returns the
+ * number of pieces. */
+static unsigned check_split(const struct frame_packet *p, size_t max_bytes)
+{
+	static uint8_t buf[PKT_IP6_MAX], a[PKT_IP6_MAX], b[PKT_IP6_MAX];
+	struct gso_cut whole, rest, cut;
+	struct frame_packet piece;
+	unsigned n = 0;
+	size_t len;
+
+	assert_int_equal(gso_cut_init(&whole, p), DROP_NONE);
+	assert_int_equal(gso_cut_init(&rest, p), DROP_NONE);
+	while (gso_split_next(&rest, max_bytes, buf, &piece)) {
+		n++;
+		assert_true(piece.ip_len <= max_bytes ||
+			    piece.gso_type == VNET_TYPE_NONE);
+		assert_int_equal(gso_cut_init(&cut, &piece), DROP_NONE);
+		while ((len = gso_cut_next(&cut, a)) > 0) {
+			assert_int_equal(gso_cut_next(&whole, b), len);
+			assert_memory_equal(a, b, len);
+		}
+	}
+	assert_int_equal(gso_cut_next(&whole, b), 0);
+	return n;
+}
+
+static void pieces_have_the_segments_of_the_whole(void **state)
+{
+	static struct super s;
+	struct rng rng = rng_init("pieces");
+
+	(void)state;
+	for (int version = 4; version <= 6; version += 2) {
+		size_t head = version == 4 ? 52 : 72;
+
+		make_super(&s, version, REF_TCP, ACK | PSH | FIN | CWR, 10500,
+			   1000, &rng);
+		s.packet.gso_type |= VNET_TYPE_ECN;
+		assert_int_equal(check_split(&s.packet, 0), 11);
+		assert_int_equal(check_split(&s.packet, head + 1000), 11);
+		assert_int_equal(check_split(&s.packet, head + 1999), 11);
+		assert_int_equal(check_split(&s.packet, head + 2000), 6);
+		assert_int_equal(check_split(&s.packet, head + 5999), 3);
+		assert_int_equal(check_split(&s.packet, 65536), 1);
+		make_super(&s, version, REF_UDP, 0, 10500, 1000, &rng);
+		assert_int_equal(check_split(&s.packet, 4000), 4);
+	}
+	for (int i = 0; i < 200; i++) {
+		size_t len = 2 + rng_below(&rng, 60000);
+		size_t step = len / 100 + 1 + rng_below(&rng, len);
+
+		if (step >= len)
+			continue;
+		make_super(&s, rng_below(&rng, 2) ? 4 : 6,
+			   rng_below(&rng, 2) ? REF_TCP : REF_UDP, ACK | PSH,
+			   len, (uint16_t)step, &rng);
+		(void)check_split(&s.packet, rng_below(&rng, 65536));
+	}
+}
+
 static void ordinary_packet_gets_its_checksum(void **state)
 {
 	static const uint8_t protos[] = {REF_TCP, REF_UDP, REF_ICMP};
@@ -369,6 +429,7 @@ int main(void)
 		cmocka_unit_test(segments_are_the_super_packet_again),
 		cmocka_unit_test(random_super_packets_survive),
 		cmocka_unit_test(segments_have_what_is_theirs),
+		cmocka_unit_test(pieces_have_the_segments_of_the_whole),
 		cmocka_unit_test(ordinary_packet_gets_its_checksum),
 		cmocka_unit_test(datagram_never_has_a_checksum_of_0),
 		cmocka_unit_test(packet_without_offload_is_copied),

@@ -39,15 +39,15 @@ static void ce_is_set_where_it_is_understood(void **state)
 
 	(void)state;
 	for (unsigned tos = 0; tos < 256; tos++) {
-		bool ect = tos & 3;
-		unsigned want = ect ? tos | 3 : tos;
+		bool is_capable = tos & 3;
+		unsigned want = is_capable ? tos | 3 : tos;
 
 		for (unsigned id = 0; id < 65536; id += 771) {
 			(void)ref_put_ip4(ip, 47, 0);
 			ip[1] = (uint8_t)tos;
 			ref_put16(ip + 4, id);
 			ref_fix_ip4(ip);
-			assert_int_equal(pkt_edit_mark_ce(ip), ect);
+			assert_int_equal(pkt_edit_mark_ce(ip), is_capable);
 			assert_int_equal(ip[1], want);
 			assert_int_equal(ref_sum(0, ip, 20), 0xffff);
 		}
@@ -55,7 +55,7 @@ static void ce_is_set_where_it_is_understood(void **state)
 		ip[0] = (uint8_t)(0x60 | tos >> 4);
 		ip[1] = (uint8_t)(tos << 4 | 0xa);
 		memcpy(before, ip, sizeof(ip));
-		assert_int_equal(pkt_edit_mark_ce(ip), ect);
+		assert_int_equal(pkt_edit_mark_ce(ip), is_capable);
 		assert_int_equal(pkt_parse_ip(ip, sizeof(ip), &p), DROP_NONE);
 		assert_int_equal(p.tos, want);
 		assert_int_equal(ip[1] & 0xf, 0xa); /* the flow label */
@@ -63,7 +63,7 @@ static void ce_is_set_where_it_is_understood(void **state)
 		assert_memory_equal(ip, before, sizeof(ip));
 
 		uint8_t class = (uint8_t)tos;
-		assert_int_equal(pkt_edit_mark_ce_tos(&class), ect);
+		assert_int_equal(pkt_edit_mark_ce_tos(&class), is_capable);
 		assert_int_equal(class, want);
 	}
 }

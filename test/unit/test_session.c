@@ -443,7 +443,7 @@ static const struct breach breaches[] = {
 	 N("\0\0dns")},
 	{"RESOLVED without status", SESSION_NEAR, UP, FRAME_RESOLVED, N("\0")},
 	{"RECEIVED over no line", SESSION_NEAR, UP, FRAME_RECEIVED,
-	 N("\0\0\0\0\0\0\0\0\0\0\0\0")},
+	 N("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")},
 	{"RECEIVED too short", SESSION_FAR, UP, FRAME_RECEIVED,
 	 N("\0\0\0\0\0\0\0\0")},
 	{"DROPS to the far end", SESSION_FAR, UP, FRAME_DROPS, N("")},
@@ -1161,8 +1161,10 @@ static void give_received(struct session_rig *rig, uint64_t bytes)
 {
 	uint8_t frame[FRAME_FIXED_MAX];
 
-	session_rig_give_built(rig, frame,
-			       frame_build_received(frame, bytes, 0));
+	struct frame_received r = {.bytes = bytes,
+				   .clock_us = loop_now_us(rig->loop)};
+
+	session_rig_give_built(rig, frame, frame_build_received(frame, &r));
 }
 
 static void expect_received(struct session_rig *rig, uint64_t bytes,
@@ -1170,9 +1172,10 @@ static void expect_received(struct session_rig *rig, uint64_t bytes,
 {
 	struct rig_frame *f = expect(rig, FRAME_RECEIVED);
 
-	assert_int_equal(f->header.len, 12);
+	assert_int_equal(f->header.len, 20);
 	assert_int_equal(bytes_get_u64(f->body), bytes);
-	assert_int_equal(bytes_get_u32(f->body + 8), delay_us);
+	assert_int_equal(bytes_get_u64(f->body + 8), loop_now_us(rig->loop));
+	assert_int_equal(bytes_get_u32(f->body + 16), delay_us);
 	free(f);
 }
 
