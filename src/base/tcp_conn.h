@@ -23,6 +23,10 @@ struct tcp_conn {
 	uint64_t delivery_rate_byte_s; /* bytes a second, as last seen */
 };
 
+/* The kernel's number of the socket, which no other will ever have.  Returns 0
+ * or -errno. */
+int tcp_conn_cookie(int fd, uint64_t *ret);
+
 /* Returns 0 or -errno: -ENOTCONN: not connected any more. */
 int tcp_conn_read(int fd, struct tcp_conn *ret);
 

@@ -14,6 +14,14 @@
 
 static const char bbr[] = "bbr";
 
+int tcp_conn_cookie(int fd, uint64_t *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &len) < 0 ? -errno
+								    : 0;
+}
+
 static int read_congestion(int fd, char name[TCP_CONN_NAME_MAX])
 {
 	socklen_t len = TCP_CONN_NAME_MAX;

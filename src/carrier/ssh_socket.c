@@ -17,20 +17,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "fd.h"
 #include "proc.h"
 
 enum { TREE_MAX = 64 };
-
-static int read_cookie(int fd, uint64_t *ret)
-{
-	socklen_t len = sizeof(*ret);
-
-	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &len) < 0 ? -errno
-								    : 0;
-}
 
 static void explain(int r, struct err *err)
 {
@@ -62,7 +53,7 @@ static int take_from(pid_t pid, struct ssh_socket *ret)
 	uint64_t cookie;
 	int number;
 	CLEANUP_FD int fd = proc_dup_tcp(pid, &number);
-	int r = fd < 0 ? fd : read_cookie(fd, &cookie);
+	int r = fd < 0 ? fd : tcp_conn_cookie(fd, &cookie);
 
 	if (r < 0)
 		return r;
@@ -104,7 +95,7 @@ static int borrow(const struct ssh_socket *s)
 		return -ESRCH;
 	if (fd < 0)
 		return fd;
-	return read_cookie(fd, &cookie) == 0 && cookie == s->cookie
+	return tcp_conn_cookie(fd, &cookie) == 0 && cookie == s->cookie
 		       ? fd_take(&fd)
 		       : -ESRCH;
 }

@@ -9,7 +9,7 @@ import re
 import signal
 
 from common import Skip, Tunnel, expect, expect_in
-from lab import PYTHON, Lab, wait_for
+from lab import BUILD, PYTHON, Lab, wait_for
 from services import ECHO
 
 # Runs its arguments where setsockopt(TCP_CONGESTION) is refused, as it is to users whom the kernel
@@ -98,6 +98,17 @@ def test_channels(lab: Lab):
     tunnel.down()
 
 
+def test_is_out_of_reach(lab: Lab):
+    """The connection is held by a process that does not descend from ssh: said, and no failure."""
+    relay = f"{BUILD}/test/tools/delaypipe 10.9.0.1 %p 1 1000"
+    lab.near.write("/root/.ssh/config", f"Host gw\n ProxyCommand sh -c '({relay} <&3 &) 3<&0'\n" +
+                   lab.near.path("/root/.ssh/config").read_text())
+    tunnel = Tunnel(lab)
+    expect_in("holds a TCP connection", tunnel.status()["ssh"]["why_not"])
+    expect_in("not reachable: neither ssh nor a descendant", verbose(lab))
+    tunnel.down()
+
+
 def test_bbr_is_not_permitted(lab: Lab):
     """Cubic stays, and status says why."""
     tunnel = Tunnel(lab, prefix=(PYTHON, "-c", REFUSING))
@@ -124,7 +135,7 @@ def far_end(lab: Lab, *arguments: str, to: str) -> None:
     tunnel = Tunnel(lab, "--plane", "packet", *arguments, to=to)
     expect(at_sshd(lab), {"bbr"}, "at sshd")
     expect_in("sshd sends by bbr", verbose(lab))
-    # No copy is left: sshd's death ends the connection while the broker may still be at work.
+    # No copy is left: the connection ends with sshd.
     for process in lab.gw.processes("^sshd$"):
         if "[listener]" not in process.args:
             os.kill(process.pid, signal.SIGKILL)
