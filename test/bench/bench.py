@@ -108,12 +108,10 @@ def ecssh_packets(lab: Lab) -> Iterator[str]:
 
 @contextlib.contextmanager
 def ecssh_tun(lab: Lab, *arguments: str) -> Iterator[str]:
-    with forwarding(lab, "10.66.0.0/24"), ecssh(
-            lab, "--mode", "tun", "--tun", "0", "--address", "10.66.0.2", *arguments, "-p2222", "root@gw"):
-        lab.gw.ip("link set tun0 up", "addr add 10.66.0.1 peer 10.66.0.2 dev tun0")
+    with ecssh(lab, "--mode", "tun", *arguments, "-p2222", "root@gw"):
         wait_for(lambda: reachable(lab), what="sshd's tun carries")
         yield FAR
-    wait_for(lambda: "tun0" not in lab.gw.run(["ip", "link"]).stdout, what="tun0 has gone")
+    wait_for(lambda: "ecssh-" not in lab.gw.run(["nft", "list", "tables"]).stdout, what="the gateway is as it was")
 
 
 @contextlib.contextmanager
