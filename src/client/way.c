@@ -434,6 +434,7 @@ static void begin_relay(struct client *c)
 		.dns_server = c->config->dns_server,
 		.has_forwarding = c->facts.state[RUNG_FORWARDING] != RUNG_NO,
 		.has_tun = may_have_tun(c),
+		.may_exec = c->facts.state[RUNG_EXEC] != RUNG_NO,
 	};
 	struct relay_socks_config socks = {
 		.host = c->config->via.host,

@@ -44,6 +44,8 @@ struct relay_ssh_config {
 	bool is_exec_unwanted;
 	uint32_t tun_unit; /* MUX_TUN_ANY, or the N of tunN there */
 	bool is_root;	   /* the account is: it gets new devices */
+	bool may_exec; /* a shell may be run, to set a device up if it is root
+			*/
 	/* Where names are looked up there, by TCP; version 0: the usual places:
 	 * 127.0.0.53, 127.0.0.1, the gateway's own address. */
 	struct endpoint dns_server;

@@ -4,7 +4,8 @@
  *
  * Theory of operation
  *   The server opens a tun device and moves single packets; address, routes and
- *   translation there are its administrator's.  Up: super-packets are cut, and
+ *   translation there are its administrator's, or if the account is root
+ *   tun_root's.  Up: super-packets are cut, and
  *   each packet is one message.  What the channel has no room for waits, a
  *   little and not for long, as before any narrow link.  Down: what arrives in
  *   one turn of the loop is put together again where it is one TCP
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "vnet.h"
 
@@ -35,48 +37,6 @@ enum {
 static void open_channel(struct relay_tun *t);
 
 /* ---- what the near end is told ---- */
-
-static void unit_name(uint32_t unit, char out[16])
-{
-	if (unit == MUX_TUN_ANY)
-		(void)snprintf(out, 16, "tunN");
-	else
-		(void)snprintf(out, 16, "tun%u", unit);
-}
-
-size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
-			  const struct ip_addr *near4,
-			  const struct ip_addr *near6)
-{
-	char dev[16], a4[ADDR_TEXT_MAX] = "", a6[ADDR_TEXT_MAX] = "";
-	char text[RELAY_TUN_COMMANDS_MAX];
-	int n;
-
-	unit_name(unit, dev);
-	if (near4->version)
-		(void)addr_format(near4, a4);
-	if (near6->version)
-		(void)addr_format(near6, a6);
-	n = snprintf(text, sizeof(text), "ip link set %s up", dev);
-	if (*a4)
-		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route replace %s dev %s; "
-			      "sysctl net.ipv4.ip_forward=1",
-			      a4, dev);
-	if (*a6)
-		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "; ip route replace %s dev %s; "
-			      "sysctl net.ipv6.conf.all.forwarding=1",
-			      a6, dev);
-	n += snprintf(text + n, sizeof(text) - (size_t)n,
-		      "; nft 'table inet ecssh{chain nat{"
-		      "type nat hook postrouting priority 100;%s%s%s%s%s%s};}'",
-		      *a4 ? "ip saddr " : "", a4, *a4 ? " masquerade;" : "",
-		      *a6 ? "ip6 saddr " : "", a6, *a6 ? " masquerade;" : "");
-	if (cap > 0)
-		(void)snprintf(out, cap, "%s", text);
-	return (size_t)n;
-}
 
 static void tell(struct relay_tun *t, enum frame_network_status status,
 		 const char *text)
@@ -89,22 +49,76 @@ static void tell(struct relay_tun *t, enum frame_network_status status,
 	session_send_network_state(t->relay->session, &state);
 }
 
-/* The commands that the device needs there. */
-static void tell_up(struct relay_tun *t)
+/* The commands that the device needs there.  If a shell of root's was to run
+ * them, why it did not: in words that are a comment to a shell. */
+static void tell_commands(struct relay_tun *t, const struct tun_setup *setup)
 {
 	char text[FRAME_TEXT_MAX + 1];
+	bool has_reason = t->root.state == TUN_ROOT_FAILED &&
+			  (t->is_root || t->root.is_root);
+	size_t n = tun_setup_commands(setup, text, sizeof(text));
 
-	(void)relay_tun_commands(text, sizeof(text), t->unit, &t->near4,
-				 &t->near6);
+	/* What of the reason there is no room for can be missed. */
+	if (has_reason && n < sizeof(text))
+		(void)snprintf(text + n, sizeof(text) - n,
+			       "  # to be run there, since we cannot: %s",
+			       t->root.why);
 	tell(t, FRAME_NETWORK_UP, text);
+}
+
+static void tell_up(struct relay_tun *t)
+{
+	char text[FRAME_TEXT_MAX + 1], dev[TUN_SETUP_NAME_MAX],
+		ours[TUN_SETUP_NAME_MAX];
+	struct tun_setup setup = {
+		.unit = t->unit, .near4 = t->near4, .near6 = t->near6};
+
+	if (t->root.state != TUN_ROOT_READY) {
+		tell_commands(t, &setup);
+		return;
+	}
+	tun_setup_device(&t->root.setup, dev);
+	tun_setup_our_device(&t->root.setup, ours);
+	(void)snprintf(text, sizeof(text),
+		       "sshd's device %s, set up by us as root and named %s "
+		       "for as long",
+		       dev, ours);
+	tell(t, FRAME_NETWORK_UP, text);
+}
+
+/* An account that is not root's was told at once what is to be done. */
+static void on_root_change(void *ctx)
+{
+	struct relay_tun *t = ctx;
+
+	if (t->state == RELAY_TUN_UP && (t->is_root || t->root.is_root))
+		tell_up(t);
+}
+
+/* Have the device set up, if that is possible; and say how it stands, for root
+ * when it is known. */
+static void set_up(struct relay_tun *t)
+{
+	struct tun_setup setup = {
+		.unit = t->unit, .near4 = t->near4, .near6 = t->near6};
+
+	if (!t->may_exec || getrandom(&setup.tag, sizeof(setup.tag), 0) < 0) {
+		tell_up(t);
+		return;
+	}
+	if (!t->is_root)
+		tell_up(t);
+	tun_root_start(&t->root, t->link, &setup);
 }
 
 /* A server says hardly more than no, whatever the cause. */
 static void tell_refused(struct relay_tun *t, uint32_t reason, const char *why)
 {
-	char text[FRAME_TEXT_MAX + 1], dev[16];
+	const struct tun_setup setup = {.unit = t->asked_unit};
+	char text[FRAME_TEXT_MAX + 1], dev[TUN_SETUP_NAME_MAX] = "tunN";
 
-	unit_name(t->asked_unit, dev);
+	if (t->asked_unit != MUX_TUN_ANY)
+		tun_setup_device(&setup, dev);
 	if (reason == MUX_REFUSED_UNKNOWN_TYPE)
 		(void)snprintf(text, sizeof(text),
 			       "the server knows no tun channels");
@@ -271,7 +285,7 @@ static void on_channel_open(struct mux_channel *ch)
 	ring_drop(&t->waiting, t->waiting.end);
 	t->was_up = true;
 	t->up_us = loop_now_us(t->loop);
-	tell_up(t);
+	set_up(t);
 }
 
 /*
@@ -315,6 +329,7 @@ static void on_channel_closed(struct mux_channel *ch)
 		loop_now_us(t->loop) - t->up_us >= RELAY_TUN_STABLE_US;
 
 	t->channel = NULL;
+	tun_root_stop(&t->root);
 	if (!was_stable) {
 		t->state = RELAY_TUN_OFF;
 		tell(t, FRAME_NETWORK_LOST,
@@ -371,8 +386,10 @@ static void on_retry(void *ctx)
 
 void relay_tun_leave_old(struct relay_tun *t)
 {
+	uint32_t n_ours = t->root.channel ? 2 : 1;
+
 	if (t->state == RELAY_TUN_UP && t->link != t->links->current &&
-	    mux_link_n_channels(t->link) <= 1)
+	    mux_link_n_channels(t->link) <= n_ours)
 		relay_tun_forget(t, t->link);
 }
 
@@ -380,6 +397,7 @@ void relay_tun_forget(struct relay_tun *t, const struct mux_link *link)
 {
 	if (!t->channel || t->link != link)
 		return;
+	tun_root_stop(&t->root);
 	mux_channel_close(t->channel);
 	t->channel = NULL;
 	t->tries = RELAY_TUN_TRIES;
@@ -391,7 +409,7 @@ void relay_tun_on_network(struct relay_tun *t, const struct frame_network *n)
 {
 	t->near4 = n->near4;
 	t->near6 = n->near6;
-	if (t->state == RELAY_TUN_UP)
+	if (t->state == RELAY_TUN_UP && !tun_root_is_busy(&t->root))
 		tell_up(t);
 	if (t->state != RELAY_TUN_OFF)
 		return;
@@ -417,6 +435,9 @@ void relay_tun_init(struct relay_tun *t, struct relay *relay, struct loop *loop,
 	t->is_wanted = config->has_tun;
 	t->asked_unit = config->tun_unit;
 	t->unit = config->tun_unit;
+	t->is_root = config->is_root;
+	t->may_exec = config->may_exec;
+	tun_root_init(&t->root, loop, on_root_change, t);
 	t->first_unit = config->is_root ? RELAY_TUN_ROOTS_UNIT : 0;
 	t->retry = (struct timer){.on_fire = on_retry, .ctx = t};
 	t->flush = (struct loop_task){.on_run = on_flush, .ctx = t};
@@ -429,6 +450,7 @@ void relay_tun_fini(struct relay_tun *t)
 {
 	timer_disarm(t->loop, &t->retry);
 	loop_unpost(&t->flush);
+	tun_root_stop(&t->root);
 	if (t->channel)
 		mux_channel_close(t->channel);
 	t->channel = NULL;

@@ -12,6 +12,7 @@
 #include "relay_internal.h"
 #include "relay_link.h"
 #include "ring.h"
+#include "tun_root.h"
 
 enum {
 	RELAY_TUN_MTU_BYTES = 1500, /* of a device that nobody has changed */
@@ -19,7 +20,6 @@ enum {
 	RELAY_TUN_TRIES = 3, /* to get a lost channel back */
 	/* One that was lost so soon is not opened again. */
 	RELAY_TUN_STABLE_US = 10 * 1000000,
-	RELAY_TUN_COMMANDS_MAX = 1024,
 	/* Packets that wait for room in the channel, and how long one may. */
 	RELAY_TUN_QUEUE_BYTES = 512 << 10,
 	RELAY_TUN_QUEUE_US = 100000,
@@ -48,7 +48,10 @@ struct relay_tun {
 	struct mux_link *link;	     /* borrowed; the channel's */
 	struct ip_addr near4, near6;
 	bool was_up;
-	unsigned tries; /* left, before a refusal counts */
+	bool is_root;	      /* the login's name is root */
+	bool may_exec;	      /* commands may be run there */
+	struct tun_root root; /* sets the device up; not off only while up */
+	unsigned tries;	      /* left, before a refusal counts */
 	mono_us_t up_us;
 	struct timer retry;
 	struct ring waiting;	/* struct head and packet, by turns */
@@ -72,15 +75,5 @@ void relay_tun_forget(struct relay_tun *t, const struct mux_link *link);
 
 /* If the channel is the last one of a link that was replaced: move it. */
 void relay_tun_leave_old(struct relay_tun *t);
-
-/*
- * Write the shell commands that an administrator runs on the server to make
- * the device useful to these near addresses (version 0: none), joined by "; ".
- * unit: MUX_TUN_ANY writes tunN.  Returns their length, of which at most cap -
- * 1 bytes were written.
- */
-size_t relay_tun_commands(char *out, size_t cap, uint32_t unit,
-			  const struct ip_addr *near4,
-			  const struct ip_addr *near6);
 
 #endif

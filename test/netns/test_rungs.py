@@ -351,6 +351,8 @@ def test_tun(lab: Lab):
     expect_in("dev tun0", obey(lab, tunnel))
     check_carried(lab, "tun")
     tunnel.down()
+    # The kernel tells of a lost carrier within a second.
+    wait_for(lambda: "linkdown" in lab.gw.run(["ip", "route"]).stdout, what="tun0 is known to be idle")
     before = Before(lab)        # with what the administrator did
     up(lab).down()
     before.expect_restored()
@@ -393,6 +395,169 @@ def test_tun_of_root(lab: Lab):
     check_datagrams(lab, True)
     tunnel.down()
     wait_for(lambda: ": tun" not in lab.gw.run(["ip", "link"]).stdout, what="the device has gone")
+
+
+# ---- sshd's own tun, set up by us ----
+
+
+def forwarding_off(lab: Lab) -> None:
+    """A server that is no router, but for one device."""
+    lab.gw.sysctl(**{"ipv4.ip_forward": 0, "ipv6.conf.all.forwarding": 0})
+    lab.gw.sysctl(**{"ipv4.conf.lo.forwarding": 1, "ipv6.conf.lo.forwarding": 1, "ipv4.conf.all.accept_redirects": 0})
+
+
+def setup_shells(lab: Lab) -> list:
+    """Those that hold what they set up: they read, and are no login shells."""
+    return [p for p in lab.gw.processes("^(sh|dash|bash)$") if p.args == "/bin/sh" and p.user == 0]
+
+
+def up_as_root(lab: Lab, *options: str) -> Tunnel:
+    tunnel = up(lab, "--mode", "tun", *options, to="root@gw")
+    status = tunnel.status()
+    expect((status["rung"], status["packets"]), ("tun", "up"))
+    expect_in("set up by us as root", lab.near.run(["ecssh", "status"]).stdout)
+    return tunnel
+
+
+def test_tun_set_up_by_us(lab: Lab):
+    """A root's shell is there: nobody has to do anything, and nothing is left when the tunnel ends."""
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    before = Before(lab)
+    tunnel = up_as_root(lab)
+    check_carried(lab, "tun")
+    tunnel.down()
+    before.expect_restored()
+
+
+def test_tun_set_up_by_us_for_packets_only(lab: Lab):
+    """TCP as packets; forwarding was on before, and stays on."""
+    serve(lab, PermitTunnel="yes", AllowTcpForwarding="no")
+    lab.gw.sysctl(**{"ipv4.ip_forward": 1, "ipv6.conf.all.forwarding": 1})
+    before = Before(lab)
+    tunnel = up_as_root(lab)
+    check_tcp(lab)
+    check_datagrams(lab, True)
+    check_protocol(lab, True, {})
+    tunnel.down()
+    before.expect_restored()
+
+
+def test_tun_set_up_by_us_and_ssh_is_killed(lab: Lab):
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    before = Before(lab)
+    tunnel = up_as_root(lab)
+    check_ping(lab, True)
+    for ssh in lab.near.processes("^ssh$"):
+        os.kill(ssh.pid, signal.SIGKILL)
+    expect(tunnel.wait(10), SSH)
+    before.expect_restored()
+
+
+def test_tun_set_up_by_us_and_sshd_is_killed(lab: Lab):
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    before = Before(lab)
+    tunnel = up_as_root(lab)
+    for sshd in lab.gw.processes("^sshd"):
+        if "[listener]" not in sshd.args:
+            os.kill(sshd.pid, signal.SIGKILL)
+    expect(tunnel.wait(10), SSH)
+    before.expect_restored()
+
+
+def test_tun_set_up_by_us_and_the_engine_is_killed(lab: Lab):
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    before = Before(lab)
+    tunnel = up_as_root(lab)
+    os.kill(tunnel.engine().pid, signal.SIGKILL)
+    before.expect_restored(except_for="/run/ecssh/gw.sock")
+
+
+def test_tun_set_up_by_us_and_its_shell_is_ended(lab: Lab):
+    """It undoes, and the tunnel goes on and says what there is to be done."""
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    tunnel = up_as_root(lab)
+    for shell in setup_shells(lab):
+        os.kill(shell.pid, signal.SIGTERM)
+    wait_for(lambda: "has ended" in lab.near.run(["ecssh", "status"]).stdout, what="the word that it has ended")
+    wait_for(lambda: ": tun100:" in lab.gw.run(["ip", "link"]).stdout, what="the device has its name again")
+    expect(lab.gw.run(["nft", "list", "tables"]).stdout, "", "tables of gw")
+    obey(lab, tunnel)
+    check_ping(lab, True)
+    check_swap(lab.near, FAR, 100_000)
+
+
+def test_tun_and_a_helper_share_forwarding(lab: Lab):
+    """Whoever of them comes or goes first: who leaves last puts forwarding back."""
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    before = Before(lab)
+    for first, second in (("tun", "helper"), ("helper", "tun")):
+        tunnels = {}
+        for mode, subnet in ((first, "10.77.0.0/24"), (second, "10.78.0.0/24")):
+            tunnels[mode] = Ecssh(lab.near, "up", "-p", PORT, "--mode", mode, "--plane", "packet", "--name", mode,
+                                  "root@gw", subnet).connected()
+        for there in (FAR, "10.78.0.2"):
+            expect_in("1 received", lab.near.run(["ping", "-n", "-c1", "-W5", there], check=False).stdout)
+        lab.near.run(["ecssh", "down", first])
+        tunnels[first].wait(5)
+        wait_for(lambda: len(re.findall("(?m)^table inet ecssh-guard", lab.gw.run(["nft", "list", "tables"]).stdout)) <= 2,
+                 what="the guards of the first have gone")
+        expect_in("1 received", lab.near.run(["ping", "-n", "-c1", "-W5", "10.78.0.2"], check=False).stdout)
+        lab.near.run(["ecssh", "down", second])
+        tunnels[second].wait(5)
+        before.expect_restored()
+
+
+def test_tun_of_root_without_nft(lab: Lab):
+    """Why, and the commands; TCP goes on by channels; the device has its name again."""
+    serve(lab, PermitTunnel="yes")
+    forwarding_off(lab)
+    real = lab.gw.run(["sh", "-c", "command -v nft"]).stdout.strip()
+    lab.gw.write("/mnt/nft", "#!/bin/sh\nprintf 'Error: \\033[31mno\\nmore' >&2\nexit 1\n", mode=0o755)
+    before = Before(lab)
+    for mode, why in ((755, "Error: \\x1b[31mno more"), (644, "there is no nft on the server")):
+        lab.gw.run(["chmod", mode, "/mnt/nft"])
+        lab.gw.run(["mount", "--bind", "/mnt/nft", real])
+        tunnel = Ecssh(lab.near, "up", "-p", PORT, "--mode", "tun", "root@gw", *SUBNETS).connected()
+        text = lab.near.run(["ecssh", "status"]).stdout
+        expect_in("up: ip link set tun100 up; ", text)
+        expect_in("# to be run there, since we cannot: " + why, text)
+        wait_for(lambda: ": tun100:" in lab.gw.run(["ip", "link"]).stdout, what="the device has its name")
+        check_tcp(lab)
+        lab.near.run(["ecssh", "down"])
+        expect(tunnel.wait(5), OK)
+        lab.gw.run(["umount", real])
+    before.expect_restored()
+
+
+def test_tun_of_an_account_with_a_shell(lab: Lab):
+    """Not root: the commands, and no more."""
+    far_tun(lab)
+    serve(lab, PermitTunnel="yes")
+    tunnel = up(lab, "--mode", "tun")
+    text = obey(lab, tunnel)
+    expect_in("ip link set tun0 up; ", text)
+    assert "#" not in text, text
+    check_ping(lab, True)
+    tunnel.down()
+
+
+def test_tun_that_stays_is_left_alone(lab: Lab):
+    """What an administrator has made is not ours to set up, even as root."""
+    open_tun_driver(lab)
+    lab.gw.run(["ip", "tuntap", "add", "tun5", "mode", "tun"])
+    serve(lab, PermitTunnel="yes")
+    tunnel = up(lab, "--mode", "tun", "--tun", "5", to="root@gw")
+    text = obey(lab, tunnel)
+    expect_in("ip link set tun5 up; ", text)
+    expect_in("tun5 is a device that stays", text)
+    check_ping(lab, True)
+    tunnel.down()
 
 
 def test_addresses_stay(lab: Lab):
@@ -454,10 +619,7 @@ def test_modes_of_root(lab: Lab):
     check_mode(lab, "helper", "helper+packets", "root@gw")
     check_mode(lab, "direct", "direct", "root@gw")
     check_mode(lab, "socks", "socks", "root@gw")
-    tunnel = Tunnel(lab, "-p", str(PORT), "--mode", "tun", to="root@gw")
-    expect(tunnel.status()["rung"], "tun")
-    obey(lab, tunnel)
-    check_ping(lab, True)
+    check_mode(lab, "tun", "tun", "root@gw")
 
 
 def test_modes_of_stock(lab: Lab):

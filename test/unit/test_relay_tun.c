@@ -101,7 +101,8 @@ static void comes_up_with_what_is_to_be_done_there(void **state)
 	assert_string_equal(
 		rig->state.text,
 		"ip link set tun3 up; ip route replace 100.64.0.2 dev tun3; "
-		"sysctl net.ipv4.ip_forward=1; nft 'table inet ecssh{chain "
+		"sysctl net.ipv4.ip_forward=1; nft 'table inet "
+		"ecssh-tun3{chain "
 		"nat{type nat hook postrouting priority 100;ip saddr "
 		"100.64.0.2 masquerade;};}'");
 }
@@ -355,7 +356,155 @@ static void moves_at_once_from_a_link_that_is_freed(void **state)
 	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_TUN);
 }
 
-#define RIG(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* ---- set up by root's shell ---- */
+
+static const struct relay_ssh_config root_config = {
+	.has_tun = true,
+	.is_exec_unwanted = true,
+	.may_exec = true,
+	.is_root = true,
+	.tun_unit = 100,
+};
+
+static int setup_root(void **state)
+{
+	*state = relay_rig_new(&root_config);
+	return 0;
+}
+
+/* The shell's channel, of a tun channel that was just opened. */
+static struct mux_channel *come_to_the_shell(struct relay_rig *rig)
+{
+	ask_for_network(rig, NULL);
+	relay_rig_confirm(rig, newest(rig));
+	struct mux_channel *shell = newest(rig);
+	assert_int_equal(shell->kind, MUX_EXEC);
+	return shell;
+}
+
+static void say(struct relay_rig *rig, struct mux_channel *ch, const char *text)
+{
+	relay_rig_data(rig, ch, text, strlen(text));
+}
+
+static void is_set_up_by_roots_shell(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *shell = come_to_the_shell(rig);
+
+	assert_non_null(strstr(shell->host, "id -u"));
+	shell->room = 100;
+	say(rig, shell, "Welcome!\necssh-uid 0");
+	assert_int_equal(shell->sent_len, 0);
+	say(rig, shell, "\n");
+	assert_int_equal(shell->sent_len, 100);
+	relay_rig_room(rig, shell, SIZE_MAX);
+	shell->sent[shell->sent_len] = '\0';
+	assert_non_null(strstr((char *)shell->sent, "tun=tun100 dev=ecssh-"));
+	assert_non_null(strstr((char *)shell->sent, "}\nmain\n"));
+	assert_int_equal(rig->n.states, 0);
+	say(rig, shell, "ready\n");
+	assert_int_equal(rig->n.states, 1);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	assert_non_null(strstr(rig->state.text, "set up by us as root"));
+	assert_false(shell->has_eof);
+	/* It has ended by itself: then somebody has to do it. */
+	relay_rig_close(rig, shell);
+	assert_int_equal(rig->n.states, 2);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	assert_int_equal(
+		strncmp(rig->state.text, "ip link set tun100 up; ", 23), 0);
+	assert_non_null(strstr(rig->state.text, "#"));
+	assert_non_null(strstr(rig->state.text, "has ended"));
+}
+
+static void tells_why_it_could_not_be_set_up(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *shell = come_to_the_shell(rig);
+
+	say(rig, shell, "ecssh-uid 0\n");
+	say(rig, shell, "failed no \x1b[31mluck\n");
+	assert_int_equal(rig->n.states, 1);
+	assert_int_equal(rig->state.status, FRAME_NETWORK_UP);
+	assert_int_equal(
+		strncmp(rig->state.text, "ip link set tun100 up; ", 23), 0);
+	assert_non_null(strstr(rig->state.text, ": no \\x1b[31mluck"));
+	assert_int_equal(rig->links[0].n_channels, 1);
+}
+
+/* An account may have a command of its own. */
+static void sends_nothing_to_what_is_no_shell(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *shell = come_to_the_shell(rig);
+	char noise[3000];
+
+	memset(noise, 'x', sizeof(noise));
+	noise[2999] = '\n';
+	relay_rig_data(rig, shell, noise, sizeof(noise));
+	assert_int_equal(shell->consumed, sizeof(noise));
+	assert_int_equal(shell->sent_len, 0);
+	relay_rig_advance(rig, TUN_ROOT_ANSWER_US);
+	assert_int_equal(rig->n.states, 1);
+	assert_non_null(strstr(rig->state.text, "no shell answers"));
+	assert_int_equal(rig->links[0].n_channels, 1);
+}
+
+static void asks_again_where_one_session_is_the_limit(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *shell = come_to_the_shell(rig);
+
+	relay_rig_refuse(rig, shell, MUX_REFUSED_CONNECT, "open failed");
+	assert_int_equal(rig->n.states, 0);
+	relay_rig_advance(rig, TUN_ROOT_RETRY_US);
+	assert_int_equal(newest(rig)->kind, MUX_EXEC);
+	relay_rig_refuse(rig, newest(rig), MUX_REFUSED_CONNECT, "open failed");
+	assert_int_equal(rig->n.states, 1);
+	assert_non_null(strstr(rig->state.text, "runs no command"));
+}
+
+/* Whatever its name: an account that is not root is told at once, and one that
+ * turns out to be is told again. */
+static void may_be_root_by_another_name(void **state)
+{
+	struct relay_ssh_config c = root_config;
+
+	(void)state;
+	c.is_root = false;
+	for (int is_root = 0; is_root < 2; is_root++) {
+		struct relay_rig *rig = relay_rig_new(&c);
+		struct mux_channel *shell = come_to_the_shell(rig);
+
+		assert_int_equal(rig->n.states, 1);
+		assert_null(strchr(rig->state.text, '#'));
+		say(rig, shell,
+		    is_root ? "ecssh-uid 0\nready\n" : "ecssh-uid 1000\n");
+		assert_int_equal(rig->n.states, 1 + is_root);
+		assert_int_equal(rig->links[0].n_channels, 1 + is_root);
+		(void)relay_rig_free(rig);
+	}
+}
+
+static void takes_the_shell_along(void **state)
+{
+	struct relay_rig *rig = *state;
+	struct mux_channel *shell = come_to_the_shell(rig);
+
+	rig->renews = true;
+	say(rig, shell, "ecssh-uid 0\nready\n");
+	rig->links[0].is_full = true;
+	(void)relay_ssh_renew(rig->relay, &rig->links[1], NULL);
+	relay_rig_advance(rig, 5 * US_PER_SEC);
+	assert_int_equal(rig->links[0].n_channels, 0);
+	relay_rig_confirm(rig, relay_rig_newest(&rig->links[1]));
+	assert_int_equal(relay_rig_newest(&rig->links[1])->kind, MUX_EXEC);
+	assert_int_equal(rig->n.states, 1);
+}
+
+#define ROOT(name) cmocka_unit_test_setup_teardown(name, setup_root, teardown)
+#define RIG(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
@@ -374,6 +523,12 @@ int main(void)
 		RIG(comes_back_after_the_server_closed_it),
 		RIG(moves_at_once_from_a_link_that_is_freed),
 		RIG(moves_when_it_is_the_last_on_an_old_link),
+		ROOT(is_set_up_by_roots_shell),
+		ROOT(tells_why_it_could_not_be_set_up),
+		ROOT(sends_nothing_to_what_is_no_shell),
+		ROOT(asks_again_where_one_session_is_the_limit),
+		cmocka_unit_test(may_be_root_by_another_name),
+		ROOT(takes_the_shell_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
