@@ -47,6 +47,7 @@ struct client_config {
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
 	int channels;	       /* further ones to the helper; -1: as needed */
+	unsigned connections;  /* of ssh, 1 to 8 */
 	bool allow_link_local; /* of the gateway */
 	enum rung_mode mode;
 	enum flowplane_plane plane;
