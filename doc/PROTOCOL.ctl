@@ -11,6 +11,7 @@ The client sends one line, the server answers and closes the connection.
 
     status json     one JSON object (below), without a newline at its end
     status text     the same for people
+    status verbose  the same, and the SSH connection
     status drops    refused packets by reason, for people
     down            nothing; the connection closes when the tunnel is gone and
                     the machine is as it was
@@ -35,6 +36,10 @@ as {"version": 1, "tunnels": [...]}.
     flows                           {"tcp", "udp", "echo", "up", "down"} at this moment
     connections                     {"opened", "refused"} since the start
     rtt_us                          round trip to the helper; 0: not measured yet
+    ssh                             the TCP connection beneath ssh: {"peer", "congestion", "tuning",
+                                    "rtt_us", "rtt_min_us", "cwnd", "unacked", "retransmits",
+                                    "queued_bytes", "notsent_bytes", "delivery_rate"}, or {"why_not"};
+                                    {} with --via
     helper                          {"version", "origin", "user"}
     missing                         list of sentences: what this gateway cannot carry
     drops                           {"near": {reason: count}, "frames": {...}, "far": {...}}:

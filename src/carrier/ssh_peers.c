@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *   ssh may hold the connection itself, or its child does: the inner ssh of a
- *   ProxyJump, the nc of a ProxyCommand.  So: all descendants, by the parents
- *   in /proc/PID/stat; their sockets, by the links in /proc/PID/fd; and what
+ *   ProxyJump, the nc of a ProxyCommand.  So: all descendants; their
+ *   sockets, by the links in /proc/PID/fd; and what
  *   /proc/PID/net/tcp and tcp6 say about those.  The tables are ssh's own, for
  *   it may be in another network namespace than we.
  */
@@ -17,9 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "proc.h"
 
 enum {
 	TREE_MAX = 64,	   /* processes, ssh included */
@@ -33,64 +34,10 @@ enum tcp_state {
 	TCP_STATE_SYN_SENT = 2,
 };
 
-struct tree {
-	pid_t pids[TREE_MAX];
-	size_t n_pids;
-};
-
 struct sockets {
 	uint64_t inodes[SOCKETS_MAX];
 	size_t n_inodes;
 };
-
-static bool has_pid(const struct tree *t, pid_t pid)
-{
-	for (size_t i = 0; i < t->n_pids; i++)
-		if (t->pids[i] == pid)
-			return true;
-	return false;
-}
-
-/* The parent of a process, or 0. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[PATH_TEXT_MAX], line[512];
-	int ppid = 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return 0;
-	size_t n = fread(line, 1, sizeof(line) - 1, f);
-	(void)fclose(f);
-	line[n] = '\0';
-	/* "PID (NAME) STATE PPID": the name may hold anything. */
-	const char *end = strrchr(line, ')');
-	if (!end || sscanf(end + 1, " %*c %d", &ppid) != 1)
-		return 0;
-	return ppid;
-}
-
-/* Add to the tree those processes whose parent is in it.  Returns how many, or
- * -errno. */
-static int add_children(struct tree *t)
-{
-	DIR *dir = opendir("/proc");
-	const struct dirent *e;
-	int n_added = 0;
-
-	if (!dir)
-		return -errno;
-	while ((e = readdir(dir)) != NULL && t->n_pids < TREE_MAX) {
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		if (pid <= 0 || has_pid(t, pid) || !has_pid(t, parent_of(pid)))
-			continue;
-		t->pids[t->n_pids++] = pid;
-		n_added++;
-	}
-	(void)closedir(dir);
-	return n_added;
-}
 
 static void add_sockets(pid_t pid, struct sockets *s)
 {
@@ -201,18 +148,15 @@ static void scan_table(pid_t pid, const char *table, const struct sockets *s,
 
 int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
 {
-	struct tree tree = {.pids = {pid}, .n_pids = 1};
+	pid_t tree[TREE_MAX];
 	struct sockets sockets = {.n_inodes = 0};
 	struct found found = {.addrs = ret_addrs, .max = max};
-	int r;
+	int n = proc_tree(pid, tree, TREE_MAX);
 
-	/* One generation a time; /proc lists children mostly after parents. */
-	while ((r = add_children(&tree)) > 0)
-		;
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < tree.n_pids; i++)
-		add_sockets(tree.pids[i], &sockets);
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n; i++)
+		add_sockets(tree[i], &sockets);
 	if (sockets.n_inodes == 0)
 		return 0;
 	scan_table(pid, "tcp", &sockets, &found);

@@ -13,7 +13,7 @@
 enum { TUNNELS_MAX = 256 };
 
 struct status_options {
-	bool is_json, is_drops;
+	bool is_json, is_drops, is_verbose;
 };
 
 static int apply(void *target, const struct option_entry *entry,
@@ -25,14 +25,17 @@ static int apply(void *target, const struct option_entry *entry,
 	(void)err;
 	if (strcmp(entry->long_name, "json") == 0)
 		o->is_json = true;
-	else
+	else if (strcmp(entry->long_name, "drops") == 0)
 		o->is_drops = true;
+	else
+		o->is_verbose = true;
 	return 0;
 }
 
 static const struct option_entry options[] = {
 	{0, "json", NULL, "for programs; see ecssh(1) for the fields", apply},
 	{0, "drops", NULL, "packets that were refused, by reason", apply},
+	{'v', "verbose", NULL, "the SSH connection, too", apply},
 	{0, NULL, NULL, NULL, NULL},
 };
 
@@ -72,9 +75,10 @@ static void print_lines(const char *answer)
 static int ask_all(const struct ctl_tunnel *tunnels, size_t n, const char *name,
 		   const struct status_options *o)
 {
-	const char *request = o->is_json    ? "status json"
-			      : o->is_drops ? "status drops"
-					    : "status text";
+	const char *request = o->is_json      ? "status json"
+			      : o->is_drops   ? "status drops"
+			      : o->is_verbose ? "status verbose"
+					      : "status text";
 	int answered = 0;
 
 	for (size_t i = 0; i < n; i++) {

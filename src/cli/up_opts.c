@@ -249,6 +249,18 @@ static int apply_connections(void *target, const struct option_entry *entry,
 	return 0;
 }
 
+static int apply_tune(void *target, const struct option_entry *entry,
+		      const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	config->no_tune = strcmp(value, "off") == 0;
+	if (config->no_tune || strcmp(value, "auto") == 0)
+		return 0;
+	return no_such(value, "way to tune", "auto or off", err);
+}
+
 static int apply_dns_server(void *target, const struct option_entry *entry,
 			    const char *value, struct err *err)
 {
@@ -361,6 +373,9 @@ const struct option_entry up_opts[] = {
 	{0, "connections", "N",
 	 "logins to share the load, 1 to 8 (default: auto, which is 1)",
 	 apply_connections},
+	{0, "tune", "WHAT",
+	 "auto, off: how the SSH connection sends (default: bbr if possible)",
+	 apply_tune},
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",
 	 apply_address},

@@ -17,6 +17,7 @@
 #include "mux_sock.h"
 #include "relay.h"
 #include "sig.h"
+#include "ssh_socket.h"
 #include "ssh_stdio.h"
 #include "tun_port.h"
 
@@ -69,6 +70,7 @@ struct client {
 	struct forwards *forwards;
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */
+	struct ssh_socket socket;  /* beneath the ssh that is in use */
 	struct worn worn[CLIENT_WORN_MAX];
 	struct channels *listening; /* borrowed: of which forwards were asked */
 	struct timer probe_timer;

@@ -116,7 +116,9 @@ struct links *links_free(struct links *l)
 
 unsigned links_n(const struct links *l)
 {
-	return l && l->carrier ? bond_carrier_n_links(l->carrier) - 1 : 0;
+	unsigned n = l && l->carrier ? bond_carrier_n_links(l->carrier) : 0;
+
+	return n > 0 ? n - 1 : 0; /* 0: ssh's stdio alone, not bonded */
 }
 
 const char *links_why_not(const struct links *l)

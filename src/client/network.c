@@ -189,6 +189,8 @@ int network_request(struct client *c)
 		ask.flags |= FRAME_NETWORK_ALLOW_INBOUND;
 	if (config->far_sudo)
 		ask.flags |= FRAME_NETWORK_SUDO;
+	if (config->no_tune)
+		ask.flags |= FRAME_NETWORK_NO_TUNE;
 	for (size_t i = 0; i < config->n_announced; i++)
 		ask.announced[i] = config->announced[i];
 	int r = flowplane_set_network(c->plane, &ours);

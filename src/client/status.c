@@ -363,6 +363,47 @@ static void print_connections(const struct client *c, FILE *out)
 		(void)fprintf(out, "  connections %s\n", why_no_connections(c));
 }
 
+/* What was done to the socket. */
+static const char *tuning(const struct client *c, const struct tcp_conn *t)
+{
+	if (c->config->no_tune)
+		return "off (--tune off)";
+	if (c->socket.tune_why.text[0] != '\0')
+		return c->socket.tune_why.text;
+	return strcmp(t->congestion, "bbr") == 0
+		       ? "bbr"
+		       : "left as somebody has chosen it on this host";
+}
+
+static void json_ssh(const struct client *c, FILE *out)
+{
+	char text[TEXT_MAX];
+	struct tcp_conn t;
+	struct err why;
+
+	(void)fputs(", \"ssh\": {", out);
+	if (ssh_socket_read(&c->socket, &t, &why) < 0) {
+		if (why.text[0] != '\0')
+			json_text(out, "why_not", why.text);
+		(void)fputc('}', out);
+		return;
+	}
+	json_text(out, "peer", endpoint_format(&t.peer, text));
+	(void)fputs(", ", out);
+	(void)snprintf(text, sizeof(text), "%s", t.congestion);
+	json_text(out, "congestion", text);
+	(void)fputs(", ", out);
+	json_text(out, "tuning", tuning(c, &t));
+	(void)fprintf(out,
+		      ", \"rtt_us\": %u, \"rtt_min_us\": %u, \"cwnd\": %u"
+		      ", \"unacked\": %u, \"retransmits\": %u"
+		      ", \"queued_bytes\": %u, \"notsent_bytes\": %u"
+		      ", \"delivery_rate\": %llu}",
+		      t.rtt_us, t.rtt_min_us, t.cwnd, t.unacked, t.retransmits,
+		      t.queued_bytes, t.notsent_bytes,
+		      (unsigned long long)t.delivery_rate_byte_s);
+}
+
 static void print_json(const struct client *c, FILE *out)
 {
 	const struct client_config *config = c->config;
@@ -392,6 +433,7 @@ static void print_json(const struct client *c, FILE *out)
 	json_counters(c, out);
 	(void)fprintf(out, ", \"channels\": %u", links_n(c->links));
 	json_connections(c, out);
+	json_ssh(c, out);
 	json_doors(c, out);
 	json_forwards(c, out);
 	(void)fputs(", \"helper\": {", out);
@@ -496,6 +538,35 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fprintf(out, "  not carried %s\n", missing);
 }
 
+static void print_ssh(const struct client *c, FILE *out)
+{
+	char text[TEXT_MAX];
+	struct tcp_conn t;
+	struct err why;
+
+	if (c->state != CLIENT_CONNECTED || c->way == WAY_VIA)
+		return;
+	if (ssh_socket_read(&c->socket, &t, &why) < 0) {
+		(void)fprintf(out, "  ssh         not reachable: %s\n",
+			      why.text);
+		return;
+	}
+	(void)fprintf(out, "  ssh         TCP to %s, congestion control %s\n",
+		      endpoint_format(&t.peer, text), t.congestion);
+	(void)fprintf(out, "  ssh tuning  %s\n", tuning(c, &t));
+	(void)fprintf(out,
+		      "  ssh path    round trip %.1f ms, least %.1f ms; %llu "
+		      "bytes/s delivered; %u segments sent again\n",
+		      t.rtt_us / 1000.0, t.rtt_min_us / 1000.0,
+		      (unsigned long long)t.delivery_rate_byte_s,
+		      t.retransmits);
+	(void)fprintf(
+		out,
+		"  ssh queue   %u bytes, %u of them not sent; %u segments "
+		"under way, %u may be\n",
+		t.queued_bytes, t.notsent_bytes, t.unacked, t.cwnd);
+}
+
 static void print_drops(const struct client *c, FILE *out)
 {
 	const uint64_t *near = plane_stats_of(c)->drops;
@@ -527,6 +598,10 @@ void status_print(const struct client *c, enum ctl_status kind, FILE *out)
 		return;
 	case CTL_STATUS_TEXT:
 		print_text(c, out);
+		return;
+	case CTL_STATUS_VERBOSE:
+		print_text(c, out);
+		print_ssh(c, out);
 		return;
 	case CTL_STATUS_DROPS:
 		print_drops(c, out);

@@ -55,6 +55,13 @@ static void on_ssh_message(void *ctx, const char *line)
 	(void)fprintf(stderr, "%s\n", line);
 }
 
+/* An ssh is through with the login. */
+static void take_socket(struct client *c, pid_t pid)
+{
+	if (ssh_socket_find(pid, &c->socket) && !c->config->no_tune)
+		ssh_socket_tune(&c->socket);
+}
+
 /* ---- the helper ---- */
 
 static void on_helper_ready(void *ctx, const struct ssh_stdio_ready *ready)
@@ -68,6 +75,7 @@ static void on_helper_ready(void *ctx, const struct ssh_stdio_ready *ready)
 	c->helper_origin = ready->origin;
 	(void)snprintf(c->helper_version, sizeof(c->helper_version), "%s",
 		       ready->helper_version);
+	take_socket(c, ssh_stdio_pid(c->ssh));
 	way_note(c, RUNG_SSH, true, NULL);
 	way_note(c, RUNG_EXEC, true, NULL);
 	way_note(c, RUNG_HELPER_FITS, true, NULL);
@@ -289,6 +297,7 @@ static void take_over(struct client *c)
 	c->channels = c->fresh;
 	c->fresh = NULL;
 	c->n_renewals_failed = 0;
+	take_socket(c, channels_pid(c->channels));
 	relay_ssh_renew(c->relay, channels_link(c->channels), on_retired);
 	log_debug("ssh has been replaced: the last one is worn out");
 }
@@ -301,6 +310,7 @@ static void on_channels_ready(void *ctx, struct channels *ch)
 		take_over(c);
 		return;
 	}
+	take_socket(c, channels_pid(ch));
 	way_note(c, RUNG_SSH, true, NULL);
 	way_note(c, RUNG_MUX, true, NULL);
 	if (c->facts.state[RUNG_EXEC] == RUNG_NO)

@@ -70,6 +70,8 @@ static void answer(struct connection *c)
 		answer_status(c, CTL_STATUS_JSON);
 	else if (strcmp(c->request, "status text") == 0)
 		answer_status(c, CTL_STATUS_TEXT);
+	else if (strcmp(c->request, "status verbose") == 0)
+		answer_status(c, CTL_STATUS_VERBOSE);
 	else if (strcmp(c->request, "status drops") == 0)
 		answer_status(c, CTL_STATUS_DROPS);
 	else if (strcmp(c->request, "down") == 0)

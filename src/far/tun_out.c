@@ -5,10 +5,10 @@
  * Theory of operation
  *   Packets are checked both ways, whole and by their addresses: the near end
  *   sends from what is its own, and gets what is for that.  Those that are to
- *   be sent to it wait in one of a few queues, by a hash of what tells flows
- *   apart; the session serves queues in turn, so that one flow that fills the
- *   line starves only those that share its queue.  A queue that is full drops,
- *   which is what tells the flows in it to be slower.
+ *   be sent to it wait in queues, one for each flow; the session serves queues
+ *   in turn, so that one flow that fills the line starves no other.  A queue
+ *   that stands loses packets or has them marked, which is what tells the flow
+ *   to be slower.
  *
  * Spec: doc/PROTOCOL.session section 7
  */
@@ -16,7 +16,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/random.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -29,8 +29,6 @@ enum { BUF_BYTES = PKT_VNET_LEN + PKT_IP6_MAX };
 void tun_out_init(struct tun_out *t)
 {
 	*t = (struct tun_out){.io.fd = -1};
-	for (uint32_t i = 0; i < TUN_OUT_QUEUES; i++)
-		dgram_queue_init(&t->queues[i], 0);
 }
 
 static bool is_near(const struct tun_out *t, const struct ip_addr *a)
@@ -43,38 +41,6 @@ static bool is_near(const struct tun_out *t, const struct ip_addr *a)
 
 /* ---- device to session ---- */
 
-static uint32_t mix(uint32_t hash, uint32_t value)
-{
-	hash = (hash ^ value) * 0x9e3779b1;
-	return hash ^ hash >> 15;
-}
-
-static uint32_t mix_addr(uint32_t hash, const struct ip_addr *a)
-{
-	for (size_t i = 0; i < sizeof(a->bytes); i += 4) {
-		uint32_t word;
-
-		memcpy(&word, a->bytes + i, sizeof(word));
-		hash = mix(hash, word);
-	}
-	return hash;
-}
-
-/* The queue of the packet's flow.  Fragments have no ports: all of a packet's
- * go the same way, but not that of their flow. */
-static struct dgram_queue *queue_of(struct tun_out *t, const struct pkt *pkt)
-{
-	uint32_t hash = mix_addr(mix_addr(pkt->proto, &pkt->src), &pkt->dst);
-
-	if (!pkt->is_fragment && pkt->proto == PKT_PROTO_TCP)
-		hash = mix(hash, (uint32_t)pkt->tcp.src_port << 16 |
-					 pkt->tcp.dst_port);
-	if (!pkt->is_fragment && pkt->proto == PKT_PROTO_UDP)
-		hash = mix(hash, (uint32_t)pkt->udp.src_port << 16 |
-					 pkt->udp.dst_port);
-	return &t->queues[hash % TUN_OUT_QUEUES];
-}
-
 static enum drop_reason send_down(struct tun_out *t, size_t len)
 {
 	struct frame_packet p;
@@ -85,7 +51,8 @@ static enum drop_reason send_down(struct tun_out *t, size_t len)
 		return reason;
 	if (!is_near(t, &pkt.dst))
 		return DROP_BAD_DESTINATION;
-	return session_send_packet(t->session, queue_of(t, &pkt), &p);
+	return session_send_packet(t->session,
+				   packet_queues_of(&t->queues, &pkt), &p);
 }
 
 static void lose(struct tun_out *t, int errnum)
@@ -172,7 +139,12 @@ int tun_out_open(struct tun_out *t, struct session *session, int fd,
 	t->io.ctx = t;
 	take_nets(t, network);
 	t->buf = malloc(BUF_BYTES);
-	int r = t->buf ? loop_io_add(t->loop, &t->io, EPOLLIN) : -ENOMEM;
+	packet_queues_init(&t->queues, t->loop, 0);
+	int r = getrandom(&t->queues.seed, sizeof(t->queues.seed), 0) < 0
+			? -errno
+			: 0;
+	if (r == 0)
+		r = t->buf ? loop_io_add(t->loop, &t->io, EPOLLIN) : -ENOMEM;
 	if (r < 0)
 		tun_out_close(t);
 	return r;
@@ -184,8 +156,7 @@ void tun_out_close(struct tun_out *t)
 		return;
 	loop_io_del(t->loop, &t->io);
 	fd_close(&t->io.fd);
-	for (size_t i = 0; i < TUN_OUT_QUEUES; i++)
-		dgram_queue_fini(&t->queues[i]);
+	packet_queues_fini(&t->queues);
 	free(t->buf);
 	t->buf = NULL;
 }

@@ -7,11 +7,11 @@
 
 #include "err.h"
 #include "loop.h"
+#include "packet_queues.h"
 #include "session.h"
 
 enum {
 	TUN_OUT_READS_MAX = 64, /* super-packets in one turn of the loop */
-	TUN_OUT_QUEUES = 16,	/* flows are spread over them */
 	TUN_OUT_NETS_MAX = 2 + FRAME_SUBNETS_MAX,
 };
 
@@ -23,8 +23,8 @@ struct tun_out {
 	/* What is behind the near end. */
 	struct subnet nets[TUN_OUT_NETS_MAX];
 	size_t n_nets;
-	struct dgram_queue queues[TUN_OUT_QUEUES];
-	uint8_t *buf; /* owned */
+	struct packet_queues queues; /* while open */
+	uint8_t *buf;		     /* owned */
 	/* The device is gone; call tun_out_close then or later. */
 	void (*on_lost)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */

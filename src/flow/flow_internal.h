@@ -7,6 +7,7 @@
 
 #include "flowplane.h"
 #include "htab.h"
+#include "packet_queues.h"
 #include "peer_set.h"
 #include "pkt.h"
 #include "reassembly.h"
@@ -28,12 +29,6 @@ struct flow {
 	bool is_dead;
 };
 
-enum {
-	PACKET_QUEUES = 8,
-	/* A row of super-packets may wait in one. */
-	PACKET_QUEUE_BYTES = 1 << 20,
-};
-
 /* Whole packets: packet_plane.c; who may send them here: packet_track.c. */
 struct packet_plane {
 	enum flowplane_plane mode;
@@ -42,7 +37,7 @@ struct packet_plane {
 	uint32_t far_mtu_bytes;		  /* while up */
 	struct frame_network_state state; /* status 0: nothing told yet */
 	struct flowplane_network network; /* subnets owned */
-	struct dgram_queue queues[PACKET_QUEUES];
+	struct packet_queues queues;
 	struct htab tracks;	    /* struct packet_track by key */
 	struct list tracks_by_age;  /* the one unused for longest first */
 	uint32_t n_inbound;	    /* tracks that the far side has begun */

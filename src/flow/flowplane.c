@@ -521,9 +521,9 @@ struct flowplane *flowplane_new(struct loop *loop, uint32_t mtu_bytes,
 	p->flush = (struct loop_task){.on_run = on_flush, .ctx = p};
 	list_init(&p->flush.link);
 	list_init(&p->opening);
-	packet_plane_init(p);
 	randombytes_buf(p->hash_key, sizeof(p->hash_key));
 	randombytes_buf(&p->peer_seed, sizeof(p->peer_seed));
+	packet_plane_init(p);
 	p->reassembly = reassembly_new();
 	if (!p->reassembly)
 		return flowplane_free(p);

@@ -38,10 +38,7 @@ enum {
 void packet_plane_init(struct flowplane *p)
 {
 	list_init(&p->packets.tracks_by_age);
-	for (int i = 0; i < PACKET_QUEUES; i++) {
-		dgram_queue_init(&p->packets.queues[i], 0);
-		p->packets.queues[i].max_bytes = PACKET_QUEUE_BYTES;
-	}
+	packet_queues_init(&p->packets.queues, p->loop, p->peer_seed);
 }
 
 static void free_network(struct flowplane_network *n)
@@ -52,8 +49,7 @@ static void free_network(struct flowplane_network *n)
 
 void packet_plane_fini(struct flowplane *p)
 {
-	for (int i = 0; i < PACKET_QUEUES; i++)
-		dgram_queue_fini(&p->packets.queues[i]);
+	packet_queues_fini(&p->packets.queues);
 	packet_track_clear(p);
 	htab_fini(&p->packets.tracks);
 	free_network(&p->packets.network);
@@ -215,12 +211,6 @@ static size_t longest(const struct frame_packet *packet, const struct pkt *pkt)
 	return (size_t)(pkt->payload - pkt->ip) + packet->gso_size;
 }
 
-static struct dgram_queue *queue_of(struct flowplane *p,
-				    const struct flow_key *key)
-{
-	return &p->packets.queues[flow_hash(p, key) % PACKET_QUEUES];
-}
-
 /* ip: the bytes that packet and pkt borrow. */
 static enum drop_reason send_up(struct flowplane *p, uint8_t *ip,
 				const struct frame_packet *packet,
@@ -243,7 +233,8 @@ static enum drop_reason send_up(struct flowplane *p, uint8_t *ip,
 	packet_track_key(pkt, PACKET_TRACK_UP, &key);
 	if (!is_error)
 		packet_track_note(p, &key, PACKET_TRACK_UP, pkt);
-	reason = session_send_packet(p->session, queue_of(p, &key), packet);
+	reason = session_send_packet(
+		p->session, packet_queues_of(&p->packets.queues, pkt), packet);
 	if (reason != DROP_NONE)
 		return flow_drop(p, reason);
 	p->stats.plane_up_packets++;

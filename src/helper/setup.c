@@ -91,6 +91,23 @@ static uint32_t forward_flags(const struct frame_network *network)
 	return flags;
 }
 
+/* How sshd sends from now on, to be said; "" if that is not ours to change. */
+static void tune(const struct setup *s, struct broker_client *c, char *out,
+		 size_t cap)
+{
+	char name[BROKER_CLIENT_NAME_MAX];
+	struct err err;
+
+	out[0] = '\0';
+	if (s->network->flags & FRAME_NETWORK_NO_TUNE)
+		return;
+	if (broker_client_tune(c, name, &err) == 0)
+		(void)snprintf(out, cap, "; sshd sends by %s", name);
+	else
+		(void)snprintf(out, cap, "; sshd goes on sending%s%s: %.200s",
+			       name[0] ? " by " : "", name, err.text);
+}
+
 /* Have the broker do all there is to do.  Returns 0 or -errno with err. */
 static int configure(struct setup *s, struct broker_client *c, const char *how,
 		     struct err *err)
@@ -98,7 +115,7 @@ static int configure(struct setup *s, struct broker_client *c, const char *how,
 	const struct frame_network *network = s->network;
 	struct broker_tun tun;
 	bool lacks_v6 = false;
-	char text[FRAME_TEXT_MAX];
+	char text[FRAME_TEXT_MAX], tuned[FRAME_TEXT_MAX - 200];
 	int r = broker_client_tun_create(c, "", pick_mtu(network),
 					 TUN_OFFLOAD_ALL, &tun, err);
 
@@ -110,15 +127,17 @@ static int configure(struct setup *s, struct broker_client *c, const char *how,
 	if (r == 0)
 		r = add_routes(c, network, &lacks_v6, err);
 	if (r == 0)
+		tune(s, c, tuned, sizeof(tuned));
+	if (r == 0)
 		r = broker_client_forward(c, forward_flags(network), err);
 	if (r < 0) {
 		fd_close(&s->tun_fd);
 		return r;
 	}
-	(void)snprintf(text, sizeof(text), "%s, device %s%s%s", how, tun.name,
+	(void)snprintf(text, sizeof(text), "%s, device %s%s%s%s", how, tun.name,
 		       network->flags & FRAME_NETWORK_NO_NAT ? ", routed"
 							     : ", translated",
-		       lacks_v6 ? "; the far host has no IPv6" : "");
+		       lacks_v6 ? "; the far host has no IPv6" : "", tuned);
 	say(s, 0, text);
 	return 0;
 }

@@ -496,6 +496,16 @@ static int on_forward(struct broker *b, struct call *call)
 	return r;
 }
 
+/* Not in the journal: it ends with the connection. */
+static int on_tune(struct broker *b, struct call *call)
+{
+	if (!b->ops->tune)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "the broker of the near side is beneath no SSH "
+			       "connection");
+	return b->ops->tune(b->ctx, call->reply->name, &call->err);
+}
+
 static int on_bye(struct broker *b, struct call *call)
 {
 	return broker_undo(b, &call->err);
@@ -525,6 +535,8 @@ static const struct request {
 			   PHASE_END, on_bye},
 	[BROKERMSG_FORWARD] = {sizeof(struct brokermsg_forward), PHASE_UP,
 			       PHASE_FORWARDING, on_forward},
+	[BROKERMSG_TUNE] = {sizeof(struct brokermsg_head),
+			    PHASE_IDLE | PHASE_DOWN | PHASE_UP, 0, on_tune},
 };
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */

@@ -97,6 +97,12 @@ struct broker_ops {
 			   struct err *err);
 	int (*forward_del)(void *ctx, const struct broker_forward *forward,
 			   struct err *err);
+	/*
+	 * Have the SSH connection that carries the engine's session send as
+	 * well as this system can; name: its congestion control, or "".  NULL:
+	 * this broker is beneath none.
+	 */
+	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 };

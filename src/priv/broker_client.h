@@ -109,4 +109,10 @@ int broker_client_route_del(struct broker_client *client,
 int broker_client_forward(struct broker_client *client, uint32_t flags,
 			  struct err *err);
 
+/* Have sshd's end of the connection send by BBR; name becomes its congestion
+ * control in all cases, or "" if it cannot be reached.  Far side only, before
+ * broker_client_forward. */
+int broker_client_tune(struct broker_client *client,
+		       char name[BROKER_CLIENT_NAME_MAX], struct err *err);
+
 #endif

@@ -28,6 +28,8 @@
 #include "log.h"
 #include "nft.h"
 #include "privdrop.h"
+#include "sshd_socket.h"
+#include "tcp_conn.h"
 #include "tun.h"
 
 enum {
@@ -39,6 +41,7 @@ enum {
 };
 
 static_assert((int)TUN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
+static_assert((int)TCP_CONN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
 
 struct kernel {
 	int control_fd;		       /* owned; -1: used up */
@@ -46,6 +49,8 @@ struct kernel {
 	int lock_fd;		       /* owned; -1: between changes */
 	int events_fd;		       /* owned; of nftables; -1: not yet */
 	char name[BROKERMSG_NAME_MAX]; /* of the device */
+	int sshd_fd;		       /* owned: a copy of sshd's socket */
+	struct err sshd_why;	       /* sshd_fd is -1: why */
 	bool is_for_root; /* who started us is root, and not by sudo */
 };
 
@@ -218,6 +223,8 @@ static int kernel_forward_plan(void *ctx, const struct broker_link *link,
 {
 	struct kernel *k = ctx;
 
+	/* The last step: what was not asked for by now will not be. */
+	fd_close(&k->sshd_fd);
 	k->lock_fd = forwarding_lock();
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->name, link->name, sizeof(ret->name));
@@ -288,6 +295,19 @@ static int kernel_forward_del(void *ctx, const struct broker_forward *forward,
 		r = r < 0 ? r : r_nft;
 	}
 	fd_close(&k->lock_fd);
+	return r;
+}
+
+static int kernel_tune(void *ctx, char name[BROKERMSG_NAME_MAX],
+		       struct err *err)
+{
+	struct kernel *k = ctx;
+
+	if (k->sshd_fd < 0)
+		return err_set(err, -ENOENT, "%s", k->sshd_why.text);
+	int r = tcp_conn_use_bbr(k->sshd_fd, name, err);
+	fd_close(&k->sshd_fd);
+	(void)err_set(&k->sshd_why, 0, "it has been done");
 	return r;
 }
 
@@ -371,6 +391,7 @@ static const struct broker_ops far_ops = {
 	.forward_plan = kernel_forward_plan,
 	.forward_add = kernel_forward_add,
 	.forward_del = kernel_forward_del,
+	.tune = kernel_tune,
 	.note = kernel_note,
 };
 
@@ -402,10 +423,13 @@ void broker_far_run(int sock)
 			   .keeper_fd = -1,
 			   .lock_fd = -1,
 			   .events_fd = -1,
+			   .sshd_fd = -1,
 			   .is_for_root = is_of_root(sock)};
 	struct err err = {{0}};
 
 	broker_ignore_signals();
+	/* While we may look into the processes of others. */
+	k.sshd_fd = sshd_socket_dup(&k.sshd_why);
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
@@ -417,6 +441,7 @@ void broker_far_run(int sock)
 	else
 		log_err("out of memory");
 	(void)broker_free(b);
+	fd_close(&k.sshd_fd);
 	fd_close(&k.events_fd);
 	fd_close(&k.keeper_fd);
 	fd_close(&k.control_fd);

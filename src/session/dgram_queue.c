@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* dgram_queue: datagrams that wait for the carrier: few, and not for long. */
+/*
+ * dgram_queue: datagrams that wait for the carrier: few, and not for long.
+ *
+ * A queue that stands tells its senders to be slower (codel.c), by marks for
+ * those that understand them (ECN) and losses for the others; nothing at all is
+ * sent that has waited for SESSION_DGRAM_AGE_US.  That is far above what CoDel
+ * aims at, since it must let a single datagram outlast a stall of the carrier.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +17,8 @@ void dgram_queue_init(struct dgram_queue *q, uint32_t id)
 	q->session = NULL;
 	sched_flow_init(&q->flow, SCHED_DGRAM);
 	list_init(&q->dgrams);
+	q->budget = NULL;
+	q->codel = (struct codel){0};
 	q->bytes = 0;
 	q->max_bytes = SESSION_DGRAM_QUEUE_BYTES;
 	q->n = 0;
@@ -22,6 +31,8 @@ static void forget(struct dgram_queue *q, const struct dgram *d)
 	q->bytes -= d->len;
 	q->n--;
 	q->session->dgram_bytes -= d->len;
+	if (q->budget)
+		q->budget->bytes -= d->len;
 }
 
 void dgram_queue_fini(struct dgram_queue *q)
@@ -37,6 +48,25 @@ void dgram_queue_fini(struct dgram_queue *q)
 	}
 }
 
+/* May d, which was at the head, be sent?  It is marked if that is needed. */
+static enum drop_reason judge(struct session *s, struct dgram_queue *q,
+			      struct dgram *d)
+{
+	mono_us_t now_us = loop_now_us(s->loop);
+	struct codel_params params =
+		codel_params_for(session_rate(s), session_frame_bytes(s),
+				 s->stats.round_trip_min_us);
+
+	if (now_us - d->queued_us > SESSION_DGRAM_AGE_US)
+		return DROP_STALE_DATAGRAM;
+	if (!codel_is_due(&q->codel, &params, now_us, d->queued_us, q->n == 0))
+		return DROP_NONE;
+	if (!frame_mark_ce(d->frame))
+		return DROP_AQM;
+	s->stats.tx_marks++;
+	return DROP_NONE;
+}
+
 struct dgram *dgram_queue_pop(struct session *s, struct dgram_queue *q)
 {
 	struct list *link;
@@ -45,9 +75,10 @@ struct dgram *dgram_queue_pop(struct session *s, struct dgram_queue *q)
 		struct dgram *d = container_of(link, struct dgram, link);
 
 		forget(q, d);
-		if (loop_now_us(s->loop) - d->queued_us <= SESSION_DGRAM_AGE_US)
+		enum drop_reason reason = judge(s, q, d);
+		if (reason == DROP_NONE)
 			return d;
-		session_count_drop(s, DROP_STALE_DATAGRAM);
+		session_count_drop(s, reason);
 		free(d);
 	}
 	return NULL;
@@ -59,8 +90,11 @@ static bool has_room(const struct session *s, const struct dgram_queue *q,
 {
 	if (s->dgram_bytes + n > SESSION_DGRAM_TOTAL_BYTES)
 		return false;
-	return q->n == 0 ||
-	       (q->n < SESSION_DGRAM_QUEUE_MAX && q->bytes + n <= q->max_bytes);
+	if (q->n == 0)
+		return true;
+	if (q->budget && q->budget->bytes + n > q->budget->max_bytes)
+		return false;
+	return q->n < SESSION_DGRAM_QUEUE_MAX && q->bytes + n <= q->max_bytes;
 }
 
 /* Room for a frame of len bytes in the queue.  Returns NULL with *ret_reason
@@ -90,6 +124,8 @@ static void enqueue(struct session *s, struct dgram_queue *q, struct dgram *d)
 	q->bytes += d->len;
 	q->n++;
 	s->dgram_bytes += d->len;
+	if (q->budget)
+		q->budget->bytes += d->len;
 	sched_push(&s->sched, &q->flow);
 	session_want_pump(s);
 }

@@ -379,6 +379,11 @@ size_t session_frame_bytes(const struct session *s)
 	return governor_frame_bytes(&s->governor, FRAME_BODY_MAX);
 }
 
+uint64_t session_rate(const struct session *s)
+{
+	return session_line(s).rate;
+}
+
 static void on_drops_timer(void *ctx)
 {
 	struct session *s = ctx;
@@ -461,6 +466,7 @@ struct session *session_free(struct session *s)
 	loop_unpost(&s->reap);
 	s->carrier->user = NULL;
 	s->carrier = carrier_free(s->carrier);
+	sched_fini(&s->sched);
 	while ((link = list_pop(&s->dead)))
 		stream_free(container_of(link, struct stream, ack_link));
 	htab_each(&s->streams, free_node, NULL);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "carrier.h"
+#include "codel.h"
 #include "drop.h"
 #include "frame.h"
 #include "governor.h"
@@ -116,11 +117,19 @@ struct session_ops {
 	void (*on_down)(void *ctx, const struct err *why);
 };
 
+/* What several queues may hold together.  Beyond it each may hold one. */
+struct dgram_budget {
+	size_t bytes, max_bytes;
+};
+
 /* The datagrams of one association that wait for the carrier. */
 struct dgram_queue {
 	struct session *session; /* borrowed; NULL until something is queued */
 	struct sched_flow flow;
 	struct list dgrams;
+	struct codel codel;
+	struct dgram_budget
+		*budget; /* borrowed; NULL unless set by the owner */
 	size_t bytes;
 	size_t max_bytes; /* that may wait; SESSION_DGRAM_QUEUE_BYTES unless
 			     the owner sets another */
@@ -131,6 +140,7 @@ struct dgram_queue {
 struct session_stats {
 	uint64_t tx_bytes, rx_bytes; /* payload of streams and datagrams */
 	uint64_t tx_frames, rx_frames;
+	uint64_t tx_marks; /* of tx_frames: with CE instead of a drop */
 	uint64_t drops[DROP__N];
 	uint64_t far_drops[DROP__N]; /* near: as the far end told last */
 	uint32_t streams;	     /* now */
@@ -179,6 +189,9 @@ struct governor_view session_line(const struct session *s);
  * waiting; FRAME_BODY_MAX while the line's rate is not known. */
 size_t session_frame_bytes(const struct session *s);
 
+/* Bytes that the line takes in a second; 0: not known. */
+uint64_t session_rate(const struct session *s);
+
 /* Send a PING now, for a fresh round trip in the statistics. */
 void session_ping(struct session *s);
 
@@ -208,12 +221,14 @@ void dgram_queue_init(struct dgram_queue *q, uint32_t id);
 /* Free what is queued.  If that is anything the session must still be there. */
 void dgram_queue_fini(struct dgram_queue *q);
 
-/* Queue a copy of a datagram.  Returns DROP_NONE, DROP_QUEUE_FULL,
+/* Queue a copy of a datagram.  It may still be dropped, or its traffic class
+ * marked with CE, if it waits for long.  Returns DROP_NONE, DROP_QUEUE_FULL,
  * DROP_NO_MEMORY or DROP_NO_SESSION. */
 enum drop_reason session_send_dgram(struct session *s, struct dgram_queue *q,
 				    const struct frame_dgram *d);
 
-/* The same for a packet of the packet plane; q's id goes unused. */
+/* The same for a packet of the packet plane, one that has been checked
+ * (vnet_check); q's id goes unused. */
 enum drop_reason session_send_packet(struct session *s, struct dgram_queue *q,
 				     const struct frame_packet *p);
 

@@ -3,6 +3,7 @@
 #ifndef ECSSH_SESSION_INTERNAL_H
 #define ECSSH_SESSION_INTERNAL_H
 
+#include "one_way.h"
 #include "session.h"
 
 enum session_state {
@@ -29,6 +30,7 @@ struct session {
 	size_t dgram_bytes;   /* of all queued datagrams */
 	struct sched sched;
 	struct governor governor; /* of what we send */
+	struct one_way from_peer; /* RECEIVED's way */
 	struct list got_room;	  /* streams whose owner may write again */
 	struct ring control;	  /* small frames, sent first */
 	uint64_t rx_total;	  /* bytes of frames, as RECEIVED counts */

@@ -311,19 +311,24 @@ static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
-/* The line has delivered something: there may be room for more. */
+/* The line has delivered something: there may be room for more.  For how long
+ * that message waited on its way here the line to there is not to blame. */
 static int recv_received(struct session *s, const uint8_t *body, size_t len)
 {
-	uint64_t bytes;
-	uint32_t delay_us;
-	int r = frame_parse_received(body, len, &bytes, &delay_us);
+	mono_us_t now_us = loop_now_us(s->loop);
+	struct frame_received got;
+	int r = frame_parse_received(body, len, &got);
 
 	if (r < 0)
 		return r;
 	if (s->carrier->is_local)
 		return -EBADMSG;
-	r = governor_received(&s->governor, loop_now_us(s->loop), bytes,
-			      delay_us);
+	uint64_t delay_us =
+		got.delay_us +
+		one_way_excess_us(&s->from_peer, now_us, got.clock_us);
+	r = governor_received(&s->governor, now_us, got.bytes,
+			      delay_us < UINT32_MAX ? (uint32_t)delay_us
+						    : UINT32_MAX);
 	session_want_pump(s);
 	return r;
 }

@@ -7,7 +7,7 @@
  *   or datagram queue in `sched`, an ACK owed in `owes_ack`) and the pump is
  *   posted.  Once a turn of the loop the pump gives the carrier as much as the
  *   governor allows to be in flight: control frames and ACKs first, whatever
- *   it allows, then flows by deficit round robin, in frames that do not occupy
+ *   it allows, then flows in the order of sched.c, in frames that do not occupy
  *   the line for long.  Stream bytes go from their ring to the carrier without
  *   a copy.  What is not allowed waits here, where who comes next can still be
  *   decided, until RECEIVED makes room.
@@ -62,7 +62,7 @@ struct batch {
 	int n_iov;
 	uint8_t headers[BATCH_FRAMES * FRAME_DATA_OVERHEAD];
 	size_t headers_len;
-	uint8_t received[FRAME_HEADER_LEN + 12];
+	uint8_t received[FRAME_HEADER_LEN + 20];
 	int n_frames;
 	size_t bytes;	   /* RECEIVED not counted */
 	size_t most_bytes; /* that flows may fill it to */
@@ -137,7 +137,7 @@ static size_t gather_stream(struct session *s, struct batch *b,
 		sent += len;
 	}
 	if (!stream_has_data(st))
-		sched_remove(&st->flow);
+		sched_empty(&s->sched, &st->flow);
 	return sent;
 }
 
@@ -147,7 +147,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	struct dgram *d = dgram_queue_pop(s, q);
 
 	if (q->n == 0)
-		sched_remove(&q->flow);
+		sched_empty(&s->sched, &q->flow);
 	if (!d)
 		return 0;
 	batch_add(b, d->frame, d->len);
@@ -158,7 +158,7 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	return d->len;
 }
 
-/* hop up 7/11, down 3/9: whose turn it is, by deficit round robin */
+/* hop up 7/11, down 3/9: whose turn it is, by sched.c */
 static void gather_flows(struct session *s, struct batch *b)
 {
 	struct sched_flow *f;
@@ -175,8 +175,7 @@ static void gather_flows(struct session *s, struct batch *b)
 			sent = gather_dgram(
 				s, b,
 				container_of(f, struct dgram_queue, flow));
-		if (!list_is_empty(&f->link))
-			sched_charge(f, sent);
+		sched_charge(f, sent);
 	}
 }
 
@@ -234,17 +233,22 @@ static void gather_received(struct session *s, struct batch *b)
 		return;
 	s->rx_told = s->rx_total;
 	timer_disarm(s->loop, &s->received_timer);
-	b->iov[b->n_iov++] = (struct iovec){
-		b->received,
-		frame_build_received(b->received, s->rx_total,
-				     (uint32_t)(now_us - s->rx_last_us)),
+	struct frame_received r = {
+		.bytes = s->rx_total,
+		.clock_us = now_us,
+		.delay_us = (uint32_t)(now_us - s->rx_last_us),
 	};
+
+	b->iov[b->n_iov++] = (struct iovec){
+		b->received, frame_build_received(b->received, &r)};
 	s->stats.tx_frames++;
 }
 
 static size_t room(const struct session *s)
 {
-	return s->carrier->is_local ? SIZE_MAX : governor_room(&s->governor);
+	return s->carrier->is_local || s->carrier->is_paced
+		       ? SIZE_MAX
+		       : governor_room(&s->governor);
 }
 
 static void batch_init(struct batch *b, const struct session *s)
@@ -306,6 +310,7 @@ void session_pump(void *ctx)
 {
 	struct session *s = ctx;
 
+	sched_set_quantum(&s->sched, session_frame_bytes(s));
 	/* Before the greeting is over only the greeting is sent. */
 	while (s->state != SESSION_DOWN && !carrier_is_full(s->carrier) &&
 	       pump_batch(s))

@@ -33,6 +33,7 @@ enum brokermsg_type {
 	BROKERMSG_ROUTE_DEL = 6,
 	BROKERMSG_BYE = 7,
 	BROKERMSG_FORWARD = 8,
+	BROKERMSG_TUNE = 9,
 	BROKERMSG__N,
 };
 
@@ -50,7 +51,7 @@ enum brokermsg_forward_flag {
 	BROKERMSG_FORWARD_ALL = (1 << 2) - 1,
 };
 
-/* LINK_UP and BYE, and the head of all others. */
+/* LINK_UP, BYE and TUNE, and the head of all others. */
 struct brokermsg_head {
 	uint32_t type; /* 0: enum brokermsg_type */
 };
@@ -95,7 +96,8 @@ struct brokermsg_reply {
 	uint32_t version;  /* 8: HELLO: BROKERMSG_VERSION of the broker */
 	uint32_t ifindex;  /* 12: TUN_CREATE */
 	uint32_t offloads; /* 16: TUN_CREATE: those switched on */
-	char name[BROKERMSG_NAME_MAX]; /* 20: TUN_CREATE: NUL-terminated */
+	char name[BROKERMSG_NAME_MAX]; /* 20: TUN_CREATE, TUNE: NUL-terminated
+					*/
 	char text[BROKERMSG_TEXT_MAX]; /* 36: sentence, if result is not 0;
 					  NUL-terminated */
 };

@@ -38,6 +38,7 @@ static const char *const names[] = {
 	[DROP_FLOW_LIMIT] = "flow-limit",
 	[DROP_QUEUE_FULL] = "queue-full",
 	[DROP_STALE_DATAGRAM] = "stale-datagram",
+	[DROP_AQM] = "queue-delay",
 	[DROP_NO_MEMORY] = "no-memory",
 	[DROP_NO_SESSION] = "no-session",
 	[DROP_TUN_WRITE] = "tun-write",

@@ -42,6 +42,7 @@ enum drop_reason {
 	DROP_FLOW_LIMIT,
 	DROP_QUEUE_FULL,     /* datagram that would wait too long */
 	DROP_STALE_DATAGRAM, /* it did wait too long */
+	DROP_AQM,	     /* the queue stood for too long */
 	DROP_NO_MEMORY,
 	DROP_NO_SESSION,
 	DROP_TUN_WRITE,	 /* the device refused the packet */

@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "err.h"
+#include "pkt_edit.h"
 
 enum {
 	OPTION_SOFTWARE = 1,
@@ -25,6 +26,7 @@ enum {
 	OPEN_LEN = 44,
 	REFUSED_LEN = 28,
 	DGRAM_FIXED_LEN = 24,
+	DGRAM_TOS_AT = 3,
 	ICMP_ERROR_LEN = 44,
 	PACKET_FIXED_LEN = 10,
 	NETWORK_FIXED_LEN = 24,
@@ -435,20 +437,22 @@ int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 	return 0;
 }
 
-size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us)
+size_t frame_build_received(uint8_t *out, const struct frame_received *r)
 {
-	bytes_put_u64(out + FRAME_HEADER_LEN, bytes);
-	bytes_put_u32(out + FRAME_HEADER_LEN + 8, delay_us);
-	return frame_build_header(out, FRAME_RECEIVED, 12, 0) + 12;
+	bytes_put_u64(out + FRAME_HEADER_LEN, r->bytes);
+	bytes_put_u64(out + FRAME_HEADER_LEN + 8, r->clock_us);
+	bytes_put_u32(out + FRAME_HEADER_LEN + 16, r->delay_us);
+	return frame_build_header(out, FRAME_RECEIVED, 20, 0) + 20;
 }
 
-int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
-			 uint32_t *ret_delay_us)
+int frame_parse_received(const uint8_t *body, size_t len,
+			 struct frame_received *ret)
 {
-	if (len != 12)
+	if (len != 20)
 		return -EBADMSG;
-	*ret_bytes = bytes_get_u64(body);
-	*ret_delay_us = bytes_get_u32(body + 8);
+	ret->bytes = bytes_get_u64(body);
+	ret->clock_us = bytes_get_u64(body + 8);
+	ret->delay_us = bytes_get_u32(body + 16);
 	return 0;
 }
 
@@ -484,6 +488,19 @@ size_t frame_build_dgram(uint8_t *out, uint32_t id, const struct frame_dgram *d)
 	(void)frame_build_header(out, FRAME_DGRAM,
 				 DGRAM_FIXED_LEN + d->payload_len, id);
 	return FRAME_DGRAM_OVERHEAD;
+}
+
+bool frame_mark_ce(uint8_t *frame)
+{
+	switch (frame[0]) {
+	case FRAME_DGRAM:
+		return pkt_edit_mark_ce_tos(frame + FRAME_HEADER_LEN +
+					    DGRAM_TOS_AT);
+	case FRAME_PACKET:
+		return pkt_edit_mark_ce(frame + FRAME_PACKET_OVERHEAD);
+	default:
+		return false;
+	}
 }
 
 int frame_parse_dgram(const uint8_t *body, size_t len, struct frame_dgram *ret)

@@ -166,6 +166,7 @@ enum frame_network_flag {
 	FRAME_NETWORK_NO_NAT = 1,
 	FRAME_NETWORK_ALLOW_INBOUND = 2,
 	FRAME_NETWORK_SUDO = 4, /* sudo may be tried whoever the account is */
+	FRAME_NETWORK_NO_TUNE = 8, /* leave sshd's socket as it is */
 };
 
 /* What the near end wants of the far end's packet plane. */
@@ -189,6 +190,13 @@ struct frame_network_state {
 	/* For a person, not escaped: up: how ("as root", "sudo"); else why
 	 * not. */
 	char text[FRAME_TEXT_MAX + 1];
+};
+
+/* What has arrived. */
+struct frame_received {
+	uint64_t bytes;
+	uint64_t clock_us; /* by the sender's clock now */
+	uint32_t delay_us; /* since the last of the bytes came */
 };
 
 struct frame_bye_body {
@@ -242,10 +250,9 @@ size_t frame_build_ack(uint8_t *out, uint32_t id, uint64_t consumed,
 int frame_parse_ack(const uint8_t *body, size_t len, uint64_t *ret_consumed,
 		    uint64_t *ret_limit);
 
-/* delay_us: how long that has been so. */
-size_t frame_build_received(uint8_t *out, uint64_t bytes, uint32_t delay_us);
-int frame_parse_received(const uint8_t *body, size_t len, uint64_t *ret_bytes,
-			 uint32_t *ret_delay_us);
+size_t frame_build_received(uint8_t *out, const struct frame_received *r);
+int frame_parse_received(const uint8_t *body, size_t len,
+			 struct frame_received *ret);
 
 /* type: FRAME_RESET or FRAME_ASSOC_CLOSE. */
 size_t frame_build_reason(uint8_t *out, enum frame_type type, uint32_t id,
@@ -255,6 +262,10 @@ int frame_parse_reason(const uint8_t *body, size_t len, enum frame_reason *ret);
 /* Header and fixed part; the payload follows elsewhere. */
 size_t frame_build_dgram(uint8_t *out, uint32_t id,
 			 const struct frame_dgram *d);
+/* Tell the receiver of a DGRAM or PACKET, at frame with its header, that it met
+ * congestion; the packet has been parsed.  Returns false if its sender does not
+ * understand that. */
+bool frame_mark_ce(uint8_t *frame);
 int frame_parse_dgram(const uint8_t *body, size_t len, struct frame_dgram *ret);
 
 /* Header and fixed part; the IP packet follows elsewhere. */

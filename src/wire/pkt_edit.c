@@ -2,8 +2,9 @@
 /*
  * pkt_edit: what a router changes in a packet, and reads of an ICMP error.
  *
- * Spec: RFC 791, 8200, 1624; RFC 792, 1812 section 5.2.7, 4443 for quotes,
- * which may end anywhere behind the first 8 bytes of the quoted payload.
+ * Spec: RFC 791, 8200, 1624; RFC 3168 section 5 (ECN); RFC 792, 1812
+ * section 5.2.7, 4443 for quotes, which may end anywhere behind the first 8
+ * bytes of the quoted payload.
  */
 #include "pkt_edit.h"
 
@@ -23,6 +24,38 @@ void pkt_edit_take_hop(uint8_t *ip)
 	h4->ttl--;
 	h4->csum = csum_update(h4->csum, old_word,
 			       (uint16_t)(h4->ttl << 8 | h4->proto));
+}
+
+enum { ECN_NOT_ECT = 0, ECN_CE = 3 };
+
+bool pkt_edit_mark_ce_tos(uint8_t *tos)
+{
+	if ((*tos & ECN_CE) == ECN_NOT_ECT)
+		return false;
+	*tos |= ECN_CE;
+	return true;
+}
+
+bool pkt_edit_mark_ce(uint8_t *ip)
+{
+	struct ip4_hdr *h4 = (struct ip4_hdr *)ip;
+
+	if (ip[0] >> 4 == IPV6) {
+		/* Version, class and flow label are one word: the class is in
+		 * the middle of the first two bytes. */
+		uint8_t tos = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+
+		if (!pkt_edit_mark_ce_tos(&tos))
+			return false;
+		ip[1] = (uint8_t)((ip[1] & 0xf) | tos << 4);
+		return true;
+	}
+	uint16_t old_word = (uint16_t)(h4->version_ihl << 8 | h4->tos);
+	if (!pkt_edit_mark_ce_tos(&h4->tos))
+		return false;
+	h4->csum = csum_update(h4->csum, old_word,
+			       (uint16_t)(h4->version_ihl << 8 | h4->tos));
+	return true;
 }
 
 /* Type and code of p form an error; its second word is the information. */

@@ -9,6 +9,16 @@
  * that has been parsed.  The IPv4 checksum stays right. */
 void pkt_edit_take_hop(uint8_t *ip);
 
+/*
+ * Tell the receiver that the packet at ip, one that has been parsed, has met
+ * congestion (CE).  The IPv4 checksum stays right.  Returns false, and changes
+ * nothing, if its sender does not understand that.
+ */
+bool pkt_edit_mark_ce(uint8_t *ip);
+
+/* The same of a traffic class. */
+bool pkt_edit_mark_ce_tos(uint8_t *tos);
+
 /* The packet that an ICMP error is about, as far as it can be told. */
 struct pkt_quote {
 	struct ip_addr src, dst;

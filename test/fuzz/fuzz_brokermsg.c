@@ -196,7 +196,14 @@ static int forward_del(void *ctx, const struct broker_forward *forward,
 	return 0;
 }
 
+static int tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
+{
+	memset(name, 0, BROKERMSG_NAME_MAX);
+	return change(ctx, err);
+}
+
 static const struct broker_ops ops = {
+	.tune = tune,
 	.tun_create = tun_create,
 	.link_up = link_up,
 	.link_del = link_del,

@@ -316,9 +316,12 @@ static void op_received(struct peer *p, struct reader *r)
 
 	if (n > waiting && take(r, 1) % 8)
 		n = waiting;
-	session_rig_give_built(
-		p->rig, frame,
-		frame_build_received(frame, p->received += n, take(r, 4)));
+	struct frame_received got = {.bytes = p->received += n,
+				     .clock_us = take(r, 4),
+				     .delay_us = take(r, 4)};
+
+	session_rig_give_built(p->rig, frame,
+			       frame_build_received(frame, &got));
 }
 
 /* ---- the engine ---- */

@@ -82,7 +82,11 @@ class WanLink:
         """Let nothing through the bottleneck, both ways; queues fill up and overflow."""
         self.tell(f"blackout {'on' if is_on else 'off'}")
 
+    def reset(self) -> None:
+        """Begin counting again."""
+        self.tell("reset")
+
     def stats(self) -> dict[str, dict]:
-        """Counters of "up" and "down" since the start. `late` counts packets that left more than 1 ms
+        """Counters of "up" and "down" since the start, or reset(). `late` counts packets that left more than 1 ms
         after their time, because the machine was too busy: where it grows, the link was not as set."""
         return json.loads(self.tell("stats"))

@@ -417,7 +417,7 @@ def test_by_file_capability(lab: Lab):
     if lab.gw.run(["setcap", "cap_net_admin+ep", path], check=False).returncode != 0:
         raise Skip("no file capabilities here")
     before = snapshot(lab)
-    near = PacketNear(lab, user="alice", helper=path).up("by file capability")
+    near = PacketNear(lab, user="alice", helper=path).up("by file capability", "that takes root")
     echo(lab.near, "10.77.0.2")
     # The capability is good for private subnets only.
     other = PacketNear(lab, user="alice", helper=path, device="-", near4="203.0.113.9", near6="fd00:9::10")

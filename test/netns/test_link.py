@@ -269,7 +269,7 @@ def test_refuses_what_it_cannot_do(lab: Lab) -> None:
             (["--left", left, "--right", right, "--up", "speed=1"], "speed"),
             (["--left", left, "--right", right, "--seed", "x"], "--seed x"),
             (["--left", left, "--right", right, "--down", "loss=90,burst=2"], "loss=90"),
-            (["--left", left, "--right", right, "more"], "--left")):
+            (["--left", left, "--right", right, "more"], "more")):
         result = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         expect(result.returncode, 2, f"exit status of {arguments}")
         expect_in(mentions, result.stderr)
@@ -288,6 +288,11 @@ def test_commands(lab: Lab) -> None:
         else:
             raise AssertionError(f"{command!r} was taken")
     expect(lab.wan.tell("both rate=0.5,loss=1"), "ok", "answer")
+    lab.near.run(["ping", "-c1", "10.9.0.1"], check=False)
+    assert lab.wan.stats()["up"]["packets"] > 0, "not counted"
+    lab.wan.tell("both loss=100")                   # of strays none is counted as delivered
+    lab.wan.reset()
+    expect(lab.wan.stats()["up"]["delivered"], 0, "delivered since reset")
     lab.wan.close()
     expect(lab.wan.process.returncode, 0, "exit status at the end of stdin")
     assert "up0" not in lab.near.run(["ip", "link"]).stdout, "the device is still there"

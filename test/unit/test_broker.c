@@ -181,6 +181,12 @@ static int fake_forward_del(void *ctx, const struct broker_forward *forward,
 	return note(ctx, err, "forward-", forward->name);
 }
 
+static int fake_tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
+{
+	(void)snprintf(name, BROKERMSG_NAME_MAX, "cubic");
+	return note(ctx, err, "tune", "");
+}
+
 /* The keeper: another broker with the same journal. */
 static void fake_note(void *ctx, const struct broker_note *n)
 {
@@ -202,6 +208,7 @@ static const struct broker_ops fake_ops = {
 	.forward_plan = fake_forward_plan,
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
+	.tune = fake_tune,
 	.note = fake_note,
 };
 
@@ -372,6 +379,20 @@ static void broker_undoes_half_a_forwarding(void **state)
 	assert_null(strstr(first + 1, "forward-"));
 }
 
+static void broker_tunes_and_has_nothing_to_undo(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	rig->kernel.fail = -EPERM;
+	assert_int_equal(ask_plain(rig, BROKERMSG_TUNE), -EPERM);
+	assert_int_equal(rig->verdict, BROKER_GO_ON);
+	assert_string_equal(rig->reply.name, "cubic");
+	assert_int_equal(ask_plain(rig, BROKERMSG_TUNE), 0);
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log, "link-; ");
+}
+
 static void broker_refuses_to_forward_what_it_does_not_know(void **state)
 {
 	struct rig *rig = rig_up(state);
@@ -488,20 +509,23 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 	enum { START, IDLE, DOWN, UP, FORWARDING, PHASES };
 	static const bool is_allowed[PHASES][BROKERMSG__N] = {
 		[START] = {[BROKERMSG_HELLO] = true},
-		[IDLE] =
-			{[BROKERMSG_TUN_CREATE] = true, [BROKERMSG_BYE] = true},
+		[IDLE] = {[BROKERMSG_TUN_CREATE] = true,
+			  [BROKERMSG_TUNE] = true,
+			  [BROKERMSG_BYE] = true},
 		[DOWN] = {[BROKERMSG_ADDR_ADD] = true,
 			  [BROKERMSG_LINK_UP] = true,
+			  [BROKERMSG_TUNE] = true,
 			  [BROKERMSG_BYE] = true},
 		[UP] = {[BROKERMSG_ADDR_ADD] = true,
 			[BROKERMSG_ROUTE_ADD] = true,
 			[BROKERMSG_ROUTE_DEL] = true,
 			[BROKERMSG_FORWARD] = true,
+			[BROKERMSG_TUNE] = true,
 			[BROKERMSG_BYE] = true},
 		[FORWARDING] = {[BROKERMSG_BYE] = true},
 	};
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4, 8,
+		0, 8, 28, 24, 4, 28, 28, 4, 8, 4,
 	};
 
 	(void)state;
@@ -537,7 +561,7 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 static void broker_ends_at_a_request_of_any_other_size(void **state)
 {
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4, 8,
+		0, 8, 28, 24, 4, 28, 28, 4, 8, 4,
 	};
 
 	(void)state;
@@ -1360,6 +1384,7 @@ int main(int argc, char **argv)
 		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
 		with_rig(broker_stops_forwarding_though_the_device_is_gone),
 		with_rig(broker_undoes_half_a_forwarding),
+		with_rig(broker_tunes_and_has_nothing_to_undo),
 		with_rig(broker_refuses_to_forward_what_it_does_not_know),
 		with_rig(keeper_undoes_what_the_broker_has_not),
 		with_rig(keeper_has_nothing_to_do_after_the_brokers_own_undo),

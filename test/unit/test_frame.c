@@ -475,13 +475,15 @@ static void frame_fin_ack_opened_parse_back(void **state)
 	assert_int_equal(offset, 1);
 	assert_int_equal(limit, UINT64_MAX);
 
-	len = frame_build_received(out, UINT64_MAX, 0x80000001);
-	body = assert_header(len, FRAME_RECEIVED, 12, 0);
-	assert_int_equal(frame_parse_received(body, 12, &offset, &window), 0);
-	assert_int_equal(offset, UINT64_MAX);
-	assert_int_equal(window, 0x80000001);
-	assert_int_equal(frame_parse_received(body, 11, &offset, &window),
-			 -EBADMSG);
+	struct frame_received r = {UINT64_MAX, UINT64_MAX - 1, 0x80000001}, got;
+
+	len = frame_build_received(out, &r);
+	body = assert_header(len, FRAME_RECEIVED, 20, 0);
+	assert_int_equal(frame_parse_received(body, 20, &got), 0);
+	assert_int_equal(got.bytes, r.bytes);
+	assert_int_equal(got.clock_us, r.clock_us);
+	assert_int_equal(got.delay_us, r.delay_us);
+	assert_int_equal(frame_parse_received(body, 19, &got), -EBADMSG);
 
 	len = frame_build_opened(out, 11, 0x80000001);
 	body = assert_header(len, FRAME_OPENED, 4, 11);

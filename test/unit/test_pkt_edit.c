@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "mss_clamp.h"
@@ -29,6 +30,42 @@ static void hop_is_taken_off_with_a_right_sum(void **state)
 	(void)ref_put_ip6(ip, 17, 0);
 	pkt_edit_take_hop(ip);
 	assert_int_equal(ip[7], 63);
+}
+
+static void ce_is_set_where_it_is_understood(void **state)
+{
+	uint8_t ip[48] = {0}, before[48];
+	struct pkt p;
+
+	(void)state;
+	for (unsigned tos = 0; tos < 256; tos++) {
+		bool ect = tos & 3;
+		unsigned want = ect ? tos | 3 : tos;
+
+		for (unsigned id = 0; id < 65536; id += 771) {
+			(void)ref_put_ip4(ip, 47, 0);
+			ip[1] = (uint8_t)tos;
+			ref_put16(ip + 4, id);
+			ref_fix_ip4(ip);
+			assert_int_equal(pkt_edit_mark_ce(ip), ect);
+			assert_int_equal(ip[1], want);
+			assert_int_equal(ref_sum(0, ip, 20), 0xffff);
+		}
+		(void)ref_put_ip6(ip, 47, 8);
+		ip[0] = (uint8_t)(0x60 | tos >> 4);
+		ip[1] = (uint8_t)(tos << 4 | 0xa);
+		memcpy(before, ip, sizeof(ip));
+		assert_int_equal(pkt_edit_mark_ce(ip), ect);
+		assert_int_equal(pkt_parse_ip(ip, sizeof(ip), &p), DROP_NONE);
+		assert_int_equal(p.tos, want);
+		assert_int_equal(ip[1] & 0xf, 0xa); /* the flow label */
+		before[1] = ip[1];
+		assert_memory_equal(ip, before, sizeof(ip));
+
+		uint8_t class = (uint8_t)tos;
+		assert_int_equal(pkt_edit_mark_ce_tos(&class), ect);
+		assert_int_equal(class, want);
+	}
 }
 
 /* A SYN with these options.  Returns its length. */
@@ -187,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hop_is_taken_off_with_a_right_sum),
+		cmocka_unit_test(ce_is_set_where_it_is_understood),
 		cmocka_unit_test(mss_is_lowered_to_what_fits),
 		cmocka_unit_test(other_segments_keep_their_options),
 		cmocka_unit_test(partial_checksum_is_left_alone),

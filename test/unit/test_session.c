@@ -443,7 +443,7 @@ static const struct breach breaches[] = {
 	 N("\0\0dns")},
 	{"RESOLVED without status", SESSION_NEAR, UP, FRAME_RESOLVED, N("\0")},
 	{"RECEIVED over no line", SESSION_NEAR, UP, FRAME_RECEIVED,
-	 N("\0\0\0\0\0\0\0\0\0\0\0\0")},
+	 N("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")},
 	{"RECEIVED too short", SESSION_FAR, UP, FRAME_RECEIVED,
 	 N("\0\0\0\0\0\0\0\0")},
 	{"DROPS to the far end", SESSION_FAR, UP, FRAME_DROPS, N("")},
@@ -1161,8 +1161,10 @@ static void give_received(struct session_rig *rig, uint64_t bytes)
 {
 	uint8_t frame[FRAME_FIXED_MAX];
 
-	session_rig_give_built(rig, frame,
-			       frame_build_received(frame, bytes, 0));
+	struct frame_received r = {.bytes = bytes,
+				   .clock_us = loop_now_us(rig->loop)};
+
+	session_rig_give_built(rig, frame, frame_build_received(frame, &r));
 }
 
 static void expect_received(struct session_rig *rig, uint64_t bytes,
@@ -1170,9 +1172,10 @@ static void expect_received(struct session_rig *rig, uint64_t bytes,
 {
 	struct rig_frame *f = expect(rig, FRAME_RECEIVED);
 
-	assert_int_equal(f->header.len, 12);
+	assert_int_equal(f->header.len, 20);
 	assert_int_equal(bytes_get_u64(f->body), bytes);
-	assert_int_equal(bytes_get_u32(f->body + 8), delay_us);
+	assert_int_equal(bytes_get_u64(f->body + 8), loop_now_us(rig->loop));
+	assert_int_equal(bytes_get_u32(f->body + 16), delay_us);
 	free(f);
 }
 
@@ -1441,6 +1444,62 @@ static void stale_datagrams_are_dropped(void **state)
 	dgram_queue_fini(&q);
 }
 
+/* A queue of datagrams of this traffic class that stands at 10 ms for half a
+ * second: two come in a millisecond, and two fill a batch.  Returns how many of
+ * those sent carried CE. */
+static unsigned stand(struct session_rig *rig, struct dgram_queue *q,
+		      uint8_t tos)
+{
+	static const uint8_t payload[FRAME_DGRAM_MAX];
+	struct frame_dgram d = {.proto = 17,
+				.ttl = 64,
+				.tos = tos,
+				.payload = payload,
+				.payload_len = sizeof(payload)};
+	unsigned n_marked = 0;
+
+	q->max_bytes = SESSION_DGRAM_TOTAL_BYTES;
+	d.remote.addr.version = IPV4;
+	for (int i = 0; i < 500; i++) {
+		rig->carrier_room = 0;
+		assert_int_equal(session_send_dgram(rig->s, q, &d), DROP_NONE);
+		assert_int_equal(session_send_dgram(rig->s, q, &d), DROP_NONE);
+		session_rig_advance(rig, 1000);
+		if (q->n > 20)
+			session_rig_drain(rig, 1);
+		while (!list_is_empty(&rig->sent)) {
+			struct rig_frame *f = session_rig_pop(rig);
+
+			if (f->header.type == FRAME_DGRAM &&
+			    (f->body[3] & 3) == 3)
+				n_marked++;
+			free(f);
+		}
+	}
+	return n_marked;
+}
+
+static void standing_queue_tells_its_senders(void **state)
+{
+	struct session_rig *rig = *state;
+	const struct session_stats *stats = session_stats(rig->s);
+	struct dgram_queue q;
+
+	dgram_queue_init(&q, 5);
+	assert_int_equal(stand(rig, &q, 0xb8), 0); /* no ECN */
+	assert_in_range(stats->drops[DROP_AQM], 3, 50);
+	assert_int_equal(stats->tx_marks, 0);
+	dgram_queue_fini(&q);
+
+	uint64_t n_dropped = stats->drops[DROP_AQM];
+	dgram_queue_init(&q, 5);
+	unsigned n_marked = stand(rig, &q, 0xb8 | 2);
+	assert_in_range(n_marked, 3, 50);
+	assert_int_equal(stats->tx_marks, n_marked);
+	assert_int_equal(stats->drops[DROP_AQM], n_dropped);
+	dgram_queue_fini(&q);
+}
+
 static void datagrams_need_a_session(void **state)
 {
 	struct session_rig *rig = session_rig_new(SESSION_NEAR);
@@ -1629,6 +1688,7 @@ int main(void)
 		BOTH(waiting_datagrams_are_bounded_in_bytes),
 		NEAR(all_associations_together_are_bounded),
 		BOTH(stale_datagrams_are_dropped),
+		BOTH(standing_queue_tells_its_senders),
 		OWN(datagrams_need_a_session),
 		FAR(hints_are_dropped_while_many_wait_and_vital_frames_are_not),
 		FAR(peer_that_never_reads_is_given_up),

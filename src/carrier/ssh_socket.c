@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ssh_socket: see ssh_socket.h.
+ *
+ * Theory of operation
+ *   ssh may hold the connection itself, or its child does (see ssh_peers.c).
+ *   So ssh and its descendants are asked in turn, parents first, for a
+ *   connected TCP socket.  An ssh that forwards connections has several.  The
+ *   one to the server is the oldest and never moves, and a new descriptor is
+ *   always the lowest that is free: so it is the lowest of them.  What it was
+ *   at the login is kept (process, descriptor, the kernel's cookie), so that no
+ *   later one is ever taken for it.
+ *
+ *   Needs no privilege: ssh runs as we do and descends from us.
+ */
+#include "ssh_socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fd.h"
+#include "proc.h"
+
+enum { TREE_MAX = 64 };
+
+static int read_cookie(int fd, uint64_t *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &len) < 0 ? -errno
+								    : 0;
+}
+
+static void explain(int r, struct err *err)
+{
+	switch (r) {
+	case -ENOENT:
+		(void)err_set(err, r,
+			      "neither ssh nor a descendant of it holds a TCP "
+			      "connection");
+		return;
+	case -ENOSYS:
+		(void)err_set(err, r,
+			      "this kernel lends no descriptors of other "
+			      "processes (Linux 5.6 does)");
+		return;
+	case -EPERM:
+		(void)err_set(err, r,
+			      "this system does not let us look into ssh "
+			      "(kernel.yama.ptrace_scope, or a container)");
+		return;
+	default:
+		(void)err_set(err, r, "cannot look into ssh: %s", strerror(-r));
+		return;
+	}
+}
+
+/* Returns 0, or -errno: -ENOENT: this process has none. */
+static int take_from(pid_t pid, struct ssh_socket *ret)
+{
+	uint64_t cookie;
+	int number;
+	CLEANUP_FD int fd = proc_dup_tcp(pid, &number);
+	int r = fd < 0 ? fd : read_cookie(fd, &cookie);
+
+	if (r < 0)
+		return r;
+	ret->pid = pid;
+	ret->number = number;
+	ret->cookie = cookie;
+	return 0;
+}
+
+bool ssh_socket_find(pid_t pid, struct ssh_socket *ret)
+{
+	pid_t tree[TREE_MAX];
+	int r, n = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	r = take_from(pid, ret);
+	/* Only then: it means to look at all processes there are. */
+	if (r == -ENOENT)
+		n = proc_tree(pid, tree, TREE_MAX);
+	for (int i = 1; i < n && r < 0; i++) {
+		int r_here = take_from(tree[i], ret);
+
+		/* What has gone meanwhile tells nothing. */
+		if (r_here != -ESRCH && r_here != -ENOENT)
+			r = r_here;
+	}
+	if (r < 0)
+		explain(r, &ret->why_not);
+	return r == 0;
+}
+
+/* Returns a descriptor for the caller, or -errno: -ESRCH: gone. */
+static int borrow(const struct ssh_socket *s)
+{
+	uint64_t cookie;
+	CLEANUP_FD int fd = proc_dup_fd(s->pid, s->number);
+
+	if (fd == -EBADF)
+		return -ESRCH;
+	if (fd < 0)
+		return fd;
+	return read_cookie(fd, &cookie) == 0 && cookie == s->cookie
+		       ? fd_take(&fd)
+		       : -ESRCH;
+}
+
+void ssh_socket_tune(struct ssh_socket *s)
+{
+	char name[TCP_CONN_NAME_MAX];
+	CLEANUP_FD int fd = s->pid ? borrow(s) : -ESRCH;
+
+	s->tune_why.text[0] = '\0';
+	if (fd < 0)
+		explain(fd, &s->tune_why);
+	else
+		(void)tcp_conn_use_bbr(fd, name, &s->tune_why);
+}
+
+int ssh_socket_read(const struct ssh_socket *s, struct tcp_conn *ret,
+		    struct err *err)
+{
+	if (s->pid == 0)
+		return err_set(err, -ENOENT, "%s", s->why_not.text);
+	CLEANUP_FD int fd = borrow(s);
+	int r = fd < 0 ? fd : tcp_conn_read(fd, ret);
+	if (r == -ESRCH || r == -ENOTCONN)
+		return err_set(err, r, "the connection is over");
+	if (r < 0)
+		explain(r, err);
+	return r;
+}

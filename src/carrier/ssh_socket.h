@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ssh_socket: the TCP socket beneath an ssh of ours.
+ *
+ * It is ssh's.  Nothing here keeps a copy beyond a call, because a connection
+ * stays open as long as anybody has one.
+ */
+#ifndef ECSSH_SSH_SOCKET_H
+#define ECSSH_SSH_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "tcp_conn.h"
+
+/* Which socket it is.  Zeroed: none was looked for. */
+struct ssh_socket {
+	pid_t pid;	     /* who holds it: ssh or a descendant; 0: none */
+	int number;	     /* of the descriptor there */
+	uint64_t cookie;     /* of the kernel's, never that of another socket */
+	struct err why_not;  /* pid 0: why it cannot be reached; "": none was
+				looked for */
+	struct err tune_why; /* why it was asked to tune it and could not; "":
+				it could, or was not asked */
+};
+
+/*
+ * Find the socket of ssh process pid.  Right after the login, before ssh
+ * carries connections of others.  Whatever comes of it is in *ret; returns
+ * true if it was found.
+ */
+bool ssh_socket_find(pid_t pid, struct ssh_socket *ret);
+
+/* Set what makes the connection faster. */
+void ssh_socket_tune(struct ssh_socket *s);
+
+/* Look at the connection now.  Returns 0, or -errno with err: why it cannot be
+ * reached. */
+int ssh_socket_read(const struct ssh_socket *s, struct tcp_conn *ret,
+		    struct err *err);
+
+#endif
