@@ -583,16 +583,18 @@ void bond_carrier_offer(struct carrier *c, const struct bond_offer *offer)
 	send_stream(from_base(c), &iov, 1);
 }
 
-int bond_carrier_set_numbered(struct carrier *c)
+int bond_carrier_set_numbered(struct carrier *c, bool has_numbers)
 {
 	struct bond *b = from_base(c);
 
-	if (b->is_numbered)
+	if (b->is_numbered == has_numbers)
 		return 0;
-	if (b->n_links > 0 || b->is_closed)
+	if (b->n_links > 0 || b->is_closed || b->is_split || !b->rx.is_plain)
 		return -EPROTO;
-	b->is_numbered = b->rx.is_numbered = true;
-	bond_sure_init(&b->sure, b->loop, &b->links, 0);
+	b->is_numbered = b->rx.is_numbered = has_numbers;
+	b->base.is_paced = has_numbers && !getenv("NOPACE");
+	if (has_numbers)
+		bond_sure_init(&b->sure, b->loop, &b->links, 0);
 	return 0;
 }
 
@@ -641,7 +643,8 @@ int bond_carrier_add_fd(struct carrier *c, int fd, uint32_t number,
 	/* The socket is new: it takes that much. */
 	if (b->is_closed || b->is_deaf || b->n_links >= BOND_LINKS_MAX ||
 	    (number != 0 && has_number(b, number)) ||
-	    (number != 0 ? bond_carrier_set_numbered(c) < 0 : b->is_numbered) ||
+	    (number != 0 ? bond_carrier_set_numbered(c, true) < 0
+			 : b->is_numbered) ||
 	    write(fd, joined, len) != (ssize_t)len) {
 		fd_close(&fd);
 		return -EPIPE;

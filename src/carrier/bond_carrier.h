@@ -60,8 +60,9 @@ int bond_carrier_add_numbered(struct carrier *c, uint32_t number, int rfd,
 			      int wfd, const void *leftover,
 			      size_t leftover_len);
 
-/* Links that are to be joined have numbers; before the first joins. */
-int bond_carrier_set_numbered(struct carrier *c);
+/* Links that are to be joined have numbers, or not after all; before the first
+ * joins.  Returns 0, or -EPROTO if that is past. */
+int bond_carrier_set_numbered(struct carrier *c, bool has_numbers);
 
 /* Links besides link 0. */
 unsigned bond_carrier_n_links(const struct carrier *c);

@@ -174,6 +174,22 @@ static int check_options(const struct client_config *config, struct err *err)
 {
 	const char *packets = packet_option(config);
 	bool is_via = config->via.host[0] != '\0';
+	bool has_no_helper = config->mode == RUNG_MODE_TUN ||
+			     config->mode == RUNG_MODE_DIRECT;
+
+	if (config->connections > 1 && (is_via || has_no_helper))
+		return err_set(
+			err, -EINVAL,
+			"--connections %u needs a helper on the gateway, "
+			"and %s%s uses none",
+			config->connections, is_via ? "--via" : "--mode ",
+			is_via ? "" : rung_mode_name(config->mode));
+	if (config->connections > 1 && config->channels > 0)
+		return err_set(
+			err, -EINVAL,
+			"--connections %u and --channels %d are two ways "
+			"to the same end: leave one out",
+			config->connections, config->channels);
 
 	if (is_via && config->n_forwards > 0)
 		return err_set(err, -EINVAL,
@@ -216,6 +232,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	struct client_config config = {
 		.mtu_bytes = CLIENT_MTU_DEFAULT,
 		.channels = -1,
+		.connections = 1,
 		.ready_fd = -1,
 		.tun_unit = MUX_TUN_ANY,
 	};

@@ -232,6 +232,23 @@ static int apply_channels(void *target, const struct option_entry *entry,
 	return 0;
 }
 
+static int apply_connections(void *target, const struct option_entry *entry,
+			     const char *value, struct err *err)
+{
+	struct client_config *config = target;
+
+	(void)entry;
+	if (strcmp(value, "auto") == 0) {
+		config->connections = 1;
+		return 0;
+	}
+	if (value[0] < '1' || value[0] > '8' || value[1] != '\0')
+		return no_such(value, "number of connections",
+			       "1 to 8, or auto", err);
+	config->connections = (unsigned)(value[0] - '0');
+	return 0;
+}
+
 static int apply_tune(void *target, const struct option_entry *entry,
 		      const char *value, struct err *err)
 {
@@ -353,6 +370,9 @@ const struct option_entry up_opts[] = {
 	{0, "channels", "N",
 	 "further channels to the helper, 0 to 8 (default: as the line needs)",
 	 apply_channels},
+	{0, "connections", "N",
+	 "logins to share the load, 1 to 8 (default: auto, which is 1)",
+	 apply_connections},
 	{0, "tune", "WHAT",
 	 "auto, off: how the SSH connection sends (default: bbr if possible)",
 	 apply_tune},

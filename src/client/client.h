@@ -48,6 +48,7 @@ struct client_config {
 	uint32_t mtu_bytes;
 	bool no_tune;	       /* leave the sockets of ssh and sshd alone */
 	int channels;	       /* further ones to the helper; -1: as needed */
+	unsigned connections;  /* of ssh, 1 to 8 */
 	bool allow_link_local; /* of the gateway */
 	enum rung_mode mode;
 	enum flowplane_plane plane;

@@ -8,6 +8,7 @@
 #include "broker_client.h"
 #include "channels.h"
 #include "client.h"
+#include "connections.h"
 #include "ctl_server.h"
 #include "flowplane.h"
 #include "forwards.h"
@@ -60,10 +61,12 @@ struct client {
 	struct sig sig;
 	struct ssh_config *ssh_config;
 	enum way way;
-	struct ssh_stdio *ssh;	 /* WAY_HELPER, as the next three */
-	struct mux_sock *sock;	 /* its control socket */
-	struct carrier *carrier; /* borrowed: the session's */
-	struct links *links;	 /* further channels */
+	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */
+	struct mux_sock *sock;		 /* its control socket */
+	struct carrier *carrier;	 /* borrowed: the session's */
+	struct links *links;		 /* further channels */
+	struct connections *connections; /* further ones of ssh */
+	struct err no_connections;	 /* why there are none at all */
 	struct forwards *forwards;
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client_internal.h"
+#include "bond_carrier.h"
 #include "escape.h"
 
 enum { TEXT_MAX = 512 };
@@ -316,6 +317,52 @@ static void json_forwards(const struct client *c, FILE *out)
 	(void)fputc(']', out);
 }
 
+/* How many of ssh, with the first; 0: there is none. */
+static unsigned n_connections(const struct client *c)
+{
+	if (c->state != CLIENT_CONNECTED || c->way == WAY_VIA)
+		return 0;
+	return c->connections ? connections_n(c->connections) : 1;
+}
+
+/* A sentence, or "". */
+static const char *why_no_connections(const struct client *c)
+{
+	return c->connections ? connections_why_not(c->connections)
+			      : c->no_connections.text;
+}
+
+static void json_connections(const struct client *c, FILE *out)
+{
+	(void)fprintf(
+		out,
+		", \"connections\": {\"wanted\": %u, \"open\": %u, "
+		"\"links\": %u, \"repeats\": %llu, ",
+		c->config->connections, n_connections(c),
+		c->carrier && n_connections(c) > 0
+			? 1 + bond_carrier_n_links(c->carrier)
+			: 0,
+		c->carrier && n_connections(c) > 0
+			? (unsigned long long)bond_carrier_n_repeats(c->carrier)
+			: 0);
+	json_text(out, "why_not", why_no_connections(c));
+	(void)fputc('}', out);
+}
+
+static void print_connections(const struct client *c, FILE *out)
+{
+	if (c->config->connections < 2)
+		return;
+	(void)fprintf(out, "  connections %u of %u", n_connections(c),
+		      c->config->connections);
+	if (c->carrier)
+		(void)fprintf(out, ", %u links",
+			      1 + bond_carrier_n_links(c->carrier));
+	(void)fputc('\n', out);
+	if (why_no_connections(c)[0] != '\0')
+		(void)fprintf(out, "  connections %s\n", why_no_connections(c));
+}
+
 /* What was done to the socket. */
 static const char *tuning(const struct client *c, const struct tcp_conn *t)
 {
@@ -385,6 +432,7 @@ static void print_json(const struct client *c, FILE *out)
 		      (long long)c->since_s);
 	json_counters(c, out);
 	(void)fprintf(out, ", \"channels\": %u", links_n(c->links));
+	json_connections(c, out);
 	json_ssh(c, out);
 	json_doors(c, out);
 	json_forwards(c, out);
@@ -469,6 +517,7 @@ static void print_text(const struct client *c, FILE *out)
 			      status_subnets(c, text, sizeof(text)),
 			      c->device.name);
 	print_way(c, out);
+	print_connections(c, out);
 	if (links_n(c->links) > 0)
 		(void)fprintf(out, "  channels    %u more than one\n",
 			      links_n(c->links));

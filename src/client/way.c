@@ -563,17 +563,57 @@ enum rung way_rung(const struct client *c)
 	return has_packets ? RUNG_TUN : RUNG_DIRECT;
 }
 
+static void start_links(struct client *c)
+{
+	c->links = links_new(c->loop, c->sock, c->carrier,
+			     flowplane_session(c->plane), c->config->channels);
+}
+
+/* One connection after all, which may have its channels. */
+static void on_no_connections(void *ctx)
+{
+	struct client *c = ctx;
+
+	log_notice("going on with one connection: %s",
+		   connections_why_not(c->connections));
+	connections_stop(c->connections);
+	start_links(c);
+}
+
+static void start_connections(struct client *c)
+{
+	struct connections_config config = {
+		.dest = &c->config->dest,
+		.options = &c->config->ssh_options,
+		.config = c->ssh_config,
+		.first = ssh_stdio_pid(c->ssh),
+		.n = c->config->connections,
+		.on_hopeless = on_no_connections,
+		.ctx = c,
+	};
+
+	c->connections = connections_new(c->loop, c->carrier, &config);
+}
+
 void way_on_connected(struct client *c)
 {
-	if (c->way == WAY_HELPER)
-		c->links = links_new(c->loop, c->sock, c->carrier,
-				     flowplane_session(c->plane),
-				     c->config->channels);
+	if (c->way == WAY_HELPER && c->config->connections > 1)
+		start_connections(c);
+	else if (c->way == WAY_HELPER)
+		start_links(c);
+	else if (c->config->connections > 1)
+		(void)err_set(&c->no_connections, 0,
+			      "several connections need a helper on %s",
+			      status_gateway(c));
+	if (c->no_connections.text[0] != '\0')
+		log_notice("going on with one connection: %s",
+			   c->no_connections.text);
 }
 
 void way_on_session_down(struct client *c)
 {
 	links_stop(c->links);
+	connections_stop(c->connections);
 	/* A carrier that broke has let go of its channels.  ssh does not end by
 	 * itself while we are connected to it, and its last words count. */
 	if (session_end(flowplane_session(c->plane)) == SESSION_END_CARRIER)
@@ -583,6 +623,7 @@ void way_on_session_down(struct client *c)
 void way_stop(struct client *c)
 {
 	links_stop(c->links);
+	connections_stop(c->connections);
 	timer_disarm(c->loop, &c->probe_timer);
 	loop_unpost(&c->go_on);
 	loop_unpost(&c->retire);
@@ -592,6 +633,7 @@ void way_stop(struct client *c)
 
 void way_free(struct client *c)
 {
+	c->connections = connections_free(c->connections);
 	c->links = links_free(c->links);
 	c->relay = relay_free(c->relay);
 	c->forwards = forwards_free(c->forwards);

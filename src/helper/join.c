@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -306,6 +307,12 @@ static void bridge_forever(int from, int to)
 	free(buf);
 }
 
+static void on_half_gone(int signo)
+{
+	(void)signo;
+	_exit(0);
+}
+
 int join_bridge(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -316,10 +323,13 @@ int join_bridge(const char *path)
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	if (s < 0 || connect(s, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
+	/* Neither is of use without the other, and half a link is a trap. */
+	(void)signal(SIGCHLD, on_half_gone);
 	pid_t pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 		bridge_forever(STDIN_FILENO, s);
 		(void)shutdown(s, SHUT_RDWR);
 		_exit(0);

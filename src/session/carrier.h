@@ -45,6 +45,8 @@ struct carrier {
 	const struct carrier_user *user; /* set by carrier_bind */
 	void *user_ctx;			 /* borrowed */
 	bool is_local; /* there is no line: nothing can queue in it */
+	/* It keeps no more in flight than its lines need by itself. */
+	bool is_paced;
 };
 
 static inline void carrier_bind(struct carrier *c,

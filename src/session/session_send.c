@@ -266,7 +266,7 @@ static size_t room(struct session *s, size_t *ret_urgent)
 	size_t frame = session_frame_bytes(s);
 
 	*ret_urgent = SIZE_MAX;
-	if (s->carrier->is_local)
+	if (s->carrier->is_local || s->carrier->is_paced)
 		return SIZE_MAX;
 	size_t most = line.allowed_bytes + 2 * frame;
 	*ret_urgent =

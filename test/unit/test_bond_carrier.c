@@ -470,7 +470,7 @@ static void kinds_of_links_do_not_mix(void **state)
 	assert_true(bond_carrier_add_fd(x->ends[0].carrier, fd, 1, token) < 0);
 	fd_close(&ours);
 	x->is_numbered = true;
-	assert_int_equal(bond_carrier_set_numbered(x->ends[0].carrier),
+	assert_int_equal(bond_carrier_set_numbered(x->ends[0].carrier, true),
 			 -EPROTO);
 }
 
