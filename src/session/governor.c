@@ -329,20 +329,36 @@ static void enter_drain(struct governor *g, mono_us_t now_us,
 {
 	enter(g, GOVERNOR_DRAIN);
 	g->is_path_suspect = is_path_suspect;
+	g->has_drained = false;
 	g->drain_since_us = now_us;
 	g->drain_rate = least(recent_rate, g->rate);
 	g->drain_rtt_us = g->rtt_min_us;
 	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
 }
 
-/* As long as there was a queue to drain, that was the rate of the line. */
-static void correct_drain_rate(struct governor *g, mono_us_t now_us)
+/* As long as there was a queue to drain, what came was the rate of the line;
+ * and perhaps there is more of it. */
+static void correct_drain(struct governor *g, mono_us_t now_us)
 {
 	mono_us_t us = now_us - g->drain_since_us;
 
-	if (g->is_path_suspect && us > g->rtt_min_us / 4)
-		g->drain_rate = least(g->drain_rate,
-				      average_rate(g, g->phase_start, us));
+	if (!g->is_path_suspect || g->has_drained || us <= g->rtt_min_us / 4)
+		return;
+	g->drain_rate =
+		least(g->drain_rate, average_rate(g, g->phase_start, us));
+	drain_to(g, DRAIN_DEEP_PERMILLE);
+}
+
+static void drain(struct governor *g, mono_us_t now_us)
+{
+	if (g->is_drained || in_flight(g) > g->allowed)
+		return;
+	correct_drain(g, now_us);
+	if (in_flight(g) > g->allowed)
+		return;
+	g->is_drained = true;
+	g->has_drained = true;
+	start_round(g, now_us);
 }
 
 /* The trip without a queue has been seen. */
@@ -478,11 +494,7 @@ static void steer(struct governor *g, mono_us_t now_us, uint64_t acked)
 		allow(g, cruise_bytes(g));
 		break;
 	case GOVERNOR_DRAIN:
-		if (!g->is_drained && in_flight(g) <= g->allowed) {
-			g->is_drained = true;
-			correct_drain_rate(g, now_us);
-			start_round(g, now_us);
-		}
+		drain(g, now_us);
 		break;
 	}
 }

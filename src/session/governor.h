@@ -135,7 +135,8 @@ struct governor {
 
 	/* DRAIN */
 	bool is_path_suspect;
-	bool is_drained;
+	bool is_drained;  /* as much as it is to be */
+	bool has_drained; /* once in this phase */
 	mono_us_t drain_since_us;
 	uint64_t drain_rate;
 	uint32_t drain_rtt_us; /* the shortest before this */
