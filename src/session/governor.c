@@ -166,6 +166,7 @@ static void sample_rate(struct governor *g, const struct governor_record *r,
 	if (r->is_app_limited && rate <= g->rate)
 		return;
 	g->is_round_full |= !r->is_app_limited;
+	g->has_full_sample |= !r->is_app_limited;
 	g->rates[0] = most(g->rates[0], rate);
 	g->rate = most(g->rate, rate);
 }
@@ -584,7 +585,9 @@ size_t governor_frame_bytes(const struct governor *g, size_t max_bytes)
 {
 	uint64_t bytes = bytes_in(g->rate, GOVERNOR_FRAME_US);
 
-	if (g->rate == 0)
+	/* Until it has been driven hard the line may be much faster than what
+	 * was seen of it. */
+	if (!g->has_full_sample)
 		return max_bytes;
 	return (size_t)least(most(bytes, GOVERNOR_FRAME_LEAST_BYTES),
 			     max_bytes);
