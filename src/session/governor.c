@@ -219,7 +219,12 @@ static uint64_t cruise_us(const struct governor *g)
 			   GOVERNOR_GAIN_US),
 		     permille(g->rtt_min_us, GOVERNOR_GAIN_LONG_PERMILLE));
 
-	return g->rtt_min_us + most(gain_us + GOVERNOR_SLACK_US, g->gap_us);
+	uint64_t frame_us =
+		g->rate ? least(UINT64_C(16384) * US_PER_SEC / g->rate,
+				GOVERNOR_FRAME_US)
+			: 0;
+	return g->rtt_min_us +
+	       most(gain_us + GOVERNOR_SLACK_US / 2 + frame_us, g->gap_us);
 }
 
 static bool is_longer(const struct governor *g, uint32_t rtt)

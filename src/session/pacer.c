@@ -9,8 +9,9 @@ static int64_t quantum(uint64_t rate)
 
 size_t pacer_room(struct pacer *p, mono_us_t now_us, uint64_t rate)
 {
-	/* A wake-up that comes late is made good, not a long silence. */
-	int64_t most = 3 * quantum(rate);
+	/* A wake-up that comes a little late is made good, not a silence: what
+	 * follows one would be a lump. */
+	int64_t most = quantum(rate) + quantum(rate) / 2;
 	uint64_t passed_us = now_us - p->at_us;
 
 	p->at_us = now_us;
