@@ -219,12 +219,8 @@ static uint64_t cruise_us(const struct governor *g)
 			   GOVERNOR_GAIN_US),
 		     permille(g->rtt_min_us, GOVERNOR_GAIN_LONG_PERMILLE));
 
-	uint64_t frame_us =
-		g->rate ? least(UINT64_C(16384) * US_PER_SEC / g->rate,
-				GOVERNOR_FRAME_US)
-			: 0;
-	return g->rtt_min_us +
-	       most(gain_us + GOVERNOR_SLACK_US / 2 + frame_us, g->gap_us);
+	return g->rtt_min_us + most(gain_us + GOVERNOR_SLACK_US,
+				    (uint64_t)g->gap_us + g->gap_more_us);
 }
 
 static bool is_longer(const struct governor *g, uint32_t rtt)
@@ -283,7 +279,8 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 
 static uint64_t cruise_bytes(const struct governor *g)
 {
-	return bytes_in(g->rate, cruise_us(g)) + g->heap;
+	return bytes_in(g->rate, cruise_us(g)) +
+	       permille(g->heap, GOVERNOR_HEAP_PERMILLE);
 }
 
 /* Twice what there was room for so far. */
@@ -428,10 +425,24 @@ static void startup_round(struct governor *g, mono_us_t now_us)
 		leave_startup(g, now_us);
 }
 
+/* Without any queue of ours the line may have been idle: the time between
+ * acknowledgements is an average, and it is the long ones that count. */
+static void correct_gap(struct governor *g)
+{
+	uint32_t step_us = g->gap_us / 8;
+
+	if (g->round_rtt_min_us <= g->rtt_min_us + GOVERNOR_SLACK_US / 2)
+		g->gap_more_us =
+			(uint32_t)least(g->gap_more_us + step_us, g->gap_us);
+	else
+		g->gap_more_us -= (uint32_t)least(g->gap_more_us, step_us);
+}
+
 static void cruise_round(struct governor *g, mono_us_t now_us)
 {
 	if (!g->is_round_full)
 		return;
+	correct_gap(g);
 	g->n_rounds =
 		g->rate >= permille(g->rate_before, 1050) ? g->n_rounds + 1 : 0;
 	g->rate_before = g->rate;

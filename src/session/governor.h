@@ -40,6 +40,7 @@ enum {
 	GOVERNOR_GAIN_US = 6000,
 	GOVERNOR_GAIN_LONG_PERMILLE = 60,
 	GOVERNOR_SLACK_US = 2000,
+	GOVERNOR_HEAP_PERMILLE = 800, /* of the largest heap of late */
 	/* Besides a round trip: the largest heap, and the longest time between
 	 * acknowledgements, that is reckoned with. */
 	GOVERNOR_HEAP_US = 6000,
@@ -114,8 +115,9 @@ struct governor {
 	uint64_t heap_acked;
 	mono_us_t heap_start_us;
 
-	mono_us_t heard_us; /* last acknowledgement; or sent into nothing */
-	uint32_t gap_us;    /* between two of them, on average */
+	mono_us_t heard_us;   /* last acknowledgement; or sent into nothing */
+	uint32_t gap_us;      /* between two of them, on average */
+	uint32_t gap_more_us; /* and what that lacks, up to the same */
 
 	uint32_t rtt_us;
 	uint32_t rtt_min_us;

@@ -833,11 +833,11 @@ static void random_changes_are_survived(void **state)
 			run(s, GOVERNOR_RTT_WINDOW_US + 5 * SECOND);
 			measure(s);
 			run(s, 3 * SECOND);
-			require(s, "random", 750, 150 * MS);
+			require(s, "random", 600, 150 * MS);
 			assert_true(
 				s->allowed_most <=
 				3 * (s->line.rate * s->line.rtt_us / SECOND) +
-					(256 << 10));
+					(512 << 10));
 		}
 		free(s);
 	}
