@@ -26,7 +26,7 @@
 #include "bond_link.h"
 
 enum {
-	TICK_US = 1000000,
+	TICK_US = 250000,
 	IDLE_TICK_US = 15000000, /* as often as the session's own PING */
 	/* What OpenSSH grants a channel. */
 	WINDOW_BYTES = 2 << 20,
@@ -370,7 +370,7 @@ void bond_links_want(struct bond_links *b, unsigned n)
 static bool fills(uint64_t bytes_s, uint32_t round_trip_us, uint64_t window)
 {
 	return round_trip_us >= LONG_WAY_US &&
-	       bytes_s / 1000 * round_trip_us / 1000 > window / 4 * 3;
+	       bytes_s / 1000 * round_trip_us / 1000 > window / 2;
 }
 
 unsigned bond_links_needed(unsigned n, uint64_t up_bytes_s,

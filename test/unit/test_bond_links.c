@@ -14,8 +14,8 @@ static void one_link_does_where_windows_are_not_full(void **state)
 {
 	(void)state;
 	assert_int_equal(bond_links_needed(0, 0, 0, 0), 0);
-	assert_int_equal(bond_links_needed(0, 14 * MIB, 0, 100 * MS), 0);
-	assert_int_equal(bond_links_needed(0, 0, 14 * MIB, 100 * MS), 0);
+	assert_int_equal(bond_links_needed(0, 9 * MIB, 0, 100 * MS), 0);
+	assert_int_equal(bond_links_needed(0, 0, 9 * MIB, 100 * MS), 0);
 	/* No round trip is known, or a short one. */
 	assert_int_equal(bond_links_needed(0, 900 * MIB, 900 * MIB, 0), 0);
 	assert_int_equal(bond_links_needed(0, 900 * MIB, 0, 9 * MS), 0);
@@ -36,9 +36,9 @@ static void full_windows_double_the_links(void **state)
 static void both_directions_count(void **state)
 {
 	(void)state;
-	assert_int_equal(bond_links_needed(2, 0, 29 * MIB, 100 * MS), 2);
+	assert_int_equal(bond_links_needed(2, 0, 19 * MIB, 100 * MS), 2);
 	assert_int_equal(bond_links_needed(2, 0, 38 * MIB, 100 * MS), 4);
-	assert_int_equal(bond_links_needed(2, 29 * MIB, 0, 100 * MS), 2);
+	assert_int_equal(bond_links_needed(2, 19 * MIB, 0, 100 * MS), 2);
 }
 
 static void no_rate_is_too_large_to_reckon_with(void **state)
