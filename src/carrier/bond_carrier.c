@@ -470,6 +470,7 @@ static void begin_chunks(struct bond *b)
 		bond_rate_sent(&b->first->rate, loop_now_us(b->loop),
 			       FRAME_HEADER_LEN);
 		b->sure.next = b->sure.tx_seq = b->tx_seq;
+		b->base.is_paced = true; /* by bond_sure from now on */
 	}
 }
 
@@ -592,7 +593,6 @@ int bond_carrier_set_numbered(struct carrier *c, bool has_numbers)
 	if (b->n_links > 0 || b->is_closed || b->is_split || !b->rx.is_plain)
 		return -EPROTO;
 	b->is_numbered = b->rx.is_numbered = has_numbers;
-	b->base.is_paced = has_numbers && !getenv("NOPACE");
 	if (has_numbers)
 		bond_sure_init(&b->sure, b->loop, &b->links, 0);
 	return 0;

@@ -17,14 +17,23 @@
 /* Zeroed: nothing is known. */
 struct bond_rate {
 	uint64_t sent, got; /* bytes */
-	/* One sample at a time: of the bytes up to mark_at. */
+	/* One round trip at a time: of the bytes up to mark_at. */
 	bool has_mark;
-	bool is_full_mark; /* the budget was in use when it was made */
-	uint64_t mark_at, mark_got;
+	uint64_t mark_at;
 	mono_us_t mark_us;
 	uint32_t round_trip_us, round_trip_min_us; /* 0: not known */
-	uint64_t bytes_s[2]; /* the most in this period and the last */
-	mono_us_t turned_us; /* when this one began */
+	/* Of the line without queues; for the caller to set, too, who may know
+	 * it of other links. */
+	uint32_t base_us;
+	/* Since when something was under way, or the last acknowledgement. */
+	mono_us_t waits_us;
+	/* The window that is counted. */
+	bool is_short; /* there was less under way than might be */
+	uint64_t window_got;
+	mono_us_t window_us;
+	uint64_t usual_bytes_s;	  /* of windows; 0: not known */
+	uint64_t most_bytes_s[2]; /* in this period and the last */
+	mono_us_t turned_us;	  /* when this one began */
 };
 
 /* n bytes are handed to the link. */
@@ -43,7 +52,8 @@ static inline uint64_t bond_rate_in_flight(const struct bond_rate *r)
 uint64_t bond_rate_budget(const struct bond_rate *r);
 
 /* Time until n more bytes will have been delivered. */
-uint64_t bond_rate_eta_us(const struct bond_rate *r, size_t n);
+uint64_t bond_rate_eta_us(const struct bond_rate *r, mono_us_t now_us,
+			  size_t n);
 
 /* What the link delivers in us. */
 uint64_t bond_rate_bytes_in(const struct bond_rate *r, uint32_t us);

@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum {
-	CHUNK_LEAST = 16 << 10,
+	CHUNK_LEAST = 4 << 10,
 	CHUNK_US = 10000, /* a chunk is no more than this takes */
 	RESCUE_TICK_US = 20000,
 	/* More than promised before others help. */
@@ -50,25 +50,29 @@ static bool has_room(const struct bond_link *l)
 	       bond_rate_in_flight(&l->rate) < bond_rate_budget(&l->rate);
 }
 
-/* The link that will have delivered len bytes soonest, not counting `but`.
- * NULL: there is no other. */
+/* The link that will have delivered len bytes soonest, among those with room if
+ * there are any; not counting `but`.  NULL: there is no other. */
 static struct bond_link *pick(const struct bond_sure *s, size_t len,
 			      const struct bond_link *but)
 {
 	struct bond_link *best = NULL;
 	uint64_t best_us = UINT64_MAX;
+	bool best_has_room = false;
 
 	list_for_each (at, s->links) {
 		struct bond_link *l = link_of_list(at);
 
-		if (l->is_ended || l == but)
+		if ((but && l == but) || l->is_ended)
 			continue;
 		uint64_t us =
-			bond_rate_eta_us(&l->rate, len + ring_len(&l->spill));
-		if (us < best_us) {
-			best = l;
-			best_us = us;
-		}
+			bond_rate_eta_us(&l->rate, loop_now_us(s->loop), len);
+		bool l_has_room = has_room(l);
+		if (l_has_room < best_has_room ||
+		    (l_has_room == best_has_room && us >= best_us))
+			continue;
+		best = l;
+		best_us = us;
+		best_has_room = l_has_room;
 	}
 	return best;
 }
@@ -89,7 +93,7 @@ static void transmit(struct bond_sure *s, struct kept *k, struct bond_link *l)
 	mono_us_t now = loop_now_us(s->loop);
 
 	k->on = l;
-	k->due_us = now + bond_rate_eta_us(&l->rate, k->len);
+	k->due_us = now + bond_rate_eta_us(&l->rate, now, k->len);
 	bond_rate_sent(&l->rate, now, k->len);
 	bond_link_send(l, &iov, 1);
 	if (!timer_is_armed(&s->rescue))
@@ -247,8 +251,27 @@ static void on_rescue(void *ctx)
 	timer_arm(s->loop, &s->rescue, RESCUE_TICK_US);
 }
 
+/* Links go the same way: the shortest time of any holds for all.  One that is
+ * never idle would not find it out. */
+static void share_base(struct bond_sure *s)
+{
+	uint32_t us = UINT32_MAX;
+
+	list_for_each (at, s->links) {
+		uint32_t its = link_of_list(at)->rate.round_trip_min_us;
+
+		if (its > 0 && its < us)
+			us = its;
+	}
+	list_for_each (at, s->links)
+		if (us != UINT32_MAX)
+			link_of_list(at)->rate.base_us = us;
+}
+
 int bond_sure_got(struct bond_sure *s, const struct bond_got *got)
 {
+	int r = 0;
+
 	if ((int32_t)(got->next - s->tx_seq) > 0)
 		return -EBADMSG;
 	/* Those of several links overtake each other. */
@@ -261,10 +284,11 @@ int bond_sure_got(struct bond_sure *s, const struct bond_got *got)
 		struct bond_link *l = link_of_list(at);
 
 		if (l->number == got->number && !l->is_ended)
-			return bond_rate_got(&l->rate, loop_now_us(s->loop),
-					     got->bytes);
+			r = bond_rate_got(&l->rate, loop_now_us(s->loop),
+					  got->bytes);
 	}
-	return 0; /* it has ended here */
+	share_base(s);
+	return r;
 }
 
 /* ---- acknowledging ---- */
@@ -297,7 +321,9 @@ void bond_sure_init(struct bond_sure *s, struct loop *loop, struct list *links,
 
 void bond_sure_fini(struct bond_sure *s)
 {
+	struct list *at;
+
 	timer_disarm(s->loop, &s->rescue);
-	while (!list_is_empty(&s->kept))
-		let_go(s, of_list(s->kept.next));
+	while ((at = list_pop(&s->kept)))
+		let_go(s, of_list(at));
 }

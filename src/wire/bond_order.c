@@ -100,6 +100,25 @@ static int hand_up_unwhole(struct bond_rx *rx)
 	return r;
 }
 
+/* Take the first whole chunk that is next.  Returns NULL if there is none. */
+static struct bond_stash *take_next(struct bond_rx *rx)
+{
+	struct list *at;
+
+	while ((at = list_pop(&rx->stash))) {
+		struct bond_stash *s = of_list(at);
+
+		if (s->seq == rx->next)
+			return s;
+		if (!is_past(rx, s->seq)) {
+			list_push(rx->stash.next, at);
+			return NULL;
+		}
+		stash_free(rx, s);
+	}
+	return NULL;
+}
+
 /* The chunk that was next, of len bytes, is whole: go on with what is there. */
 static int advance(struct bond_rx *rx, uint32_t len)
 {
@@ -113,13 +132,8 @@ static int advance(struct bond_rx *rx, uint32_t len)
 		rx->next++;
 		rx->next_done = 0;
 		r = hand_up_unwhole(rx);
-		while (!list_is_empty(&rx->stash) &&
-		       is_past(rx, of_list(rx->stash.next)->seq))
-			stash_free(rx, of_list(rx->stash.next));
-		if (list_is_empty(&rx->stash))
-			return r;
-		s = of_list(rx->stash.next);
-		if (s->seq != rx->next)
+		s = take_next(rx);
+		if (!s)
 			return r;
 		if (r == 0)
 			r = hand_up(rx, s->bytes, 0, s->len);
@@ -250,8 +264,10 @@ void bond_rx_link_fini(struct bond_rx *rx, struct bond_rx_link *l)
 
 void bond_rx_fini(struct bond_rx *rx)
 {
-	while (!list_is_empty(&rx->stash))
-		stash_free(rx, of_list(rx->stash.next));
-	while (!list_is_empty(&rx->unwhole))
-		stash_free(rx, of_list(rx->unwhole.next));
+	struct list *at;
+
+	while ((at = list_pop(&rx->stash)))
+		stash_free(rx, of_list(at));
+	while ((at = list_pop(&rx->unwhole)))
+		stash_free(rx, of_list(at));
 }

@@ -85,6 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t sum = 0;
 
 	bond_rx_init(&rx, on_frame, &sum);
+	/* Links have numbers in half of the cases. */
+	if (size > 0)
+		rx.is_numbered = *data & 1;
 	for (int i = 0; i < N_LINKS; i++) {
 		bond_rx_link_init(&links[i].rx, i == 0);
 		links[i].n_kept = 0;
@@ -104,5 +107,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += len;
 		size -= len;
 	}
+	assert_always(rx.stash_bytes <= BOND_STASH_MAX_BYTES);
+	for (int i = 0; i < N_LINKS; i++)
+		bond_rx_link_fini(&rx, &links[i].rx);
+	bond_rx_fini(&rx);
 	return 0;
 }
