@@ -40,6 +40,9 @@ as {"version": 1, "tunnels": [...]}.
                                     "rtt_us", "rtt_min_us", "cwnd", "unacked", "retransmits",
                                     "queued_bytes", "notsent_bytes", "delivery_rate"}, or {"why_not"};
                                     {} with --via
+    line_up                         what the governor has found out: {"rate" in bytes/s,
+                                    "round_trip_us", "round_trip_min_us", "in_flight_bytes",
+                                    "allowed_bytes"}; 0: not known, or no helper
     helper                          {"version", "origin", "user"}
     missing                         list of sentences: what this gateway cannot carry
     drops                           {"near": {reason: count}, "frames": {...}, "far": {...}}:

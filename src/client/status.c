@@ -177,6 +177,14 @@ static const struct session_stats *session_stats_of(const struct client *c)
 	return s ? session_stats(s) : &none;
 }
 
+/* What the governor has found out of the way up. */
+static struct governor_view line_of(const struct client *c)
+{
+	struct session *s = c->plane ? flowplane_session(c->plane) : NULL;
+
+	return s ? session_line(s) : (struct governor_view){.rate = 0};
+}
+
 static const struct flowplane_stats *plane_stats_of(const struct client *c)
 {
 	static const struct flowplane_stats none;
@@ -404,6 +412,19 @@ static void json_ssh(const struct client *c, FILE *out)
 		      (unsigned long long)t.delivery_rate_byte_s);
 }
 
+static void json_line(const struct client *c, FILE *out)
+{
+	struct governor_view line = line_of(c);
+
+	(void)fprintf(out,
+		      ", \"line_up\": {\"rate\": %llu, \"round_trip_us\": %u, "
+		      "\"round_trip_min_us\": %u, \"in_flight_bytes\": %zu, "
+		      "\"allowed_bytes\": %zu}",
+		      (unsigned long long)line.rate, line.round_trip_us,
+		      line.round_trip_min_us, line.in_flight_bytes,
+		      line.allowed_bytes);
+}
+
 static void print_json(const struct client *c, FILE *out)
 {
 	const struct client_config *config = c->config;
@@ -434,6 +455,7 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fprintf(out, ", \"channels\": %u", links_n(c->links));
 	json_connections(c, out);
 	json_ssh(c, out);
+	json_line(c, out);
 	json_doors(c, out);
 	json_forwards(c, out);
 	(void)fputs(", \"helper\": {", out);
@@ -538,6 +560,21 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fprintf(out, "  not carried %s\n", missing);
 }
 
+static void print_line(const struct client *c, FILE *out)
+{
+	struct governor_view line = line_of(c);
+
+	if (line.rate == 0)
+		return;
+	(void)fprintf(
+		out,
+		"  line up     %.1f Mbit/s seen, round trip %.1f ms, least "
+		"%.1f ms; %zu of %zu KiB in flight\n",
+		(double)line.rate * 8 / 1e6, line.round_trip_us / 1000.0,
+		line.round_trip_min_us / 1000.0, line.in_flight_bytes >> 10,
+		line.allowed_bytes >> 10);
+}
+
 static void print_ssh(const struct client *c, FILE *out)
 {
 	char text[TEXT_MAX];
@@ -601,6 +638,7 @@ void status_print(const struct client *c, enum ctl_status kind, FILE *out)
 		return;
 	case CTL_STATUS_VERBOSE:
 		print_text(c, out);
+		print_line(c, out);
 		print_ssh(c, out);
 		return;
 	case CTL_STATUS_DROPS:

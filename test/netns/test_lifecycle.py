@@ -182,6 +182,8 @@ def test_status_json(lab: Lab, tunnel):
         grown = now[direction] - before[direction]
         assert 50_000 <= grown < 100_000, f"{direction} grew by {grown}"
     assert 0 < now["rtt_us"] < 1_000_000, now["rtt_us"]
+    line = now["line_up"]
+    assert line["rate"] > 0 and line["round_trip_min_us"] > 0 and line["allowed_bytes"] > 0, line
 
 
 def test_status_by_name(lab: Lab, tunnel):
