@@ -27,7 +27,6 @@
 
 enum {
 	TICK_US = 250000,
-	IDLE_TICK_US = 15000000, /* as often as the session's own PING */
 	/* What OpenSSH grants a channel. */
 	WINDOW_BYTES = 2 << 20,
 	/* What we grant.  A quarter is always on its way back, and more waits
@@ -233,7 +232,8 @@ static void on_refused(struct mux_channel *ch, uint32_t reason,
 static size_t find_joined(const struct channel_link *l)
 {
 	uint8_t want[BOND_JOIN_LEN];
-	size_t len = bond_build_join(want, BOND_JOINED, 0, l->owner->offer.token);
+	size_t len =
+		bond_build_join(want, BOND_JOINED, 0, l->owner->offer.token);
 	const uint8_t *at = memmem(l->head, l->head_len, want, len);
 
 	return at ? (size_t)(at - l->head) + len : 0;
@@ -412,8 +412,23 @@ static void on_tick(void *ctx)
 	b->ticked_us = loop_now_us(b->loop);
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
-	if (!b->is_stuck && n < BOND_LINKS_MAX)
-		timer_arm(b->loop, &b->tick, is_idle ? IDLE_TICK_US : TICK_US);
+	/* Idle: on_bulk wakes us. */
+	if (!b->is_stuck && n < BOND_LINKS_MAX && !is_idle)
+		timer_arm(b->loop, &b->tick, TICK_US);
+}
+
+static void on_bulk(void *ctx)
+{
+	struct bond_links *b = ctx;
+	const struct session_stats *stats = session_stats(b->session);
+
+	if (timer_is_armed(&b->tick) || b->is_stuck ||
+	    bond_carrier_n_links(b->carrier) >= BOND_LINKS_MAX)
+		return;
+	b->ticked_us = loop_now_us(b->loop);
+	b->tx_bytes = stats->tx_bytes;
+	b->rx_bytes = stats->rx_bytes;
+	timer_arm(b->loop, &b->tick, TICK_US);
 }
 
 /* In a turn of its own, for the time of this one began long ago; and before
@@ -433,6 +448,7 @@ static void on_first_tick(void *ctx)
 
 void bond_links_watch(struct bond_links *b)
 {
+	session_watch_bulk(b->session, on_bulk, b);
 	timer_arm(b->loop, &b->tick, 0);
 }
 
@@ -467,6 +483,7 @@ struct bond_links *bond_links_free(struct bond_links *b)
 	if (!b)
 		return NULL;
 	bond_carrier_set_ops(b->carrier, NULL, NULL);
+	session_watch_bulk(b->session, NULL, NULL);
 	timer_disarm(b->loop, &b->tick);
 	while ((at = list_pop(&b->joining))) {
 		struct channel_link *l =

@@ -377,6 +377,23 @@ struct governor_view session_line(const struct session *s)
 	return governor_view(&s->governor);
 }
 
+void session_watch_bulk(struct session *s, void (*on_bulk)(void *ctx),
+			void *ctx)
+{
+	s->on_bulk = on_bulk;
+	s->bulk_ctx = ctx;
+}
+
+void session_note_bulk(struct session *s)
+{
+	uint64_t bytes = s->stats.tx_bytes + s->stats.rx_bytes;
+
+	if (!s->on_bulk || bytes - s->bulk_from < SESSION_BULK_BYTES)
+		return;
+	s->bulk_from = bytes;
+	s->on_bulk(s->bulk_ctx);
+}
+
 size_t session_frame_bytes(const struct session *s)
 {
 	if (s->carrier->is_local)

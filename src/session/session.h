@@ -53,6 +53,8 @@ enum {
 	SESSION_DROPS_DELAY_US = 1000000,
 	SESSION_FIRST_PING_US = 200000,
 	SESSION_PING_US = 15000000,
+	/* So many bytes since it was told last are news to who watches. */
+	SESSION_BULK_BYTES = 256 << 10,
 	SESSION_SILENCE_US = 45000000,
 };
 
@@ -180,6 +182,11 @@ enum session_end {
 enum session_end session_end(const struct session *s);
 
 const struct session_stats *session_stats(const struct session *s);
+
+/* Call when SESSION_BULK_BYTES have passed, in either direction, since the last
+ * such call; NULL: no longer.  ctx is borrowed. */
+void session_watch_bulk(struct session *s, void (*on_bulk)(void *ctx),
+			void *ctx);
 
 /* What the governor knows of the line up (near) or down (far); all zero over a
  * local carrier. */

@@ -30,8 +30,11 @@ struct session {
 	uint32_t n_loaded;    /* streams that have any */
 	size_t dgram_bytes;   /* of all queued datagrams */
 	struct sched sched;
-	struct governor governor; /* of what we send */
-	struct pacer pacer;	  /* likewise */
+	void (*on_bulk)(void *ctx); /* may be NULL */
+	void *bulk_ctx;		    /* borrowed */
+	uint64_t bulk_from;	    /* bytes both ways when it was called */
+	struct governor governor;   /* of what we send */
+	struct pacer pacer;	    /* likewise */
 	struct timer pace_timer;
 	struct one_way from_peer; /* RECEIVED's way */
 	struct list got_room;	  /* streams whose owner may write again */
@@ -115,6 +118,9 @@ void session_want_send(struct stream *s);
 
 /* There is something to send at the end of this turn. */
 void session_want_pump(struct session *s);
+
+/* Bytes have passed: who watches may have to know. */
+void session_note_bulk(struct session *s);
 
 /* A frame of this many bytes came: the peer is to be told. */
 void session_note_received(struct session *s, size_t bytes);

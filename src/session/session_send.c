@@ -224,6 +224,7 @@ void session_note_received(struct session *s, size_t bytes)
 	s->rx_total += bytes;
 	if (s->rx_total - s->rx_told >= SESSION_RECEIVED_BYTES)
 		session_want_pump(s);
+	session_note_bulk(s);
 }
 
 static void gather_received(struct session *s, struct batch *b)
@@ -366,6 +367,7 @@ void session_pump(void *ctx)
 	 * RECEIVED. */
 	loop_unpost(&s->pump);
 	tell_room(s);
+	session_note_bulk(s);
 }
 
 void session_want_send(struct stream *s)
