@@ -233,7 +233,8 @@ static void on_refused(struct mux_channel *ch, uint32_t reason,
 static size_t find_joined(const struct channel_link *l)
 {
 	uint8_t want[BOND_JOIN_LEN];
-	size_t len = bond_build_join(want, BOND_JOINED, 0, l->owner->offer.token);
+	size_t len =
+		bond_build_join(want, BOND_JOINED, 0, l->owner->offer.token);
 	const uint8_t *at = memmem(l->head, l->head_len, want, len);
 
 	return at ? (size_t)(at - l->head) + len : 0;
