@@ -215,14 +215,9 @@ void bond_sure_lost(struct bond_sure *s, const struct bond_link *l)
 /* Any link that could take something at once, but not this one. */
 static bool has_help(const struct bond_sure *s, const struct bond_link *but)
 {
-	list_for_each (at, s->links) {
-		struct bond_link *l = link_of_list(at);
-
-		if (l == but)
-			continue;
-		if (has_room(l))
+	list_for_each (at, s->links)
+		if (at != &but->link && has_room(link_of_list(at)))
 			return true;
-	}
 	return false;
 }
 
