@@ -215,10 +215,11 @@ void bond_sure_lost(struct bond_sure *s, const struct bond_link *l)
 /* Any link that could take something at once, but not this one. */
 static bool has_help(const struct bond_sure *s, const struct bond_link *but)
 {
+	unsigned n = 0;
+
 	list_for_each (at, s->links)
-		if (at != &but->link && has_room(link_of_list(at)))
-			return true;
-	return false;
+		n += has_room(link_of_list(at));
+	return n > (has_room(but) ? 1U : 0U);
 }
 
 /* The next chunk over there is late, and with it all that follows: bring what
