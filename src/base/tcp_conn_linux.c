@@ -7,7 +7,6 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -57,7 +56,9 @@ int tcp_conn_read(int fd, struct tcp_conn *ret)
 	t.rtt_min_us = info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
 	t.cwnd = info.tcpi_snd_cwnd;
 	t.unacked = info.tcpi_unacked;
+	t.segments = info.tcpi_data_segs_out;
 	t.retransmits = info.tcpi_total_retrans;
+	t.duplicates = info.tcpi_dsack_dups;
 	t.queued_bytes = (uint32_t)queued;
 	t.notsent_bytes = info.tcpi_notsent_bytes;
 	t.delivery_rate_byte_s = info.tcpi_delivery_rate;
@@ -65,10 +66,10 @@ int tcp_conn_read(int fd, struct tcp_conn *ret)
 	return 0;
 }
 
-/* What a kernel does unless somebody says otherwise. */
-static bool is_nobodys_choice(const char *name)
+bool tcp_conn_is_default(const char *congestion)
 {
-	return strcmp(name, "cubic") == 0 || strcmp(name, "reno") == 0;
+	return strcmp(congestion, "cubic") == 0 ||
+	       strcmp(congestion, "reno") == 0;
 }
 
 int tcp_conn_use_bbr(int fd, char name[TCP_CONN_NAME_MAX], struct err *err)
@@ -78,7 +79,7 @@ int tcp_conn_use_bbr(int fd, char name[TCP_CONN_NAME_MAX], struct err *err)
 	if (r < 0)
 		return err_set(err, r, "cannot read how it sends: %s",
 			       strerror(-r));
-	if (!is_nobodys_choice(name))
+	if (!tcp_conn_is_default(name))
 		return 0;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, bbr, sizeof(bbr) - 1) ==
 	    0)

@@ -100,16 +100,14 @@ static int borrow(const struct ssh_socket *s)
 		       : -ESRCH;
 }
 
-void ssh_socket_tune(struct ssh_socket *s)
+void ssh_socket_tune(struct ssh_socket *s, mono_us_t now_us)
 {
-	char name[TCP_CONN_NAME_MAX];
-	CLEANUP_FD int fd = s->pid ? borrow(s) : -ESRCH;
-
-	s->tune_why.text[0] = '\0';
-	if (fd < 0)
-		explain(fd, &s->tune_why);
-	else
-		(void)tcp_conn_use_bbr(fd, name, &s->tune_why);
+	if (s->pid == 0 || s->tune.state != TCP_TUNE_WATCHES)
+		return;
+	CLEANUP_FD int fd = borrow(s);
+	/* What keeps us from it ssh_socket_read tells who asks. */
+	if (fd >= 0)
+		(void)tcp_tune_look(&s->tune, fd, now_us);
 }
 
 int ssh_socket_read(const struct ssh_socket *s, struct tcp_conn *ret,

@@ -14,16 +14,16 @@
 
 #include "err.h"
 #include "tcp_conn.h"
+#include "tcp_tune.h"
 
 /* Which socket it is.  Zeroed: none was looked for. */
 struct ssh_socket {
-	pid_t pid;	     /* who holds it: ssh or a descendant; 0: none */
-	int number;	     /* of the descriptor there */
-	uint64_t cookie;     /* of the kernel's, never that of another socket */
-	struct err why_not;  /* pid 0: why it cannot be reached; "": none was
-				looked for */
-	struct err tune_why; /* why it was asked to tune it and could not; "":
-				it could, or was not asked */
+	pid_t pid;	    /* who holds it: ssh or a descendant; 0: none */
+	int number;	    /* of the descriptor there */
+	uint64_t cookie;    /* of the kernel's, never that of another socket */
+	struct err why_not; /* pid 0: why it cannot be reached; "": none was
+			       looked for */
+	struct tcp_tune tune;
 };
 
 /*
@@ -33,8 +33,9 @@ struct ssh_socket {
  */
 bool ssh_socket_find(pid_t pid, struct ssh_socket *ret);
 
-/* Set what makes the connection faster. */
-void ssh_socket_tune(struct ssh_socket *s);
+/* Look whether the connection should send in another way, and have it do so.
+ * To be called now and then while it sends, see tcp_tune.h. */
+void ssh_socket_tune(struct ssh_socket *s, mono_us_t now_us);
 
 /* Look at the connection now.  Returns 0, or -errno with err: why it cannot be
  * reached. */

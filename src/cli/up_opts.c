@@ -374,7 +374,7 @@ const struct option_entry up_opts[] = {
 	 "logins to share the load, 1 to 8 (default: auto, which is 1)",
 	 apply_connections},
 	{0, "tune", "WHAT",
-	 "auto, off: how the SSH connection sends (default: bbr if possible)",
+	 "auto, off: how the SSH connection sends (default: auto)",
 	 apply_tune},
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",

@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "broker_client.h"
+#include "busy.h"
 #include "channels.h"
 #include "client.h"
 #include "connections.h"
@@ -71,6 +72,7 @@ struct client {
 	struct channels *channels; /* WAY_CHANNELS */
 	struct channels *fresh;	   /* is to take over from them */
 	struct ssh_socket socket;  /* beneath the ssh that is in use */
+	struct busy busy;	   /* looks at it while bytes move */
 	struct worn worn[CLIENT_WORN_MAX];
 	struct channels *listening; /* borrowed: of which forwards were asked */
 	struct timer probe_timer;

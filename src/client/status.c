@@ -372,20 +372,16 @@ static void print_connections(const struct client *c, FILE *out)
 }
 
 /* What was done to the socket. */
-static const char *tuning(const struct client *c, const struct tcp_conn *t)
+static const char *tuning(const struct client *c, char out[TCP_TUNE_TEXT_MAX])
 {
 	if (c->config->no_tune)
 		return "off (--tune off)";
-	if (c->socket.tune_why.text[0] != '\0')
-		return c->socket.tune_why.text;
-	return strcmp(t->congestion, "bbr") == 0
-		       ? "bbr"
-		       : "left as somebody has chosen it on this host";
+	return tcp_tune_tell(&c->socket.tune, out);
 }
 
 static void json_ssh(const struct client *c, FILE *out)
 {
-	char text[TEXT_MAX];
+	char text[TEXT_MAX], tuned[TCP_TUNE_TEXT_MAX];
 	struct tcp_conn t;
 	struct err why;
 
@@ -401,7 +397,7 @@ static void json_ssh(const struct client *c, FILE *out)
 	(void)snprintf(text, sizeof(text), "%s", t.congestion);
 	json_text(out, "congestion", text);
 	(void)fputs(", ", out);
-	json_text(out, "tuning", tuning(c, &t));
+	json_text(out, "tuning", tuning(c, tuned));
 	(void)fprintf(out,
 		      ", \"rtt_us\": %u, \"rtt_min_us\": %u, \"cwnd\": %u"
 		      ", \"unacked\": %u, \"retransmits\": %u"
@@ -577,7 +573,7 @@ static void print_line(const struct client *c, FILE *out)
 
 static void print_ssh(const struct client *c, FILE *out)
 {
-	char text[TEXT_MAX];
+	char text[TEXT_MAX], tuned[TCP_TUNE_TEXT_MAX];
 	struct tcp_conn t;
 	struct err why;
 
@@ -590,7 +586,7 @@ static void print_ssh(const struct client *c, FILE *out)
 	}
 	(void)fprintf(out, "  ssh         TCP to %s, congestion control %s\n",
 		      endpoint_format(&t.peer, text), t.congestion);
-	(void)fprintf(out, "  ssh tuning  %s\n", tuning(c, &t));
+	(void)fprintf(out, "  ssh tuning  %s\n", tuning(c, tuned));
 	(void)fprintf(out,
 		      "  ssh path    round trip %.1f ms, least %.1f ms; %llu "
 		      "bytes/s delivered; %u segments sent again\n",

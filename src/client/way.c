@@ -59,7 +59,7 @@ static void on_ssh_message(void *ctx, const char *line)
 static void take_socket(struct client *c, pid_t pid)
 {
 	if (ssh_socket_find(pid, &c->socket) && !c->config->no_tune)
-		ssh_socket_tune(&c->socket);
+		ssh_socket_tune(&c->socket, loop_now_us(c->loop));
 }
 
 /* ---- the helper ---- */
@@ -595,8 +595,18 @@ static void start_connections(struct client *c)
 	c->connections = connections_new(c->loop, c->carrier, &config);
 }
 
+static void on_busy(void *ctx)
+{
+	struct client *c = ctx;
+
+	ssh_socket_tune(&c->socket, loop_now_us(c->loop));
+}
+
 void way_on_connected(struct client *c)
 {
+	if (c->way != WAY_VIA && !c->config->no_tune)
+		busy_start(&c->busy, c->loop, flowplane_session(c->plane),
+			   on_busy, c);
 	if (c->way == WAY_HELPER && c->config->connections > 1)
 		start_connections(c);
 	else if (c->way == WAY_HELPER)
@@ -622,6 +632,7 @@ void way_on_session_down(struct client *c)
 
 void way_stop(struct client *c)
 {
+	busy_stop(&c->busy);
 	links_stop(c->links);
 	connections_stop(c->connections);
 	timer_disarm(c->loop, &c->probe_timer);

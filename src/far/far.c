@@ -41,6 +41,7 @@ struct far {
 	void *network_ctx;			   /* borrowed */
 	struct frame_network network;		   /* as asked for */
 	bool is_network_asked, is_network_over;
+	uint16_t network_mtu_bytes; /* once it is up */
 	struct name_out_table names;
 	void (*on_down)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */
@@ -227,6 +228,13 @@ void far_network_up(struct far *far, int fd, uint16_t mtu_bytes,
 		far_network_down(far, strerror(-r));
 	else
 		send_state(far, FRAME_NETWORK_UP, mtu_bytes, how);
+	far->network_mtu_bytes = mtu_bytes;
+}
+
+void far_network_tell(struct far *far, const char *how)
+{
+	if (!far->is_network_over && session_is_up(far->session))
+		send_state(far, FRAME_NETWORK_UP, far->network_mtu_bytes, how);
 }
 
 void far_network_down(struct far *far, const char *why)

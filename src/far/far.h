@@ -69,6 +69,9 @@ struct session *far_session(struct far *far);
 void far_network_up(struct far *far, int fd, uint16_t mtu_bytes,
 		    const char *how);
 
+/* how has changed.  Nothing happens if the device is gone. */
+void far_network_tell(struct far *far, const char *how);
+
 /* There is none, or no longer; why is a sentence, escaped.  Nothing happens if
  * that was said before. */
 void far_network_down(struct far *far, const char *why);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -20,7 +21,6 @@
 #include "brokermsg.h"
 #include "escape.h"
 #include "fd.h"
-#include "setup.h"
 
 enum {
 	PATIENCE_US = 20000000,
@@ -36,6 +36,7 @@ void network_fini(struct network *n)
 {
 	if (!n->loop)
 		return;
+	busy_stop(&n->busy);
 	timer_disarm(n->loop, &n->impatience);
 	loop_io_del(n->loop, &n->result);
 	loop_io_del(n->loop, &n->broker);
@@ -45,7 +46,46 @@ void network_fini(struct network *n)
 		child_end(&n->setup, GRACE_MS);
 }
 
-/* The broker speaks only to say why it ends. */
+/*
+ * sshd's socket
+ */
+
+/* How the device was made, and how sshd sends. */
+static const char *tell(const struct network *n, char out[FRAME_TEXT_MAX])
+{
+	(void)snprintf(out, FRAME_TEXT_MAX, "%.260s%s%s", n->made.text,
+		       n->made.tuned[0] ? "; " : "", n->made.tuned);
+	return out;
+}
+
+/* Have the broker look; its answer comes by itself.  One that cannot take a
+ * request has an end to tell of. */
+static void on_busy(void *ctx)
+{
+	struct network *n = ctx;
+	struct brokermsg_head m = {.type = BROKERMSG_TUNE};
+
+	(void)!send(n->broker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_tuned(struct network *n, const struct brokermsg_reply *reply)
+{
+	char tuned[SETUP_TUNED_MAX], text[FRAME_TEXT_MAX];
+
+	if (reply->result < 0)
+		busy_stop(&n->busy);
+	setup_tell_tune(reply->result, reply->text, tuned);
+	if (strcmp(tuned, n->made.tuned) == 0)
+		return;
+	memcpy(n->made.tuned, tuned, sizeof(tuned));
+	far_network_tell(n->far, tell(n, text));
+}
+
+/*
+ * The broker and its work
+ */
+
+/* The broker answers a TUNE, or says why it ends. */
 static void on_broker(void *ctx, uint32_t events)
 {
 	struct network *n = ctx;
@@ -55,10 +95,15 @@ static void on_broker(void *ctx, uint32_t events)
 	(void)events;
 	if (len < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	reply.text[sizeof(reply.text) - 1] = '\0';
+	if (len == sizeof(reply) && reply.type == BROKERMSG_TUNE) {
+		on_tuned(n, &reply);
+		return;
+	}
+	busy_stop(&n->busy);
 	loop_io_del(n->loop, &n->broker);
 	fd_close(&n->broker.fd);
 	if (len == sizeof(reply)) {
-		reply.text[sizeof(reply.text) - 1] = '\0';
 		far_network_down(n->far, reply.text);
 	} else {
 		far_network_down(n->far,
@@ -80,10 +125,11 @@ static int watch_broker(struct network *n, int *sock)
 static void on_result(void *ctx, uint32_t events)
 {
 	struct network *n = ctx;
-	struct setup_result result;
+	struct setup_result *made = &n->made;
+	char text[FRAME_TEXT_MAX];
 	int tun_fd CLEANUP_FD = -1;
 	int broker_fd CLEANUP_FD = -1;
-	int r = setup_receive(n->result.fd, &result, &tun_fd, &broker_fd);
+	int r = setup_receive(n->result.fd, made, &tun_fd, &broker_fd);
 
 	(void)events;
 	if (r == -EAGAIN)
@@ -91,16 +137,18 @@ static void on_result(void *ctx, uint32_t events)
 	timer_disarm(n->loop, &n->impatience);
 	loop_io_del(n->loop, &n->result);
 	fd_close(&n->result.fd);
-	if (r == 0 && result.error == 0)
+	if (r == 0 && made->error == 0)
 		r = watch_broker(n, &broker_fd);
 	if (r < 0)
 		far_network_down(n->far, "the far host's set-up for packets "
 					 "ended before it was done");
-	else if (result.error < 0)
-		far_network_down(n->far, result.text);
+	else if (made->error < 0)
+		far_network_down(n->far, made->text);
 	else
-		far_network_up(n->far, fd_take(&tun_fd), result.mtu_bytes,
-			       result.text);
+		far_network_up(n->far, fd_take(&tun_fd), made->mtu_bytes,
+			       tell(n, text));
+	if (n->broker.fd >= 0 && made->may_tune)
+		busy_start(&n->busy, n->loop, far_session(n->far), on_busy, n);
 }
 
 static void on_impatience(void *ctx)

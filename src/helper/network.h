@@ -3,9 +3,11 @@
 #ifndef ECSSH_HELPER_NETWORK_H
 #define ECSSH_HELPER_NETWORK_H
 
+#include "busy.h"
 #include "child.h"
 #include "far.h"
 #include "loop.h"
+#include "setup.h"
 
 struct network {
 	struct loop *loop;     /* borrowed */
@@ -14,6 +16,8 @@ struct network {
 	struct loop_io result; /* fd: owned; -1: nothing is expected */
 	struct loop_io broker; /* fd: owned; -1: none */
 	struct timer impatience;
+	struct setup_result made;
+	struct busy busy; /* has the broker look at sshd's socket */
 };
 
 /* loop and far are set by the caller, at the latest when the loop runs. */

@@ -91,21 +91,23 @@ static uint32_t forward_flags(const struct frame_network *network)
 	return flags;
 }
 
-/* How sshd sends from now on, to be said; "" if that is not ours to change. */
-static void tune(const struct setup *s, struct broker_client *c, char *out,
-		 size_t cap)
+void setup_tell_tune(int r, const char *text, char out[SETUP_TUNED_MAX])
 {
-	char name[BROKER_CLIENT_NAME_MAX];
-	struct err err;
+	(void)snprintf(out, SETUP_TUNED_MAX, "%s%.200s",
+		       r == 0 || r == -EALREADY ? "sshd sends by "
+						: "sshd is left alone: ",
+		       text);
+}
 
-	out[0] = '\0';
+static void tune(struct setup *s, struct broker_client *c)
+{
+	struct err text;
+
 	if (s->network->flags & FRAME_NETWORK_NO_TUNE)
 		return;
-	if (broker_client_tune(c, name, &err) == 0)
-		(void)snprintf(out, cap, "; sshd sends by %s", name);
-	else
-		(void)snprintf(out, cap, "; sshd goes on sending%s%s: %.200s",
-			       name[0] ? " by " : "", name, err.text);
+	int r = broker_client_tune(c, &text);
+	s->result.may_tune = r == 0;
+	setup_tell_tune(r, text.text, s->result.tuned);
 }
 
 /* Have the broker do all there is to do.  Returns 0 or -errno with err. */
@@ -115,7 +117,7 @@ static int configure(struct setup *s, struct broker_client *c, const char *how,
 	const struct frame_network *network = s->network;
 	struct broker_tun tun;
 	bool lacks_v6 = false;
-	char text[FRAME_TEXT_MAX], tuned[FRAME_TEXT_MAX - 200];
+	char text[FRAME_TEXT_MAX];
 	int r = broker_client_tun_create(c, "", pick_mtu(network),
 					 TUN_OFFLOAD_ALL, &tun, err);
 
@@ -127,17 +129,17 @@ static int configure(struct setup *s, struct broker_client *c, const char *how,
 	if (r == 0)
 		r = add_routes(c, network, &lacks_v6, err);
 	if (r == 0)
-		tune(s, c, tuned, sizeof(tuned));
+		tune(s, c);
 	if (r == 0)
 		r = broker_client_forward(c, forward_flags(network), err);
 	if (r < 0) {
 		fd_close(&s->tun_fd);
 		return r;
 	}
-	(void)snprintf(text, sizeof(text), "%s, device %s%s%s%s", how, tun.name,
+	(void)snprintf(text, sizeof(text), "%s, device %s%s%s", how, tun.name,
 		       network->flags & FRAME_NETWORK_NO_NAT ? ", routed"
 							     : ", translated",
-		       lacks_v6 ? "; the far host has no IPv6" : "", tuned);
+		       lacks_v6 ? "; the far host has no IPv6" : "");
 	say(s, 0, text);
 	return 0;
 }
@@ -325,5 +327,6 @@ int setup_receive(int sock, struct setup_result *ret, int *ret_tun_fd,
 	*ret_tun_fd = fds[0];
 	*ret_broker_fd = fds[1];
 	ret->text[sizeof(ret->text) - 1] = '\0';
+	ret->tuned[sizeof(ret->tuned) - 1] = '\0';
 	return ret->error == 0 && fds[0] < 0 ? -EPIPE : 0;
 }

@@ -503,7 +503,9 @@ static int on_tune(struct broker *b, struct call *call)
 		return err_set(&call->err, -EOPNOTSUPP,
 			       "the broker of the near side is beneath no SSH "
 			       "connection");
-	return b->ops->tune(b->ctx, call->reply->name, &call->err);
+	int r = b->ops->tune(b->ctx, call->reply->name, &call->err);
+	memcpy(call->reply->text, call->err.text, sizeof(call->reply->text));
+	return r;
 }
 
 static int on_bye(struct broker *b, struct call *call)
@@ -536,7 +538,9 @@ static const struct request {
 	[BROKERMSG_FORWARD] = {sizeof(struct brokermsg_forward), PHASE_UP,
 			       PHASE_FORWARDING, on_forward},
 	[BROKERMSG_TUNE] = {sizeof(struct brokermsg_head),
-			    PHASE_IDLE | PHASE_DOWN | PHASE_UP, 0, on_tune},
+			    PHASE_IDLE | PHASE_DOWN | PHASE_UP |
+				    PHASE_FORWARDING,
+			    0, on_tune},
 };
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */

@@ -98,9 +98,10 @@ struct broker_ops {
 	int (*forward_del)(void *ctx, const struct broker_forward *forward,
 			   struct err *err);
 	/*
-	 * Have the SSH connection that carries the engine's session send as
-	 * well as this system can; name: its congestion control, or "".  NULL:
-	 * this broker is beneath none.
+	 * Look whether the SSH connection that carries the engine's session
+	 * should send in another way, and have it do so.  name: its congestion
+	 * control, or ""; err: how it sends and why, also if 0 is returned:
+	 * look again.  NULL: this broker is beneath none.
 	 */
 	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */

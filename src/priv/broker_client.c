@@ -565,16 +565,13 @@ int broker_client_forward(struct broker_client *c, uint32_t flags,
 	return call(c, &m, sizeof(m), err);
 }
 
-int broker_client_tune(struct broker_client *c,
-		       char name[BROKER_CLIENT_NAME_MAX], struct err *err)
+int broker_client_tune(struct broker_client *c, struct err *text)
 {
 	struct brokermsg_head m = {.type = BROKERMSG_TUNE};
 	struct brokermsg_reply reply = {0};
 	int fd CLEANUP_FD = -1;
 	int r = call_fd(c, &m, sizeof(m), &reply, &fd,
-			BROKER_CLIENT_CALL_TIMEOUT_MS, err);
+			BROKER_CLIENT_CALL_TIMEOUT_MS, text);
 
-	memcpy(name, reply.name, BROKER_CLIENT_NAME_MAX);
-	name[BROKER_CLIENT_NAME_MAX - 1] = '\0';
-	return r;
+	return r < 0 ? r : err_set(text, 0, "%s", reply.text);
 }

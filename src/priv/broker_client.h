@@ -109,10 +109,10 @@ int broker_client_route_del(struct broker_client *client,
 int broker_client_forward(struct broker_client *client, uint32_t flags,
 			  struct err *err);
 
-/* Have sshd's end of the connection send by BBR; name becomes its congestion
- * control in all cases, or "" if it cannot be reached.  Far side only, before
- * broker_client_forward. */
-int broker_client_tune(struct broker_client *client,
-		       char name[BROKER_CLIENT_NAME_MAX], struct err *err);
+/* Look whether sshd's end of the connection should send in another way.  Far
+ * side only; the first time before broker_client_forward.  text tells how it
+ * sends, also if 0 is returned: it is of use to ask again.  -EALREADY: it is
+ * decided. */
+int broker_client_tune(struct broker_client *client, struct err *text);
 
 #endif

@@ -29,7 +29,7 @@
 #include "nft.h"
 #include "privdrop.h"
 #include "sshd_socket.h"
-#include "tcp_conn.h"
+#include "tcp_tune.h"
 #include "tun.h"
 
 enum {
@@ -51,6 +51,7 @@ struct kernel {
 	char name[BROKERMSG_NAME_MAX]; /* of the device */
 	int sshd_fd;		       /* owned: a copy of sshd's socket */
 	struct err sshd_why;	       /* sshd_fd is -1: why */
+	struct tcp_tune tune;	       /* of it */
 	bool is_for_root; /* who started us is root, and not by sudo */
 };
 
@@ -223,8 +224,9 @@ static int kernel_forward_plan(void *ctx, const struct broker_link *link,
 {
 	struct kernel *k = ctx;
 
-	/* The last step: what was not asked for by now will not be. */
-	fd_close(&k->sshd_fd);
+	/* The last step: who did not ask for it by now will not. */
+	if (k->tune.congestion[0] == '\0')
+		fd_close(&k->sshd_fd);
 	k->lock_fd = forwarding_lock();
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->name, link->name, sizeof(ret->name));
@@ -302,12 +304,23 @@ static int kernel_tune(void *ctx, char name[BROKERMSG_NAME_MAX],
 		       struct err *err)
 {
 	struct kernel *k = ctx;
+	char text[TCP_TUNE_TEXT_MAX];
 
 	if (k->sshd_fd < 0)
 		return err_set(err, -ENOENT, "%s", k->sshd_why.text);
-	int r = tcp_conn_use_bbr(k->sshd_fd, name, err);
-	fd_close(&k->sshd_fd);
-	(void)err_set(&k->sshd_why, 0, "it has been done");
+	int r = tcp_tune_look(&k->tune, k->sshd_fd, clock_mono_us());
+	memcpy(name, k->tune.congestion, sizeof(k->tune.congestion));
+	if (r < 0)
+		(void)err_set(err, r, "sshd's connection cannot be seen: %s",
+			      strerror(-r));
+	else
+		(void)err_set(err, 0, "%s", tcp_tune_tell(&k->tune, text));
+	if (r == 0 && k->tune.state != TCP_TUNE_WATCHES)
+		r = -EALREADY;
+	if (r < 0) {
+		fd_close(&k->sshd_fd);
+		k->sshd_why = *err;
+	}
 	return r;
 }
 

@@ -401,6 +401,11 @@ size_t session_frame_bytes(const struct session *s)
 	return governor_frame_bytes(&s->governor, FRAME_BODY_MAX);
 }
 
+void session_when_sending(struct session *s, struct loop_task *task)
+{
+	s->when_sending = task;
+}
+
 uint64_t session_rate(const struct session *s)
 {
 	return session_line(s).rate;

@@ -199,6 +199,10 @@ size_t session_frame_bytes(const struct session *s);
 /* Bytes that the line takes in a second; 0: not known. */
 uint64_t session_rate(const struct session *s);
 
+/* Have the task posted when something is sent next, once.  Borrowed until then;
+ * NULL: not any more. */
+void session_when_sending(struct session *s, struct loop_task *task);
+
 /* Send a PING now, for a fresh round trip in the statistics. */
 void session_ping(struct session *s);
 

@@ -46,6 +46,7 @@ struct session {
 	struct timer received_timer;
 	struct loop_task pump; /* posted when there is something to send */
 	struct loop_task reap; /* posted when a stream died */
+	struct loop_task *when_sending; /* borrowed; NULL: nobody asked */
 	struct timer ack_timer;
 	struct timer ping_timer;  /* also: silence */
 	struct timer drops_timer; /* far: tells the near end what was refused */

@@ -322,6 +322,9 @@ static bool pump_batch(struct session *s)
 		pacer_spend(&s->pacer, b.bytes);
 	}
 	carrier_send(s->carrier, b.iov, b.n_iov);
+	if (s->when_sending)
+		loop_post(s->loop, s->when_sending);
+	s->when_sending = NULL;
 	ring_drop(&s->control, control_end);
 	while ((link = list_pop(&b.sent)))
 		free(container_of(link, struct dgram, link));

@@ -522,7 +522,8 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			[BROKERMSG_FORWARD] = true,
 			[BROKERMSG_TUNE] = true,
 			[BROKERMSG_BYE] = true},
-		[FORWARDING] = {[BROKERMSG_BYE] = true},
+		[FORWARDING] =
+			{[BROKERMSG_TUNE] = true, [BROKERMSG_BYE] = true},
 	};
 	static const size_t sizes[BROKERMSG__N] = {
 		0, 8, 28, 24, 4, 28, 28, 4, 8, 4,

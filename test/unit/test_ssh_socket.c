@@ -238,7 +238,7 @@ static void no_socket_is_no_error(void **state)
 	assert_non_null(strstr(s.why_not.text, "holds a TCP connection"));
 	assert_true(ssh_socket_read(&s, &t, &err) < 0);
 	assert_string_equal(err.text, s.why_not.text);
-	ssh_socket_tune(&s);
+	ssh_socket_tune(&s, 1);
 	assert_int_equal(count_fds(), rig->n_fds);
 }
 
@@ -272,8 +272,8 @@ static void another_socket_is_not_taken_for_it(void **state)
 	order(rig, 'r');
 	assert_true(ssh_socket_read(&s, &t, &err) < 0);
 	assert_string_equal(err.text, "the connection is over");
-	ssh_socket_tune(&s);
-	assert_string_not_equal(s.tune_why.text, "");
+	ssh_socket_tune(&s, 1);
+	assert_string_equal(s.tune.congestion, "");
 	assert_true(ssh_socket_find(rig->pid, &s));
 	assert_int_equal(ssh_socket_read(&s, &t, &err), 0);
 	assert_int_equal(count_fds(), rig->n_fds);
@@ -292,31 +292,35 @@ static void a_connection_ends_with_its_process(void **state)
 	order(rig, 'c');
 	(void)accept_first(rig, &fd);
 	assert_true(ssh_socket_find(rig->pid, &s));
-	ssh_socket_tune(&s);
+	ssh_socket_tune(&s, 1);
 	assert_int_equal(kill(rig->pid, SIGKILL), 0);
 	assert_int_equal(read(fd, &byte, 1), 0);
 	assert_true(ssh_socket_read(&s, &t, &err) < 0);
 	fd_close(&fd);
 }
 
-static void bbr_is_set_or_said_why_not(void **state)
+static void without_loss_nothing_is_changed(void **state)
 {
 	struct rig *rig = *state;
+	char text[TCP_TUNE_TEXT_MAX];
 	struct ssh_socket s;
-	struct tcp_conn t;
+	struct tcp_conn before, after;
 	struct err err;
 
 	start(rig, 1);
 	order(rig, 'c');
 	assert_true(ssh_socket_find(rig->pid, &s));
-	ssh_socket_tune(&s);
-	assert_int_equal(ssh_socket_read(&s, &t, &err), 0);
-	if (s.tune_why.text[0] == '\0')
-		assert_string_equal(t.congestion, "bbr");
+	assert_int_equal(ssh_socket_read(&s, &before, &err), 0);
+	for (mono_us_t look = 0; look < 10; look++)
+		ssh_socket_tune(&s, look * LOSS_LOOK_US);
+	assert_int_equal(ssh_socket_read(&s, &after, &err), 0);
+	assert_string_equal(after.congestion, before.congestion);
+	if (tcp_conn_is_default(before.congestion))
+		assert_non_null(
+			strstr(tcp_tune_tell(&s.tune, text), ": no loss seen"));
 	else
-		assert_string_not_equal(t.congestion, "bbr");
-	/* Once more changes nothing. */
-	ssh_socket_tune(&s);
+		assert_non_null(strstr(tcp_tune_tell(&s.tune, text),
+				       "somebody has chosen it"));
 	assert_int_equal(count_fds(), rig->n_fds);
 }
 
@@ -344,7 +348,7 @@ int main(void)
 		with_rig(of_several_sockets_the_first_is_taken),
 		with_rig(another_socket_is_not_taken_for_it),
 		with_rig(a_connection_ends_with_its_process),
-		with_rig(bbr_is_set_or_said_why_not),
+		with_rig(without_loss_nothing_is_changed),
 		cmocka_unit_test(a_process_that_is_gone_has_none),
 	};
 
