@@ -3,10 +3,11 @@
  * stream_sock: a stream whose local side is a connected stream socket.
  *
  * Theory of operation
- *   rx, from the session to the socket: bytes go from the frame straight to
- *   the socket while it takes them.  What it does not take stays in the
- *   stream's rx ring, and EPOLLOUT says when to go on.  Bytes count as consumed
- *   when the socket has taken them.
+ *   rx, from the session to the socket: what came in a turn of the loop goes
+ *   to the socket at the end of it, together: TCP makes large segments of it,
+ *   where each frame by itself would be one, sent and acknowledged.  What the
+ *   socket does not take stays in the stream's rx ring, and EPOLLOUT says when
+ *   to go on.  Bytes count as consumed when the socket has taken them.
  *   tx, from the socket to the session: bytes are read into the stream's tx
  *   ring.  While that has no room the socket is not watched for input: TCP's
  *   own window then stops the other end.
@@ -86,6 +87,7 @@ static void let_go(struct stream_sock *ss)
 	if (ss->stream)
 		ss->stream->owner = NULL;
 	ss->stream = NULL;
+	loop_unpost(&ss->pushing);
 	free(ss->early);
 	ss->early = NULL;
 	ss->state = STREAM_SOCK_OVER;
@@ -206,7 +208,8 @@ static void pull(struct stream_sock *ss, size_t budget_bytes, bool is_end_near)
 	}
 }
 
-/* Write what waited in the ring, and the end that followed it. */
+/* Write what waits in the ring, and the end that followed it.
+ * hop up 11/11 (TCP): what came together is handed to the kernel's socket */
 static void push(struct stream_sock *ss)
 {
 	struct stream *s = ss->stream;
@@ -316,29 +319,19 @@ static void on_event(void *ctx, uint32_t events)
 
 /* ---- events of the stream ---- */
 
-/* hop up 11/11 (TCP): bytes of a frame are handed to the kernel's socket */
-static size_t on_data(struct stream *s, const uint8_t *bytes, size_t len)
-{
-	struct stream_sock *ss = s->owner;
-
-	if (!ss || ss->state != STREAM_SOCK_OPEN || ss->is_rx_blocked)
-		return 0;
-	ssize_t n = send(ss->io.fd, bytes, len, MSG_NOSIGNAL);
-	if (n >= 0 && (size_t)n == len)
-		return len;
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		ss->errnum = errno;
-	else
-		ss->is_rx_blocked = n >= 0 || errno == EAGAIN;
-	settle(ss);
-	return n > 0 ? (size_t)n : 0;
-}
-
 static void on_readable(struct stream *s)
 {
 	struct stream_sock *ss = s->owner;
 
-	if (!ss || ss->state != STREAM_SOCK_OPEN || ss->is_rx_blocked)
+	if (ss && ss->state == STREAM_SOCK_OPEN && !ss->is_rx_blocked)
+		loop_post(ss->loop, &ss->pushing);
+}
+
+static void on_pushing(void *ctx)
+{
+	struct stream_sock *ss = ctx;
+
+	if (ss->state != STREAM_SOCK_OPEN || ss->is_rx_blocked)
 		return;
 	push(ss);
 	settle(ss);
@@ -361,6 +354,9 @@ static void on_reset(struct stream *s, enum frame_reason reason)
 	struct stream_sock *ss = s->owner;
 
 	(void)reason; /* TCP has only one kind of reset */
+	/* What was sent before it can be read by who is reset. */
+	if (ss->state == STREAM_SOCK_OPEN && !ss->is_rx_blocked)
+		push(ss);
 	stream_sock_abort(ss);
 	ss->on_over(ss);
 }
@@ -371,7 +367,6 @@ static void on_closed(struct stream *s)
 }
 
 static const struct stream_ops ops = {
-	.on_data = on_data,
 	.on_readable = on_readable,
 	.on_writable = on_writable,
 	.on_reset = on_reset,
@@ -391,6 +386,8 @@ void stream_sock_init(struct stream_sock *ss, struct loop *loop, int fd,
 		.tx_left = UINT64_MAX,
 		.on_over = on_over,
 	};
+	ss->pushing = (struct loop_task){.on_run = on_pushing, .ctx = ss};
+	list_init(&ss->pushing.link);
 }
 
 void stream_sock_set_early(struct stream_sock *ss, uint8_t *bytes, size_t len)

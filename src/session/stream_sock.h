@@ -31,9 +31,10 @@ enum stream_sock_state {
 /* Storage is the owner's; in place until on_over was called, and to the end of
  * that turn of the loop. */
 struct stream_sock {
-	struct loop *loop;     /* borrowed */
-	struct stream *stream; /* borrowed; NULL unless open or broken */
-	struct loop_io io;     /* fd is owned, or -1 */
+	struct loop *loop;	  /* borrowed */
+	struct stream *stream;	  /* borrowed; NULL unless open or broken */
+	struct loop_io io;	  /* fd is owned, or -1 */
+	struct loop_task pushing; /* posted: something came for the socket */
 	enum stream_sock_state state;
 	int errnum;	     /* of what broke the connection */
 	uint32_t read_bytes; /* to ask for next */

@@ -649,6 +649,26 @@ static void tcp_near_reset_is_passed_on(void **state)
 	fd_close(&fd);
 }
 
+/* Bytes and the reset that follows them come in one piece. */
+static void tcp_bytes_before_near_reset_arrive(void **state)
+{
+	struct net *n = *state;
+	struct conn c;
+	char bytes[2000];
+	int fd = connect_pair(n, &c, IPV4);
+
+	assert_quiet(n);
+	feed(&c, 1000);
+	(void)loop_poll(n->loop); /* the near end sends, nobody reads */
+	stream_reset(c.s, FRAME_REASON_RESET);
+	session_bye(n->near, FRAME_BYE_DONE, "");
+	WAIT(n, !session_is_up(far_session(n->far)) && is_ready(fd, POLLIN));
+	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 1000);
+	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	fd_close(&fd);
+}
+
 static void tcp_near_reset_while_connecting(void **state)
 {
 	struct net *n = *state;
@@ -1688,6 +1708,7 @@ int main(void)
 		TEST_STRICT(tcp_policy_refuses),
 		TEST(tcp_mapped_address_gets_around_nothing),
 		TEST(tcp_near_reset_is_passed_on),
+		TEST(tcp_bytes_before_near_reset_arrive),
 		TEST(tcp_near_reset_while_connecting),
 		TEST(tcp_far_reset_is_passed_on),
 		TEST(tcp_bytes_before_far_reset_arrive),
