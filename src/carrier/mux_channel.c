@@ -214,7 +214,7 @@ static struct mux_channel *new_channel(struct mux_link *l,
 	if (ch->rx_asked < WINDOW_MIN_BYTES)
 		ch->rx_asked = WINDOW_MIN_BYTES;
 	ch->epoch_us = loop_now_us(l->loop);
-	list_init(&ch->waiting);
+	sched_flow_init(&ch->waiting, SCHED_STREAM);
 	list_init(&ch->gone);
 	if (o->kind == MUX_EXEC) {
 		ch->command = strdup(o->host);
@@ -271,9 +271,7 @@ void mux_channel_bury(struct mux_channel *ch)
 	htab_del(&l->channels, &ch->node);
 	l->n_channels--;
 	set_window_max(ch, 0);
-	mux_link_forget_probes(l, ch);
-	mux_link_count_returned(l, ch, ch->unreturned);
-	list_del(&ch->waiting);
+	mux_link_forget_channel(l, ch);
 	ch->is_gone = true;
 	list_push(&l->gone, &ch->gone);
 	mux_link_post(l);
@@ -294,26 +292,26 @@ static bool may_send(const struct mux_channel *ch)
 
 size_t mux_channel_room(const struct mux_channel *ch)
 {
-	const struct mux_link *l = ch->link;
-	size_t room = ch->tx_window;
+	struct mux_link *l = ch->link;
+	size_t room;
 
 	if (!may_send(ch))
 		return 0;
 	if (l->served == ch)
-		room = room < l->turn_left ? room : l->turn_left;
-	else if (l->served || !list_is_empty(&l->waiting))
+		room = l->turn_left;
+	else if (l->served || mux_link_has_waiting(l))
 		return 0; /* it is the turn of others */
-	size_t shared = mux_link_room(l);
-	return room < shared ? room : shared;
+	else
+		room = mux_link_room(l);
+	return room < ch->tx_window ? room : ch->tx_window;
 }
 
 /* It will be told of room, by the link or when its window opens. */
 static void wait_for_room(struct mux_channel *ch)
 {
 	ch->wants_room = true;
-	if (ch->tx_window > 0 && list_is_empty(&ch->waiting))
-		list_push(&ch->link->waiting, &ch->waiting);
-	mux_link_post(ch->link);
+	if (ch->tx_window > 0)
+		mux_link_wait(ch->link, ch);
 }
 
 /* n bytes, with n_more that only the server's window counts. */
@@ -331,11 +329,13 @@ size_t mux_channel_send(struct mux_channel *ch, const uint8_t *bytes,
 			size_t len)
 {
 	size_t room = mux_channel_room(ch), n = len < room ? len : room;
+	size_t most = mux_link_frame_bytes(ch->link);
 	uint8_t head[MUX_MSG_FIXED_MAX];
 
+	if (most > ch->chunk_max)
+		most = ch->chunk_max;
 	for (size_t done = 0; done < n;) {
-		size_t part =
-			n - done < ch->chunk_max ? n - done : ch->chunk_max;
+		size_t part = n - done < most ? n - done : most;
 
 		put(ch, head, mux_msg_build_data(head, ch->remote_id, part));
 		put(ch, bytes + done, part);
@@ -369,7 +369,8 @@ bool mux_channel_send_packet(struct mux_channel *ch, const uint8_t *ip,
 	if (len == 0 || len > MUX_CHANNEL_PACKET_MAX ||
 	    string_len > ch->chunk_max)
 		return false;
-	if (mux_channel_room(ch) < counted) {
+	/* It may exceed the turn, as every turn has one packet at least. */
+	if (mux_channel_room(ch) == 0 || ch->tx_window < counted) {
 		wait_for_packet_room(ch, counted);
 		return false;
 	}
@@ -386,7 +387,7 @@ void mux_channel_send_eof(struct mux_channel *ch)
 	if (!may_send(ch))
 		return;
 	ch->eof_sent = true;
-	list_del(&ch->waiting);
+	sched_remove(&ch->waiting);
 	put(ch, msg, mux_msg_build_eof(msg, ch->remote_id));
 }
 
@@ -397,7 +398,7 @@ static void send_close(struct mux_channel *ch)
 	if (ch->close_sent)
 		return;
 	ch->close_sent = true;
-	list_del(&ch->waiting);
+	sched_remove(&ch->waiting);
 	put(ch, msg, mux_msg_build_close(msg, ch->remote_id));
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* mux_internal: what mux_link.c and mux_channel.c know of each other. */
+/* mux_internal: what the files of mux_link know of each other. */
 #ifndef ECSSH_MUX_INTERNAL_H
 #define ECSSH_MUX_INTERNAL_H
 
+#include "governor.h"
 #include "htab.h"
 #include "list.h"
 #include "mux_link.h"
 #include "mux_msg.h"
 #include "ring.h"
+#include "sched.h"
 
 enum {
 	/* Data that may be in ssh at a time, as far as we can know. */
@@ -20,7 +22,15 @@ enum {
 	/* What a channel may send before the next has its turn. */
 	MUX_TURN_BYTES = 64 << 10,
 	MUX_PROBE_EVERY_BYTES = 512 << 10,
-	MUX_PROBES_MAX = 16,
+	/* With a governor: what is sent in this time, within limits. */
+	MUX_PROBE_EVERY_US = 2000,
+	MUX_PROBE_LEAST_BYTES = 6 << 10,
+	MUX_PROBE_MOST_BYTES = 256 << 10,
+	/* The rest of a transfer is not worth one if it is less than that. */
+	MUX_PROBE_TAIL_BYTES = 2 << 10,
+	MUX_PROBES_MAX = 256,
+	/* A server that has not answered one for so long does not. */
+	MUX_PROBE_PATIENCE_US = 5000000,
 };
 
 enum mux_link_state {
@@ -58,8 +68,9 @@ struct mux_link {
 	uint64_t rtt_us;    /* shortest time of an opening */
 
 	/* Pacing; see doc/PROTOCOL.mux section 5. */
-	struct list waiting; /* channels that want room and have window */
+	struct sched waiting; /* channels that want room and have window */
 	struct mux_channel *served; /* whose turn it is, or NULL */
+	struct mux_channel *sender; /* borrowed; the last to send, or NULL */
 	size_t turn_left;	    /* bytes it may still send */
 	uint64_t sent;		    /* bytes of data written, since ever */
 	uint64_t passed;	    /* of these, proved by probes */
@@ -67,6 +78,13 @@ struct mux_link {
 	uint64_t unreturned;	    /* not granted again by any ADJUST */
 	struct mux_probe probes[MUX_PROBES_MAX];
 	uint32_t n_probes;
+	bool is_governed;
+	bool has_answer;	  /* to a probe, ever */
+	struct governor up;	  /* of what was sent before the last probe */
+	uint64_t up_start;	  /* sent when it began */
+	uint64_t up_noted;	  /* of sent, known to it */
+	mono_us_t heard_us;	  /* last message of the server's */
+	struct timer probe_timer; /* armed while probes are out */
 };
 
 /* Is over for its owner once is_gone or is_detached. */
@@ -80,8 +98,8 @@ struct mux_channel {
 	char *command; /* owned; MUX_EXEC: until it is sent */
 	bool is_confirmed, is_open, is_detached, is_gone;
 	bool eof_sent, close_sent, eof_seen, wants_room;
-	struct list waiting; /* in link->waiting */
-	struct list gone;    /* in link->gone */
+	struct sched_flow waiting; /* in link->waiting */
+	struct list gone;	   /* in link->gone */
 
 	uint32_t tx_window;  /* bytes we may still send */
 	uint32_t chunk_max;  /* of data in one message */
@@ -107,8 +125,28 @@ void mux_link_put(struct mux_link *l, const void *bytes, size_t len);
 /* Have the end of the turn do its work. */
 void mux_link_post(struct mux_link *l);
 
+/* ---- mux_pace.c ---- */
+
+void mux_pace_init(struct mux_link *l);
+void mux_pace_fini(struct mux_link *l);
+
 /* Bytes of data that may be written now. */
 size_t mux_link_room(const struct mux_link *l);
+
+/* The most data in one message. */
+size_t mux_link_frame_bytes(const struct mux_link *l);
+
+/* Does anybody wait for room who was there before? */
+bool mux_link_has_waiting(struct mux_link *l);
+
+/* ch, which has window, is to be told of room. */
+void mux_link_wait(struct mux_link *l, struct mux_channel *ch);
+
+/* Let those who wait send, in turn; at the end of a turn of the loop. */
+void mux_link_serve(struct mux_link *l);
+
+/* Somebody waits for whom there was no room before the last write. */
+bool mux_link_wants_socket(struct mux_link *l);
 
 /* n bytes of data of ch have been written. */
 void mux_link_count_sent(struct mux_link *l, struct mux_channel *ch, size_t n);
@@ -120,8 +158,8 @@ void mux_link_count_returned(struct mux_link *l, struct mux_channel *ch,
 /* ch has been answered a request; false if none was open. */
 bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch);
 
-/* No more answers come for ch. */
-void mux_link_forget_probes(struct mux_link *l, const struct mux_channel *ch);
+/* ch is over: it neither sends nor answers. */
+void mux_link_forget_channel(struct mux_link *l, struct mux_channel *ch);
 
 /* ---- mux_channel.c ---- */
 

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mux_link: the connection to ssh's control socket, and what may be in ssh.
+ * mux_link: the connection to ssh's control socket.
  *
  * Theory of operation
  *   Down: one large read a turn, whole messages handled in place, the rest
  *   moved to the front.  ssh is never kept waiting, for it would drop data.
  *   Up: messages are gathered in `out` and written at the end of the turn.  A
- *   channel may add data while mux_link_room is not 0: that is bounded by what
- *   is in `out` and by what has not been proved to have passed ssh, because
- *   what has been written can be neither reordered nor taken back.  Channels
- *   that find no room wait in a queue and are served at the end of the turn.
- *   Once a channel waits nobody else may push in.
+ *   channel may add data while mux_link_room is not 0; see mux_pace.c.
  *
  * Ownership
  *   The link owns the channels.  They are freed at the end of the turn only,
@@ -65,117 +61,11 @@ void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
 	loop_post(l->loop, &l->turn_end);
 }
 
-/* ---- pacing ---- */
-
-/* Data that may be in ssh, or in our own queue before it. */
-static uint64_t on_the_way(const struct mux_link *l)
-{
-	uint64_t unproved = l->sent - l->passed;
-
-	return unproved < l->unreturned ? unproved : l->unreturned;
-}
-
-size_t mux_link_room(const struct mux_link *l)
-{
-	uint64_t queued = on_the_way(l);
-	size_t out = ring_len(&l->out);
-
-	if (l->state != MUX_LINK_READY || queued >= MUX_QUEUE_MAX_BYTES ||
-	    out >= MUX_OUT_DATA_BYTES)
-		return 0;
-	size_t room = (size_t)(MUX_QUEUE_MAX_BYTES - queued);
-	return room < MUX_OUT_DATA_BYTES - out ? room
-					       : MUX_OUT_DATA_BYTES - out;
-}
-
-static void send_probe(struct mux_link *l, struct mux_channel *ch)
-{
-	uint8_t msg[MUX_MSG_FIXED_MAX];
-
-	if (l->n_probes == MUX_PROBES_MAX)
-		return;
-	l->probes[l->n_probes++] =
-		(struct mux_probe){.ch = ch, .mark = l->sent};
-	l->probed = l->sent;
-	mux_link_put(l, msg, mux_msg_build_probe(msg, ch->remote_id));
-}
-
-void mux_link_count_sent(struct mux_link *l, struct mux_channel *ch, size_t n)
-{
-	l->sent += n;
-	l->unreturned += n;
-	ch->unreturned += n;
-	if (l->sent - l->probed >= MUX_PROBE_EVERY_BYTES)
-		send_probe(l, ch);
-}
-
-void mux_link_count_returned(struct mux_link *l, struct mux_channel *ch,
-			     uint64_t n)
-{
-	if (n > ch->unreturned)
-		n = ch->unreturned;
-	ch->unreturned -= n;
-	l->unreturned -= n;
-	mux_link_post(l);
-}
-
-static void drop_probe(struct mux_link *l, uint32_t i)
-{
-	l->n_probes--;
-	memmove(&l->probes[i], &l->probes[i + 1],
-		(l->n_probes - i) * sizeof(l->probes[0]));
-}
-
-bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch)
-{
-	uint32_t i = 0;
-
-	while (i < l->n_probes && l->probes[i].ch != ch)
-		i++;
-	if (i == l->n_probes)
-		return false;
-	if (l->probes[i].mark > l->passed)
-		l->passed = l->probes[i].mark;
-	drop_probe(l, i);
-	mux_link_post(l);
-	return true;
-}
-
-void mux_link_forget_probes(struct mux_link *l, const struct mux_channel *ch)
-{
-	for (uint32_t i = l->n_probes; i > 0; i--)
-		if (l->probes[i - 1].ch == ch)
-			drop_probe(l, i - 1);
-}
-
-/* Let those who wait send, in turn. */
-static void serve_waiting(struct mux_link *l)
-{
-	while (!list_is_empty(&l->waiting) &&
-	       mux_link_room(l) >= MUX_ROOM_MIN_BYTES) {
-		struct mux_channel *ch = container_of(
-			list_pop(&l->waiting), struct mux_channel, waiting);
-
-		l->served = ch;
-		l->turn_left = MUX_TURN_BYTES;
-		mux_channel_serve(ch);
-		l->served = NULL;
-	}
-	/* The channels whose probes were out may have ended without an answer:
-	 * somebody has to ask, or nobody is ever told of room again. */
-	if (!list_is_empty(&l->waiting) && l->n_probes == 0 &&
-	    l->sent > l->passed)
-		send_probe(l, container_of(l->waiting.next, struct mux_channel,
-					   waiting));
-}
-
 /* ---- writing ---- */
 
 static void watch_writable(struct mux_link *l)
 {
-	bool wants = ring_len(&l->out) > 0 ||
-		     (!list_is_empty(&l->waiting) &&
-		      mux_link_room(l) >= MUX_ROOM_MIN_BYTES);
+	bool wants = ring_len(&l->out) > 0 || mux_link_wants_socket(l);
 	uint32_t events = EPOLLIN | (wants ? EPOLLOUT : 0);
 
 	if (events != l->io.events && loop_io_mod(l->loop, &l->io, events) < 0)
@@ -215,6 +105,7 @@ static void tell_end(struct mux_link *l)
 	struct htab_node *node;
 
 	l->state = MUX_LINK_TOLD;
+	timer_disarm(l->loop, &l->probe_timer);
 	while ((node = htab_any(&l->channels))) {
 		struct mux_channel *ch = mux_channel_of_node(node);
 
@@ -232,7 +123,7 @@ static void on_turn_end(void *ctx)
 	struct mux_link *l = ctx;
 
 	if (l->state < MUX_LINK_FAILED) {
-		serve_waiting(l);
+		mux_link_serve(l);
 		flush(l);
 	}
 	if (l->state < MUX_LINK_FAILED)
@@ -297,6 +188,7 @@ static void receive_packet(struct mux_link *l, const uint8_t *body, size_t len)
 	}
 	struct htab_node *node =
 		htab_find(&l->channels, htab_hash_u32(m.channel));
+	l->heard_us = loop_now_us(l->loop);
 	if (node)
 		mux_channel_receive(mux_channel_of_node(node), &m);
 }
@@ -393,7 +285,7 @@ struct mux_link *mux_link_new(struct loop *loop, int fd,
 	l->turn_end = (struct loop_task){.on_run = on_turn_end, .ctx = l};
 	list_init(&l->turn_end.link);
 	list_init(&l->gone);
-	list_init(&l->waiting);
+	mux_pace_init(l);
 	l->in_buf = malloc(IN_CAP);
 	if (!l->in_buf)
 		goto fail;
@@ -422,6 +314,7 @@ struct mux_link *mux_link_free(struct mux_link *l)
 	while ((node = htab_any(&l->channels)))
 		mux_channel_bury(mux_channel_of_node(node));
 	free_gone(l);
+	mux_pace_fini(l);
 	loop_io_del(l->loop, &l->io);
 	loop_unpost(&l->turn_end);
 	fd_close(&l->io.fd);

@@ -64,6 +64,12 @@ struct mux_link *mux_link_free(struct mux_link *l);
 
 bool mux_link_is_ready(const struct mux_link *l);
 
+/* From now on keep no more in flight than the line needs, so that what waits
+ * does so on our side and who sends little goes first.  For a link whose
+ * channels have no such control of their own; once, and before any is opened.
+ */
+void mux_link_govern(struct mux_link *l);
+
 /* Openings that have failed; see MUX_LINK_FAILURES_MAX. */
 uint32_t mux_link_n_failures(const struct mux_link *l);
 

@@ -189,6 +189,7 @@ static void on_tick(void *ctx)
 void relay_ssh_renew(struct relay *r, struct mux_link *link,
 		     void (*on_retired)(void *ctx, struct mux_link *link))
 {
+	mux_link_govern(link);
 	relay_link_renew(&from_base(r)->links, link, on_retired, r->ctx);
 	run_command(from_base(r));
 }
@@ -274,6 +275,7 @@ struct relay *relay_ssh_new(struct loop *loop, struct carrier *carrier,
 		errno = -error;
 		return NULL;
 	}
+	mux_link_govern(config->link);
 	run_command(r);
 	return &r->base;
 }

@@ -19,6 +19,11 @@ bool mux_link_is_ready(const struct mux_link *l)
 	return true;
 }
 
+void mux_link_govern(struct mux_link *l)
+{
+	l->is_governed = true;
+}
+
 uint32_t mux_link_n_failures(const struct mux_link *l)
 {
 	return l->n_failures;
@@ -384,6 +389,7 @@ struct relay_rig *relay_rig_new(const struct relay_ssh_config *config)
 	assert_always(rig->near && rig->relay);
 	relay_rig_settle(rig);
 	assert_always(session_is_up(rig->near));
+	assert_always(rig->links[0].is_governed);
 	assert_always(rig->links[0].n_channels == has_command);
 	return rig;
 }

@@ -36,6 +36,7 @@ struct mux_link {
 	uint32_t n_channels, n_failures;
 	uint32_t n_opened; /* ever */
 	bool is_full;	   /* opens nothing more */
+	bool is_governed;
 };
 
 struct relay_rig {
