@@ -26,11 +26,11 @@ static void begin_look(struct loss *l, mono_us_t now_us,
 }
 
 static bool is_long_enough(const struct loss *l, mono_us_t now_us,
-			   const struct loss_counts *c)
+			   const struct loss_counts *c, bool has_lost)
 {
 	mono_us_t us = now_us - l->since_us;
 
-	return us >= LOSS_LOOK_US &&
+	return us >= (has_lost ? LOSS_LOOK_LEAST_US : LOSS_LOOK_US) &&
 	       us >= (mono_us_t)LOSS_LOOK_ROUND_TRIPS * c->rtt_us &&
 	       c->segments - l->since.segments >= LOSS_LOOK_SEGMENTS;
 }
@@ -49,11 +49,11 @@ bool loss_look(struct loss *l, mono_us_t now_us, const struct loss_counts *c)
 	}
 	if (l->score >= LOSS_LOOKS)
 		return true;
-	if (!is_long_enough(l, now_us, c))
-		return false;
 	/* One that turned out not to be lost may count for an earlier look. */
 	int32_t lost = (int32_t)(c->lost - l->since.lost);
 
+	if (!is_long_enough(l, now_us, c, lost > 0))
+		return false;
 	if (lost > 0 && !has_queue(c))
 		l->score++;
 	else if (l->score > 0)

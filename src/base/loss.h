@@ -14,11 +14,16 @@
 #include "clock.h"
 
 enum {
-	LOSS_LOOK_US = 900000,	   /* the least that a look covers */
-	LOSS_LOOK_ROUND_TRIPS = 4, /* likewise: the drops of one overflow are
-				      repaired within these */
-	LOSS_LOOK_SEGMENTS = 200,  /* likewise */
-	LOSS_LOOKS = 4, /* with loss, more than without, that make it sure */
+	/* The least that a look without loss covers; with loss it may be over
+	 * before. */
+	LOSS_LOOK_US = 900000,
+	/* The least that any covers: the drops of one overflow are repaired
+	 * within these round trips. */
+	LOSS_LOOK_ROUND_TRIPS = 4,
+	LOSS_LOOK_LEAST_US = 200000,
+	LOSS_LOOK_SEGMENTS = 100,
+	/* With loss, more than without, that make it sure. */
+	LOSS_LOOKS = 4,
 };
 
 /* What a connection has counted since its start.  The counters may wrap. */
@@ -39,7 +44,8 @@ struct loss {
 	uint32_t segments, lost;
 };
 
-/* Look again.  Returns true if it is sure by now. */
+/* Look again, LOSS_LOOK_LEAST_US later or more.  Returns true if it is sure by
+ * now. */
 bool loss_look(struct loss *l, mono_us_t now_us, const struct loss_counts *c);
 
 /* How many of a million segments get lost, as far as is known; 0: none do. */

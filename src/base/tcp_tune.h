@@ -25,9 +25,9 @@ struct tcp_tune {
 	struct err why;			    /* FAILED */
 };
 
-/* Look at the connection now, and change it if that is due.  At least
- * LOSS_LOOK_US apart is of use.  Returns 0, or -errno: it cannot be looked at.
- */
+/* Look at the connection now, and change it if that is due.  Looks
+ * LOSS_LOOK_LEAST_US apart are of use.  Returns 0, or -errno: it cannot be
+ * looked at. */
 int tcp_tune_look(struct tcp_tune *t, int fd, mono_us_t now_us);
 
 /* How it sends and why, for a person. */

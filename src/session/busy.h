@@ -7,7 +7,7 @@
 
 struct session;
 
-enum { BUSY_US = 1000000 };
+enum { BUSY_US = 250000 };
 
 /* Zeroed: not begun. */
 struct busy {

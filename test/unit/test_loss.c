@@ -63,6 +63,17 @@ static void one_in_a_hundred_is_found_at_once(void **state)
 	assert_int_equal(loss_per_million(&l.loss), 10000);
 }
 
+/* Looked at often: a look with loss need not last. */
+static void much_loss_is_found_sooner(void **state)
+{
+	struct line l = line_begin(40000);
+
+	(void)state;
+	l.every_us = 250000;
+	assert_int_equal(line_looks(&l, 50, "1"), LOSS_LOOKS * 2);
+	assert_int_equal(l.now_us, 2000000);
+}
+
 static void one_in_a_thousand_is_found_soon(void **state)
 {
 	struct line l = line_begin(30000);
@@ -89,6 +100,10 @@ static void an_overflow_now_and_then_is_none(void **state)
 
 	(void)state;
 	assert_int_equal(line_looks(&l, 2500, "97000097000"), 0);
+	l.every_us = 250000;
+	assert_int_equal(
+		line_looks(&l, 1000, "9900000000000000000000009000000000000"),
+		0);
 }
 
 /* 10 Mbit/s, 20 ms and as much queue: loss at every look, in a line that is
@@ -154,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_in_a_hundred_is_found_at_once),
+		cmocka_unit_test(much_loss_is_found_sooner),
 		cmocka_unit_test(one_in_a_thousand_is_found_soon),
 		cmocka_unit_test(no_loss_is_none),
 		cmocka_unit_test(an_overflow_now_and_then_is_none),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "busy.h"
 #include "bytes.h"
 #include "session_rig.h"
 
@@ -1082,6 +1083,37 @@ static void unknown_reasons_are_other_reasons(void **state)
 
 /* ---- liveness ---- */
 
+static void count(void *ctx)
+{
+	(*(int *)ctx)++;
+}
+
+/* As long as something is sent, and not once more than that. */
+static void who_asked_may_look_while_bytes_are_sent(void **state)
+{
+	struct session_rig *rig = *state;
+	struct busy busy = {0};
+	int n = 0;
+
+	session_rig_advance(rig, SECOND); /* the first PING is over */
+	busy_stop(&busy); /* nothing to be stopped */
+	busy_start(&busy, rig->loop, rig->s, count, &n);
+	session_rig_advance(rig, 9 * SECOND);
+	assert_int_equal(n, 0);
+	session_ping(rig->s);
+	session_rig_advance(rig, BUSY_US - 1);
+	assert_int_equal(n, 0);
+	session_rig_advance(rig, SECOND);
+	assert_int_equal(n, 1);
+	session_ping(rig->s);
+	session_rig_advance(rig, SECOND);
+	assert_int_equal(n, 2);
+	session_ping(rig->s);
+	busy_stop(&busy);
+	session_rig_advance(rig, SECOND);
+	assert_int_equal(n, 2);
+}
+
 static void silence_is_broken_by_ping_and_ended_after_45_s(void **state)
 {
 	struct session_rig *rig = *state;
@@ -1671,6 +1703,7 @@ int main(void)
 		BOTH(stream_disowned_with_bytes_unread_ends_too),
 		BOTH(reset_ends_both_directions),
 		BOTH(unknown_reasons_are_other_reasons),
+		NEAR(who_asked_may_look_while_bytes_are_sent),
 		FAR(silence_is_broken_by_ping_and_ended_after_45_s),
 		BOTH(any_frame_breaks_the_silence),
 		BOTH(ping_is_answered_at_once_with_the_same_number),
