@@ -12,6 +12,8 @@
 #include "escape.h"
 #include "session_internal.h"
 
+enum { QUEUE_US = 20000 };
+
 static struct stream *stream_find(struct session *s, uint32_t id)
 {
 	struct htab_node *node = htab_find(&s->streams, htab_hash_u32(id));
@@ -311,6 +313,12 @@ static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
+/* More than the other end's governor lets every frame wait on its way here. */
+static uint64_t queue_us(const struct session *s)
+{
+	return session_line(s).round_trip_min_us / 4 + QUEUE_US;
+}
+
 /* The line has delivered something: there may be room for more.  For how long
  * that message waited on its way here the line to there is not to blame. */
 static int recv_received(struct session *s, const uint8_t *body, size_t len)
@@ -324,8 +332,8 @@ static int recv_received(struct session *s, const uint8_t *body, size_t len)
 	if (s->carrier->is_local)
 		return -EBADMSG;
 	uint64_t delay_us =
-		got.delay_us +
-		one_way_excess_us(&s->from_peer, now_us, got.clock_us);
+		got.delay_us + one_way_excess_us(&s->from_peer, now_us,
+						 got.clock_us, queue_us(s));
 	r = governor_received(&s->governor, now_us, got.bytes,
 			      delay_us < UINT32_MAX ? (uint32_t)delay_us
 						    : UINT32_MAX);
