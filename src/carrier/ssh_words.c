@@ -23,6 +23,9 @@ static const struct {
 	{"Transferred: ", SSH_WORDS_CHATTER, true},
 	{"Bytes per second: ", SSH_WORDS_CHATTER, true},
 	{"Warning: ", SSH_WORDS_CHATTER, true},
+	/* What it dies of when we let go while an open is under way: our doing,
+	 * and nobody's reason. */
+	{"chan_send_close2: ", SSH_WORDS_CHATTER, true},
 	{"exec request failed on channel", SSH_WORDS_NO_EXEC, true},
 	/* MaxSessions 0; but see jump_failed. */
 	{"open failed: connect failed: open failed", SSH_WORDS_NO_EXEC, false},
