@@ -52,8 +52,8 @@ const char *tcp_tune_tell(const struct tcp_tune *t, char out[TCP_TUNE_TEXT_MAX])
 	format_loss(&t->loss, loss);
 	switch (t->state) {
 	case TCP_TUNE_WATCHES:
-		(void)snprintf(out, TCP_TUNE_TEXT_MAX, "%s: no loss seen",
-			       t->congestion);
+		(void)snprintf(out, TCP_TUNE_TEXT_MAX,
+			       "%s: no loss by chance seen", t->congestion);
 		break;
 	case TCP_TUNE_IS_BBR:
 		(void)snprintf(out, TCP_TUNE_TEXT_MAX, "%s: loss of %s seen",

@@ -98,7 +98,8 @@ struct brokermsg_reply {
 	uint32_t offloads; /* 16: TUN_CREATE: those switched on */
 	char name[BROKERMSG_NAME_MAX]; /* 20: TUN_CREATE, TUNE: NUL-terminated
 					*/
-	char text[BROKERMSG_TEXT_MAX]; /* 36: sentence, if result is not 0;
+	char text[BROKERMSG_TEXT_MAX]; /* 36: sentence, if result is not 0,
+					  or of TUNE;
 					  NUL-terminated */
 };
 

@@ -198,8 +198,10 @@ static int forward_del(void *ctx, const struct broker_forward *forward,
 
 static int tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 {
+	int r = change(ctx, err);
+
 	memset(name, 0, BROKERMSG_NAME_MAX);
-	return change(ctx, err);
+	return r < 0 ? r : err_set(err, 0, "looked");
 }
 
 static const struct broker_ops ops = {
@@ -229,7 +231,8 @@ static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
 		broker_handle(b, request, len, has_ancillary_data, &reply, &fd);
 	assert_always(reply.result <= 0);
 	assert_always(memchr(reply.text, '\0', sizeof(reply.text)));
-	assert_always((reply.text[0] != '\0') == (reply.result < 0));
+	assert_always((reply.text[0] != '\0') ==
+		      (reply.result < 0 || reply.type == BROKERMSG_TUNE));
 	for (const char *p = reply.text; *p; p++)
 		assert_always((unsigned char)*p >= 0x20 && *p != 0x7f);
 	assert_always(
