@@ -8,6 +8,9 @@
 #include "escape.h"
 
 static const char jump_failed[] = "stdio forwarding failed";
+/* What ssh dies of when we let go while it opens a channel for us: our doing,
+ * and no news to anybody. */
+static const char let_go[] = "chan_send_close2: ";
 
 /* Parts of messages; the first that fits counts. */
 static const struct {
@@ -23,9 +26,6 @@ static const struct {
 	{"Transferred: ", SSH_WORDS_CHATTER, true},
 	{"Bytes per second: ", SSH_WORDS_CHATTER, true},
 	{"Warning: ", SSH_WORDS_CHATTER, true},
-	/* What it dies of when we let go while an open is under way: our doing,
-	 * and nobody's reason. */
-	{"chan_send_close2: ", SSH_WORDS_CHATTER, true},
 	{"exec request failed on channel", SSH_WORDS_NO_EXEC, true},
 	/* MaxSessions 0; but see jump_failed. */
 	{"open failed: connect failed: open failed", SSH_WORDS_NO_EXEC, false},
@@ -88,6 +88,8 @@ static void take_line(struct ssh_words *w, const char *text, size_t len)
 {
 	char *line = w->held[w->n_held];
 
+	if (len >= strlen(let_go) && memcmp(text, let_go, strlen(let_go)) == 0)
+		return;
 	(void)escape_text(text, len, line, SSH_WORDS_LINE_MAX);
 	enum ssh_words_rank rank = rank_of(line);
 	/* It was a jump host that opened no channel, not the gateway. */

@@ -75,6 +75,9 @@ static const struct {
 	 SSH_WORDS_KNOWN},
 	{"debug1: Connection refused\n", "debug1: Connection refused|", "", "",
 	 SSH_WORDS_NONE},
+	/* ssh's own end, which we have brought about */
+	{"chan_send_close2: channel 3: no remote_id\r\n", "", "", "",
+	 SSH_WORDS_NONE},
 	/* no newline; hostile bytes */
 	{"bash: foo: not found", "", "bash: foo: not found", "",
 	 SSH_WORDS_LINE},
