@@ -18,8 +18,6 @@ enum {
 	GRACE_MS = 500,
 };
 
-#define KEPT_BYTES "16777216"
-
 /* Both ends of a channel to the child. */
 struct ends {
 	int ours, theirs;
@@ -81,23 +79,12 @@ static int spawn(struct ssh_child *c, const char *const *argv,
 	return child_spawn(&spec, &c->child.pid);
 }
 
-/* ssh's buffers grow and go with each batch that it forwards.  Left to itself
- * malloc gives them back to the kernel each time, and each page of them comes
- * again as a fault: about a tenth of what ssh costs in direct mode.  This is
- * read by glibc when a program starts, so it concerns only what we start. */
-static void keep_memory(void)
-{
-	(void)setenv("MALLOC_MMAP_THRESHOLD_", KEPT_BYTES, false);
-	(void)setenv("MALLOC_TRIM_THRESHOLD_", KEPT_BYTES, false);
-}
-
 int ssh_child_open(struct ssh_child *c, const char *const *argv,
 		   bool is_background, struct err *err)
 {
 	struct ends ends[3] = {{-1, -1}, {-1, -1}, {-1, -1}};
 	int r;
 
-	keep_memory();
 	if ((r = open_pipe(false, &ends[0])) == 0 &&
 	    (r = open_pipe(true, &ends[1])) == 0 &&
 	    (r = open_stderr(&ends[2])) == 0)
