@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Callable
 
-from common import OK, Tunnel, expect, over, timeout
+from common import OK, Tunnel, expect, over, slow, timeout
 from lab import Host, Lab, Wan, diff, wait_for
 from services import ECHO
 from test_packets import packets_up
@@ -197,6 +197,8 @@ def test_rate_falls_and_returns(lab: Lab, tunnel: Tunnel):
     memory.check()
 
 
+@slow
+@timeout(120)
 @over(Wan(rate_mbit=50, rtt_ms=20))
 def test_trip_grows_and_shrinks(lab: Lab, tunnel: Tunnel):
     bulk = Bulk(lab)
@@ -209,6 +211,7 @@ def test_trip_grows_and_shrinks(lab: Lab, tunnel: Tunnel):
     bulk.finish()
 
 
+@slow
 @over(Wan(rate_mbit=20, rtt_ms=40))
 def test_silence(lab: Lab, tunnel: Tunnel):
     """Ten seconds without a line, in the middle of all."""
