@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Callable
 
-from common import OK, Tunnel, expect, over, timeout
+from common import OK, Tunnel, expect, over, slow, timeout
 from lab import Host, Lab, Wan, diff, wait_for
 from services import ECHO
 from test_packets import packets_up
@@ -197,17 +197,21 @@ def test_rate_falls_and_returns(lab: Lab, tunnel: Tunnel):
     memory.check()
 
 
+@slow
+@timeout(120)
 @over(Wan(rate_mbit=50, rtt_ms=20))
 def test_trip_grows_and_shrinks(lab: Lab, tunnel: Tunnel):
     bulk = Bulk(lab)
     bulk.progress(4 << 20, 20, "at 20 ms")
     lab.wan.set(rtt_ms=300)
-    bulk.progress(4 << 20, 20, "at 300 ms")
+    # All of it is in the first seconds after the change; the line could carry ten times as much.
+    bulk.progress(12 << 20, 25, "at 300 ms")
     lab.wan.set(rtt_ms=20)
     bulk.progress(8 << 20, 20, "at 20 ms again")
     bulk.finish()
 
 
+@slow
 @over(Wan(rate_mbit=20, rtt_ms=40))
 def test_silence(lab: Lab, tunnel: Tunnel):
     """Ten seconds without a line, in the middle of all."""
@@ -400,4 +404,4 @@ def test_packets_share(lab: Lab):
     bulk.finish()
     for host, way in ((lab.far, "up"), (lab.near, "down")):
         assert in_ce(host) > 0, f"{way}: no packet was marked"
-    expect(tunnel.status()["connections"]["opened"], 0, "connections that went as streams")
+    expect(tunnel.status()["flows"]["tcp"], 0, "connections that went as streams")

@@ -227,6 +227,13 @@ static void init_end(struct sim_pipe *p, enum sim_end i)
 	e->drained = (struct timer){.on_fire = on_drained, .ctx = e};
 }
 
+void sim_pipe_set_link(struct sim_pipe *p, const struct sim_link *link)
+{
+	p->link = *link;
+	if (!p->link.queue_bytes)
+		p->link.queue_bytes = 64 << 10;
+}
+
 struct sim_pipe *sim_pipe_new(struct loop *loop, struct rng *rng,
 			      const struct sim_link *link)
 {
@@ -235,9 +242,7 @@ struct sim_pipe *sim_pipe_new(struct loop *loop, struct rng *rng,
 	assert_always(p != NULL);
 	p->loop = loop;
 	p->rng = rng;
-	p->link = *link;
-	if (!p->link.queue_bytes)
-		p->link.queue_bytes = 64 << 10;
+	sim_pipe_set_link(p, link);
 	init_end(p, SIM_NEAR);
 	init_end(p, SIM_FAR);
 	return p;

@@ -42,6 +42,9 @@ void sim_pipe_break(struct sim_pipe *p, const char *why);
 /* Nothing arrives for so long, in either direction. */
 void sim_pipe_stall(struct sim_pipe *p, uint64_t us);
 
+/* What is sent from now on finds another line; it overtakes nothing. */
+void sim_pipe_set_link(struct sim_pipe *p, const struct sim_link *link);
+
 /* Bytes under way towards an end, those still with the sender included. */
 size_t sim_pipe_bytes_to(const struct sim_pipe *p, enum sim_end end);
 
