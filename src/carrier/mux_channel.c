@@ -16,21 +16,7 @@
 #include "mux_internal.h"
 
 enum {
-	PACKET_MAX = 32 << 10, /* that we announce */
-	WINDOW_FIRST_BYTES = 128 << 10,
-	WINDOW_MIN_BYTES = 8 << 10,
-	/* ssh drops what would make more than 128 MiB wait for us. */
-	WINDOWS_TOTAL_BYTES = 96 << 20,
-	WINDOWS_SHARED_BYTES = 256 << 20, /* a channel's: that / channels */
-	/* A window used up within that time grows while all together are not
-	 * beyond what OpenSSH grants to one, and then only if it does not last
-	 * some round trips.  Both ends of ssh keep a window's worth at hand and
-	 * copy it whole as it grows: with eight windows of 2 MiB ssh does
-	 * nothing else (250 Mbit/s instead of 4,000).
-	 */
-	WINDOW_GROW_WITHIN_US = 500000,
-	WINDOW_USUAL_BYTES = 2 << 20,
-	WINDOW_ROUND_TRIPS = 3,
+	PACKET_MAX = 32 << 10,	   /* that we announce */
 	OPEN_TEXT_MAX = 128 << 10, /* of a name, path or command */
 	REFUSAL_TEXT_MAX = 256,
 };
@@ -51,99 +37,13 @@ static void put(struct mux_channel *ch, const uint8_t *msg, size_t len)
 	mux_link_put(ch->link, msg, len);
 }
 
-/* ---- windows ---- */
-
-/* What is left of the total when the channels to come have their least. */
-static uint64_t spare_window(const struct mux_link *l)
-{
-	uint64_t kept = (uint64_t)WINDOW_MIN_BYTES *
-			(MUX_LINK_CHANNELS_MAX - l->n_channels);
-	uint64_t taken = l->committed + kept;
-
-	return taken < WINDOWS_TOTAL_BYTES ? WINDOWS_TOTAL_BYTES - taken : 0;
-}
-
-static uint32_t window_limit(const struct mux_channel *ch)
-{
-	uint32_t share = WINDOWS_SHARED_BYTES / (ch->link->n_channels + 1);
-
-	return share < ch->rx_asked ? share : ch->rx_asked;
-}
-
-static void set_window_max(struct mux_channel *ch, uint32_t bytes)
-{
-	ch->link->committed += bytes;
-	ch->link->committed -= ch->rx_max;
-	ch->rx_max = bytes;
-}
-
-/* TCP channels are many and mostly short. */
-static uint32_t first_window(const struct mux_channel *ch)
-{
-	uint64_t window = window_limit(ch);
-	uint64_t spare = spare_window(ch->link);
-	uint64_t most = ch->kind == MUX_DIRECT_TCPIP ? WINDOW_FIRST_BYTES
-						     : WINDOW_USUAL_BYTES;
-
-	if (window > most)
-		window = most;
-	if (window > spare / 4)
-		window = spare / 4;
-	return window > WINDOW_MIN_BYTES ? (uint32_t)window : WINDOW_MIN_BYTES;
-}
-
-/* Has the window been used up so fast that it may be what slows the server? */
-static bool is_too_small(const struct mux_channel *ch, uint64_t took_us)
-{
-	return took_us < WINDOW_GROW_WITHIN_US &&
-	       (ch->link->committed < WINDOW_USUAL_BYTES ||
-		took_us < WINDOW_ROUND_TRIPS * ch->link->rtt_us);
-}
-
-static void fit_window(struct mux_channel *ch)
-{
-	mono_us_t now = loop_now_us(ch->link->loop);
-	uint32_t limit = window_limit(ch), in_use = ch->rx_window + ch->held;
-	uint32_t room = ch->rx_max < limit ? limit - ch->rx_max : 0;
-
-	if (ch->rx_max > limit)
-		set_window_max(ch, in_use > limit ? in_use : limit);
-	if (ch->used < ch->rx_max)
-		return;
-	if (is_too_small(ch, now - ch->epoch_us)) {
-		uint64_t more = ch->rx_max < room ? ch->rx_max : room;
-
-		if (more <= spare_window(ch->link) / 4)
-			set_window_max(ch, ch->rx_max + (uint32_t)more);
-	}
-	ch->used = 0;
-	ch->epoch_us = now;
-}
-
-/* Grant what is free, if it is worth a message. */
-static void grant(struct mux_channel *ch)
-{
-	uint8_t msg[MUX_MSG_FIXED_MAX];
-
-	if (!ch->is_confirmed || ch->close_sent || ch->eof_seen)
-		return;
-	if (ch->rx_max - ch->rx_window - ch->held < ch->rx_max / 4)
-		return;
-	fit_window(ch);
-	uint32_t n = ch->rx_max - ch->rx_window - ch->held;
-	if (n == 0)
-		return;
-	ch->rx_window += n;
-	put(ch, msg, mux_msg_build_adjust(msg, ch->remote_id, n));
-}
-
 void mux_channel_consume(struct mux_channel *ch, size_t len)
 {
 	if (is_dead(ch))
 		return;
 	assert_always(len <= ch->held);
 	ch->held -= (uint32_t)len;
-	grant(ch);
+	mux_window_grant(ch);
 }
 
 /* ---- opening ---- */
@@ -211,10 +111,12 @@ static struct mux_channel *new_channel(struct mux_link *l,
 	ch->rx_asked = o->window_bytes;
 	if (ch->rx_asked > MUX_CHANNEL_WINDOW_MAX_BYTES)
 		ch->rx_asked = MUX_CHANNEL_WINDOW_MAX_BYTES;
-	if (ch->rx_asked < WINDOW_MIN_BYTES)
-		ch->rx_asked = WINDOW_MIN_BYTES;
+	if (ch->rx_asked < MUX_WINDOW_MIN_BYTES)
+		ch->rx_asked = MUX_WINDOW_MIN_BYTES;
 	ch->epoch_us = loop_now_us(l->loop);
 	sched_flow_init(&ch->waiting, SCHED_STREAM);
+	sched_flow_init(&ch->granting, SCHED_STREAM);
+	list_init(&ch->bulk);
 	list_init(&ch->gone);
 	if (o->kind == MUX_EXEC) {
 		ch->command = strdup(o->host);
@@ -249,8 +151,7 @@ struct mux_channel *mux_channel_open(struct mux_link *l,
 	}
 	ch->ops = ops;
 	ch->owner = owner;
-	set_window_max(ch, first_window(ch));
-	ch->rx_window = ch->rx_max;
+	mux_window_begin(ch);
 	r = send_open(ch, o);
 	if (r == 0)
 		return ch;
@@ -270,7 +171,7 @@ void mux_channel_bury(struct mux_channel *ch)
 
 	htab_del(&l->channels, &ch->node);
 	l->n_channels--;
-	set_window_max(ch, 0);
+	mux_window_end(ch);
 	mux_link_forget_channel(l, ch);
 	ch->is_gone = true;
 	list_push(&l->gone, &ch->gone);
@@ -398,6 +299,7 @@ static void send_close(struct mux_channel *ch)
 	if (ch->close_sent)
 		return;
 	ch->close_sent = true;
+	mux_window_stop(ch);
 	sched_remove(&ch->waiting);
 	put(ch, msg, mux_msg_build_close(msg, ch->remote_id));
 }
@@ -521,8 +423,7 @@ static void receive_data(struct mux_channel *ch, const struct mux_msg *m)
 					"than its window allowed");
 		return;
 	}
-	ch->rx_window -= (uint32_t)len;
-	ch->used += len < UINT32_MAX - ch->used ? (uint32_t)len : 0;
+	mux_window_use(ch, len);
 	if (ch->kind == MUX_TUN) {
 		size_t skip =
 			len < MUX_MSG_TUN_OVERHEAD ? len : MUX_MSG_TUN_OVERHEAD;
@@ -536,7 +437,7 @@ static void receive_data(struct mux_channel *ch, const struct mux_msg *m)
 		ch->ops->on_data(ch, bytes, len);
 	}
 	if (!is_dead(ch))
-		grant(ch);
+		mux_window_grant(ch);
 }
 
 static void receive_eof(struct mux_channel *ch)
@@ -544,6 +445,7 @@ static void receive_eof(struct mux_channel *ch)
 	if (ch->eof_seen)
 		return;
 	ch->eof_seen = true;
+	mux_window_stop(ch);
 	if (!is_dead(ch) && ch->is_open && ch->ops->on_eof)
 		ch->ops->on_eof(ch);
 }

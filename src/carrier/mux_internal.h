@@ -29,6 +29,8 @@ enum {
 	/* The rest of a transfer is not worth one if it is less than that. */
 	MUX_PROBE_TAIL_BYTES = 2 << 10,
 	MUX_PROBES_MAX = 256,
+	/* The least window of a channel. */
+	MUX_WINDOW_MIN_BYTES = 8 << 10,
 	/* A server that has not answered one for so long does not. */
 	MUX_PROBE_PATIENCE_US = 5000000,
 };
@@ -85,6 +87,13 @@ struct mux_link {
 	uint64_t up_noted;	  /* of sent, known to it */
 	mono_us_t heard_us;	  /* last message of the server's */
 	struct timer probe_timer; /* armed while probes are out */
+
+	/* What the server may send, while is_governed. */
+	struct governor down; /* of bulk channels: granted, arrived */
+	uint64_t down_total;  /* that have arrived */
+	struct sched grants;  /* channels that are to be granted more */
+	struct list bulks;    /* channels that use their windows up */
+	struct timer bulk_timer;
 };
 
 /* Is over for its owner once is_gone or is_detached. */
@@ -111,6 +120,10 @@ struct mux_channel {
 	uint32_t held;	    /* given to the owner and not consumed */
 	uint32_t used;	    /* bytes that came since epoch_us */
 	mono_us_t epoch_us; /* when that began; before: when it was opened */
+	mono_us_t used_us;  /* when the last came */
+	struct sched_flow granting; /* in link->grants */
+	struct list bulk;	    /* in link->bulks */
+	bool is_bulk;
 };
 
 /* ---- mux_link.c ---- */
@@ -129,6 +142,9 @@ void mux_link_post(struct mux_link *l);
 
 void mux_pace_init(struct mux_link *l);
 void mux_pace_fini(struct mux_link *l);
+
+/* Is at least half of what may be in flight? */
+bool mux_pace_is_busy(const struct governor *g);
 
 /* Bytes of data that may be written now. */
 size_t mux_link_room(const struct mux_link *l);
@@ -160,6 +176,29 @@ bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch);
 
 /* ch is over: it neither sends nor answers. */
 void mux_link_forget_channel(struct mux_link *l, struct mux_channel *ch);
+
+/* ---- mux_window.c ---- */
+
+void mux_window_init(struct mux_link *l);
+void mux_window_fini(struct mux_link *l);
+
+/* The first window, for the OPEN. */
+void mux_window_begin(struct mux_channel *ch);
+
+/* So many bytes have come. */
+void mux_window_use(struct mux_channel *ch, size_t len);
+
+/* Grant what is free, or have it granted in turn. */
+void mux_window_grant(struct mux_channel *ch);
+
+/* Nothing is granted any more. */
+void mux_window_stop(struct mux_channel *ch);
+
+/* The channel is over. */
+void mux_window_end(struct mux_channel *ch);
+
+/* Grant in turn; at the end of a turn of the loop. */
+void mux_window_serve(struct mux_link *l);
 
 /* ---- mux_channel.c ---- */
 

@@ -106,6 +106,7 @@ static void tell_end(struct mux_link *l)
 
 	l->state = MUX_LINK_TOLD;
 	timer_disarm(l->loop, &l->probe_timer);
+	timer_disarm(l->loop, &l->bulk_timer);
 	while ((node = htab_any(&l->channels))) {
 		struct mux_channel *ch = mux_channel_of_node(node);
 
@@ -123,6 +124,7 @@ static void on_turn_end(void *ctx)
 	struct mux_link *l = ctx;
 
 	if (l->state < MUX_LINK_FAILED) {
+		mux_window_serve(l);
 		mux_link_serve(l);
 		flush(l);
 	}
@@ -286,6 +288,7 @@ struct mux_link *mux_link_new(struct loop *loop, int fd,
 	list_init(&l->turn_end.link);
 	list_init(&l->gone);
 	mux_pace_init(l);
+	mux_window_init(l);
 	l->in_buf = malloc(IN_CAP);
 	if (!l->in_buf)
 		goto fail;
@@ -315,6 +318,7 @@ struct mux_link *mux_link_free(struct mux_link *l)
 		mux_channel_bury(mux_channel_of_node(node));
 	free_gone(l);
 	mux_pace_fini(l);
+	mux_window_fini(l);
 	loop_io_del(l->loop, &l->io);
 	loop_unpost(&l->turn_end);
 	fd_close(&l->io.fd);

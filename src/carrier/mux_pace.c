@@ -83,6 +83,13 @@ size_t mux_link_room(const struct mux_link *l)
 	return room(l, false);
 }
 
+bool mux_pace_is_busy(const struct governor *g)
+{
+	struct governor_view line = governor_view(g);
+
+	return line.in_flight_bytes >= line.allowed_bytes / 2;
+}
+
 /* ---- probes ---- */
 
 static uint64_t probe_every_bytes(const struct mux_link *l)
@@ -161,6 +168,9 @@ bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch)
 	/* The one before, whose channel the server was closing, has none. */
 	if (mark > l->passed) {
 		l->passed = mark;
+		if (l->is_governed)
+			governor_note_way_back(&l->up,
+					       mux_pace_is_busy(&l->down));
 		if (l->is_governed)
 			(void)governor_received(&l->up, loop_now_us(l->loop),
 						mark - l->up_start, 0);
@@ -292,4 +302,5 @@ void mux_link_govern(struct mux_link *l)
 	l->is_governed = true;
 	l->up_start = l->up_noted = l->probed = l->passed = l->sent;
 	governor_init(&l->up, loop_now_us(l->loop));
+	governor_init(&l->down, loop_now_us(l->loop));
 }

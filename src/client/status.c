@@ -344,7 +344,7 @@ static void json_connections(const struct client *c, FILE *out)
 {
 	(void)fprintf(
 		out,
-		", \"connections\": {\"wanted\": %u, \"open\": %u, "
+		", \"ssh_connections\": {\"wanted\": %u, \"open\": %u, "
 		"\"links\": %u, \"repeats\": %llu, ",
 		c->config->connections, n_connections(c),
 		c->carrier && n_connections(c) > 0

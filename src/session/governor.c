@@ -118,6 +118,30 @@ void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
 	};
 }
 
+void governor_withdraw(struct governor *g, size_t bytes)
+{
+	g->sent -= least(bytes, in_flight(g));
+	while (g->n_records > 0) {
+		struct governor_record *newest = record_at(g, g->n_records - 1);
+		uint64_t start = g->n_records > 1
+					 ? record_at(g, g->n_records - 2)->end
+					 : g->delivered;
+
+		newest->end = least(newest->end, g->sent);
+		if (newest->end > start)
+			break;
+		g->n_records--;
+	}
+	g->app_limited_end = least(g->app_limited_end, g->sent);
+	if (in_flight(g) == 0)
+		g->waiting_since_us = 0;
+}
+
+void governor_note_way_back(struct governor *g, bool is_busy)
+{
+	g->is_way_back_busy = is_busy;
+}
+
 void governor_idle(struct governor *g)
 {
 	if (g->allowed <= in_flight(g))
@@ -183,9 +207,12 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 		g->heap_start_us = now_us;
 		return;
 	}
-	uint64_t heap = least(
-		g->heap_acked - expected,
-		bytes_in(g->rate, (uint64_t)g->rtt_min_us + GOVERNOR_HEAP_US));
+	uint64_t most_us = g->is_way_back_busy
+				   ? GOVERNOR_HEAP_BUSY_US
+				   : (uint64_t)g->rtt_min_us + GOVERNOR_HEAP_US;
+	uint64_t heap =
+		least(g->heap_acked - expected, bytes_in(g->rate, most_us));
+
 	g->heaps[0] = most(g->heaps[0], heap);
 	g->heap = most(g->heap, heap);
 }
@@ -209,6 +236,15 @@ static uint64_t much_longer_us(uint64_t rtt_us)
 	return 2 * rtt_us + 20000;
 }
 
+/* Of a trip, what may be the doing of the way back. */
+static uint64_t back_us(const struct governor *g)
+{
+	if (!g->is_way_back_busy)
+		return 0;
+	return least(g->rtt_min_us / 2 + GOVERNOR_BACK_LEAST_US,
+		     GOVERNOR_BACK_US);
+}
+
 /* What a trip may take when cruising, heaps aside: enough more than the
  * shortest to see whether the line has become faster, and for the line not to
  * be idle while the other end keeps what it has received to itself. */
@@ -219,8 +255,9 @@ static uint64_t cruise_us(const struct governor *g)
 			   GOVERNOR_GAIN_US),
 		     permille(g->rtt_min_us, GOVERNOR_GAIN_LONG_PERMILLE));
 
-	return g->rtt_min_us + most(gain_us + GOVERNOR_SLACK_US,
-				    (uint64_t)g->gap_us + g->gap_more_us);
+	return g->rtt_min_us + back_us(g) +
+	       most(gain_us + GOVERNOR_SLACK_US,
+		    (uint64_t)g->gap_us + g->gap_more_us);
 }
 
 static bool is_longer(const struct governor *g, uint32_t rtt)

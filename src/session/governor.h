@@ -45,6 +45,11 @@ enum {
 	 * acknowledgements, that is reckoned with. */
 	GOVERNOR_HEAP_US = 6000,
 	GOVERNOR_GAP_US = 20000,
+	/* While the way back is busy: the largest heap, and what
+	 * acknowledgements wait there, half a trip more than 2 ms at most. */
+	GOVERNOR_HEAP_BUSY_US = 4000,
+	GOVERNOR_BACK_US = 12000,
+	GOVERNOR_BACK_LEAST_US = 2000,
 	/* Rounds of longer trips than what is in flight explains, until it is
 	 * looked for the reason; doubled each time there was none. */
 	GOVERNOR_PATIENCE_ROUNDS = 5,
@@ -113,6 +118,7 @@ struct governor {
 	uint64_t heaps[GOVERNOR_RATE_ROUNDS]; /* acknowledged at once */
 	uint64_t heap;
 	uint64_t heap_acked;
+	bool is_way_back_busy;
 	mono_us_t heap_start_us;
 
 	mono_us_t heard_us;   /* last acknowledgement; or sent into nothing */
@@ -150,6 +156,14 @@ void governor_init(struct governor *g, mono_us_t now_us);
 
 /* Bytes went to the carrier. */
 void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes);
+
+/* So many bytes of those in flight will not come: they are not in flight. */
+void governor_withdraw(struct governor *g, size_t bytes);
+
+/* While the way back is busy acknowledgements wait there, nobody knows how
+ * long: a little is taken for granted, and heaps are its doing, and no reason
+ * to have more in flight.  For who has no delay to tell. */
+void governor_note_way_back(struct governor *g, bool is_busy);
 
 /* There was room and nothing (more) to send: what is measured until the bytes
  * now in flight are delivered says nothing about the line. */

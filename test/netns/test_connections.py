@@ -25,7 +25,7 @@ def tunnel(lab: Lab, n: int, *arguments: object) -> Tunnel:
 
 
 def opened(t: Tunnel) -> int:
-    return t.status()["connections"]["open"]
+    return t.status()["ssh_connections"]["open"]
 
 
 def further(host: Host) -> list[int]:
@@ -86,7 +86,7 @@ def test_bytes_over_four(lab: Lab):
     both = Both(lab, 100 << 20)
     both.start()
     both.check()
-    report = t.status()["connections"]
+    report = t.status()["ssh_connections"]
     expect((report["wanted"], report["open"], report["links"], report["why_not"]), (4, 4, 4, ""), "connections")
     expect(len(further(lab.near)), 3, "further ssh")
     expect_in("connections 4 of 4, 4 links", lab.near.run(["ecssh", "status"]).stdout)
@@ -186,8 +186,8 @@ def test_forced_command(lab: Lab):
     helper.chmod(0o755)
     key.write_text('command="/usr/local/bin/ecssh-helper" ' + key.read_text())
     t = Tunnel(lab, "--connections", 2)
-    wait_for(lambda: t.status()["connections"]["why_not"], 20, "a reason")
-    expect_in("serves ecssh only", t.status()["connections"]["why_not"])
+    wait_for(lambda: t.status()["ssh_connections"]["why_not"], 20, "a reason")
+    expect_in("serves ecssh only", t.status()["ssh_connections"]["why_not"])
     both = Both(lab, 10 << 20)
     both.start()
     both.check()
@@ -205,7 +205,7 @@ def test_without_a_helper(lab: Lab):
     lab.set_shell("alice", "/usr/sbin/nologin")
     t = Tunnel(lab, "--connections", 3)
     expect_in("several connections need a helper", t.stderr())
-    expect_in("need a helper", t.status()["connections"]["why_not"])
+    expect_in("need a helper", t.status()["ssh_connections"]["why_not"])
     t.down()
 
 
@@ -228,7 +228,7 @@ def test_silent_loss(lab: Lab):
     both = Both(lab, 20 << 20)
     both.start()
     both.check()
-    assert t.status()["connections"]["repeats"] > 0
+    assert t.status()["ssh_connections"]["repeats"] > 0
     os.kill(pid, signal.SIGCONT)
     both = Both(lab, 20 << 20)
     both.start()

@@ -798,31 +798,65 @@ def test_flow_plane_does_not_ask(lab: Lab):
 # -- a hostile far side -------------------------------------------------------------------------
 
 # A forced command around the real helper: between two frames of its own it puts in what /tmp/inject holds.
+# What near says to have received (frame 5) counts that, too; the helper would end the session over it.
 INJECTOR = r"""
-import os, select, struct, subprocess
-helper = subprocess.Popen(["/usr/local/bin/ecssh-helper"], stdout=subprocess.PIPE)
-source, buffer, is_ready = helper.stdout.fileno(), b"", False
+import os, select, subprocess
+helper = subprocess.Popen(["/usr/local/bin/ecssh-helper"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+source, sink = helper.stdout.fileno(), helper.stdin.fileno()
+buffer, near, is_ready, is_greeted, own = b"", b"", False, False, 0
+
+def write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data):]
+
+def frames(data):
+    found = []
+    while len(data) >= 8 and len(data) >= 8 + int.from_bytes(data[1:4], "big"):
+        size = 8 + int.from_bytes(data[1:4], "big")
+        found.append(data[:size])
+        data = data[size:]
+    return found, data
+
+def corrected(frame):
+    if frame[0] != 5:
+        return frame
+    return frame[:8] + min(int.from_bytes(frame[8:16], "big"), own).to_bytes(8, "big") + frame[16:]
+
 while True:
-    if select.select([source], [], [], 0.01)[0]:
+    ready = select.select([source, 0], [], [], 0.01)[0]
+    if source in ready:
         data = os.read(source, 1 << 16)
         if not data:
             break
         buffer += data
+    if 0 in ready:
+        data = os.read(0, 1 << 16)
+        if not data:
+            break
+        near += data
     out = b""
     if not is_ready and b" ready " in buffer and b"\n" in buffer[buffer.index(b" ready "):]:
         end = buffer.index(b"\n", buffer.index(b" ready ")) + 1
         out, buffer, is_ready = buffer[:end], buffer[end:], True
-    while is_ready and len(buffer) >= 8:
-        size = 8 + int.from_bytes(buffer[1:4], "big")
-        if len(buffer) < size:
-            break
-        out, buffer = out + buffer[:size], buffer[size:]
+    if is_ready:
+        whole, buffer = frames(buffer)
+        own += sum(len(frame) for frame in whole if frame[0] != 5)
+        out += b"".join(whole)
     if is_ready and not out and os.path.exists("/tmp/inject"):
         with open("/tmp/inject", "rb") as file:
             out = file.read()
         os.unlink("/tmp/inject")
-    while out:
-        out = out[os.write(1, out):]
+    write_all(1, out)
+    if not is_greeted and b"ECSH" in near:
+        start = near.index(b"ECSH") - 8
+        write_all(sink, near[:start])
+        near, is_greeted = near[start:], True
+    if is_greeted:
+        whole, near = frames(near)
+        write_all(sink, b"".join(map(corrected, whole)))
+    else:
+        write_all(sink, near)       # before its HELLO, which comes in one piece
+        near = b""
 """
 
 

@@ -329,7 +329,7 @@ def test_tun_throughput(lab: Lab):
     lab.near.ip("link set tun7 up", "addr add 100.65.0.2/32 dev tun7",
                 "route add 10.77.0.22/32 dev tun7 src 100.65.0.2")
     lab.gw.ip("link set tun7 up", "route add 100.65.0.2/32 dev tun7")
-    lab.gw.run(["nft", "add rule inet ecssh nat ip saddr 100.65.0.2 masquerade"])
+    lab.gw.run(["nft", "add rule inet ecssh-tun0 nat ip saddr 100.65.0.2 masquerade"])
     buffer = bytearray(1 << 18)
 
     def timed(listener, is_source: bool) -> float:

@@ -843,11 +843,33 @@ static void random_changes_are_survived(void **state)
 	}
 }
 
+/* What will not come is not waited for, and what does is still counted. */
+static void withdrawn_bytes_are_not_in_flight(void **state)
+{
+	struct governor g;
+
+	(void)state;
+	governor_init(&g, 1000);
+	for (unsigned i = 0; i < 4; i++)
+		governor_sent(&g, 1000 + i, 10000);
+	governor_withdraw(&g, 15000);
+	assert_int_equal(governor_view(&g).in_flight_bytes, 25000);
+	assert_int_equal(governor_received(&g, 50000, 25001, 0), -EBADMSG);
+	assert_int_equal(governor_received(&g, 50000, 25000, 0), 0);
+	assert_int_equal(governor_view(&g).in_flight_bytes, 0);
+	assert_int_equal(governor_waiting_since_us(&g), 0);
+	governor_sent(&g, 60000, 5000);
+	governor_withdraw(&g, 1000000);
+	assert_int_equal(governor_view(&g).in_flight_bytes, 0);
+	assert_int_equal(governor_waiting_since_us(&g), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(steady_lines_are_full),
 		cmocka_unit_test(startup_is_quick),
+		cmocka_unit_test(withdrawn_bytes_are_not_in_flight),
 		cmocka_unit_test(slow_start_below_is_waited_for),
 		cmocka_unit_test(fast_short_line_is_not_throttled),
 		cmocka_unit_test(rare_acknowledgements_do_not_throttle),

@@ -889,6 +889,179 @@ static void probed_channel_ends_and_others_go_on(void **state)
 	assert_int_equal(by_channel[UPLOADS], SERVER_WINDOW);
 }
 
+/* ---- governed ---- */
+
+enum {
+	GOVERNED_FIRST = 64 << 10, /* up, and the window of a channel */
+	MESSAGE = 16374,
+	LOSS_OF_PATIENCE_US = 5000000,
+	TRIP_US = 40000,
+};
+
+/* Messages of data up to the first that is not, of one channel. */
+static uint64_t read_data_of(struct fixture *x, uint32_t id)
+{
+	uint64_t by_channel[8] = {0};
+	uint32_t probed;
+
+	(void)read_data(x, by_channel, &probed);
+	return by_channel[id];
+}
+
+static void governed_link_waits_for_answers(void **state)
+{
+	struct fixture *x = *state;
+	struct seen s;
+	struct frame f;
+	uint64_t total = 0, unanswered = 0, most = 0;
+	uint32_t id;
+
+	mux_link_govern(x->link);
+	id = open_tcpip(x, &s);
+	s.fills = true;
+	fill(&s);
+	while (next(x, &f)) {
+		if (f.type == 98) {
+			loop_advance_us(x->loop, TRIP_US);
+			unanswered = 0;
+			say(x, 100, NUMBERS(id), NULL, 0);
+			continue;
+		}
+		total += f.number;
+		unanswered += f.number;
+		most = unanswered > most ? unanswered : most;
+	}
+	assert_int_equal(total, SERVER_WINDOW);
+	assert_true(most <= GOVERNED_FIRST + MESSAGE);
+}
+
+static void governed_link_lets_the_new_go_first(void **state)
+{
+	struct fixture *x = *state;
+	struct seen bulk, small;
+	uint32_t ids[2];
+
+	mux_link_govern(x->link);
+	ids[0] = open_tcpip(x, &bulk);
+	ids[1] = open_tcpip(x, &small);
+	bulk.fills = small.fills = true;
+	fill(&bulk);
+	assert_in_range(read_data_of(x, ids[0]), GOVERNED_FIRST,
+			GOVERNED_FIRST + 3 * MESSAGE);
+	expect_silence(x);
+	assert_int_equal(mux_channel_send(small.ch, (const uint8_t *)"x", 1),
+			 0);
+	small.fills = false;
+	assert_int_equal(small.n_writable, 0);
+	while (loop_poll(x->loop))
+		continue;
+	assert_int_equal(small.n_writable, 1); /* without an answer */
+}
+
+static void server_that_never_answers_is_not_waited_for(void **state)
+{
+	struct fixture *x = *state;
+	struct seen s;
+	uint32_t id;
+
+	mux_link_govern(x->link);
+	id = open_tcpip(x, &s);
+	s.fills = true;
+	fill(&s);
+	assert_true(read_data_of(x, id) < GOVERNED_FIRST + 3 * MESSAGE);
+	loop_advance_us(x->loop, LOSS_OF_PATIENCE_US - 1);
+	assert_int_equal(read_data_of(x, id), 0);
+	loop_advance_us(x->loop, 1);
+	assert_true(read_data_of(x, id) > SERVER_WINDOW - 2 * GOVERNED_FIRST);
+}
+
+/* A line that is dead is another matter. */
+static void server_that_has_answered_is_waited_for(void **state)
+{
+	struct fixture *x = *state;
+	struct seen s;
+	uint32_t id;
+
+	mux_link_govern(x->link);
+	id = open_tcpip(x, &s);
+	s.fills = true;
+	fill(&s);
+	(void)read_data_of(x, id);
+	loop_advance_us(x->loop, TRIP_US);
+	say(x, 100, NUMBERS(id), NULL, 0);
+	(void)read_data_of(x, id);
+	for (int i = 0; i < 4; i++)
+		loop_advance_us(x->loop, LOSS_OF_PATIENCE_US);
+	assert_int_equal(read_data_of(x, id), 0);
+	/* It lives, and answers nothing. */
+	say_data(x, id, "x", 1);
+	loop_advance_us(x->loop, LOSS_OF_PATIENCE_US - 1);
+	say_data(x, id, "x", 1);
+	loop_advance_us(x->loop, 1);
+	assert_true(read_data_of(x, id) > 0);
+}
+
+static uint64_t read_grants(struct fixture *x, uint32_t id)
+{
+	uint64_t n = 0;
+	struct frame f;
+
+	while (next(x, &f))
+		n += f.type == 93 && f.channel == id + REMOTE ? f.number : 0;
+	return n;
+}
+
+/* What comes is limited by the line: the window becomes no more than that
+ * takes, and is used again at once by another when the first pauses. */
+static void governed_windows_are_what_the_line_holds(void **state)
+{
+	struct fixture *x = *state;
+	struct seen s, other;
+	enum { LINE_BYTES = 20000, TICK_US = 4000 }; /* 5 MB/s: 200 kB */
+	uint64_t windows[2] = {GOVERNED_FIRST, 0}, most = 0;
+	uint32_t id, other_id;
+
+	mux_link_govern(x->link);
+	id = begin_tcpip(x, &s);
+	loop_advance_us(x->loop, TRIP_US);
+	confirm(x, id, SERVER_WINDOW);
+	s.consumes = true;
+	uint64_t late[10] = {0}; /* grants take a trip */
+	for (unsigned i = 0; i < 1000; i++) {
+		size_t n = windows[0] < LINE_BYTES ? (size_t)windows[0]
+						   : LINE_BYTES;
+
+		say_much(x, id, n);
+		loop_advance_us(x->loop, TICK_US);
+		windows[0] += late[i % 10];
+		late[i % 10] = read_grants(x, id);
+		windows[0] -= n;
+		if (i > 500)
+			most = windows[0] > most ? windows[0] : most;
+		if (i > 500)
+			assert_int_equal(n, LINE_BYTES); /* and is kept busy */
+	}
+	assert_true(most < 200000);
+	/* It pauses, and its part is not lost for another. */
+	open_kind(x, &other, MUX_DIRECT_TCPIP, "10.0.0.1");
+	struct frame f = expect_frame(x, 90);
+	size_t at = 2 + 4 + strlen("direct-tcpip");
+	other_id = bytes_get_u32(f.body + at);
+	windows[1] = bytes_get_u32(f.body + at + 4);
+	confirm(x, other_id, SERVER_WINDOW);
+	other.consumes = true;
+	for (unsigned i = 0; i < 400; i++) {
+		size_t n = windows[1] < LINE_BYTES ? (size_t)windows[1]
+						   : LINE_BYTES;
+
+		say_much(x, other_id, n);
+		loop_advance_us(x->loop, TICK_US);
+		windows[1] += read_grants(x, other_id) - n;
+		if (i > 300)
+			assert_true(n > 0);
+	}
+}
+
 static void server_that_reads_nothing_costs_no_memory(void **state)
 {
 	struct fixture *x = *state;
@@ -1052,6 +1225,11 @@ int main(void)
 		IN_PROXY_MODE(adjusts_make_room_too),
 		IN_PROXY_MODE(answered_probe_makes_room),
 		IN_PROXY_MODE(probed_channel_ends_and_others_go_on),
+		IN_PROXY_MODE(governed_link_waits_for_answers),
+		IN_PROXY_MODE(governed_link_lets_the_new_go_first),
+		IN_PROXY_MODE(server_that_never_answers_is_not_waited_for),
+		IN_PROXY_MODE(server_that_has_answered_is_waited_for),
+		IN_PROXY_MODE(governed_windows_are_what_the_line_holds),
 		IN_PROXY_MODE(server_that_reads_nothing_costs_no_memory),
 		IN_PROXY_MODE(hostile_messages_end_the_link),
 		IN_PROXY_MODE(channel_that_is_not_open_is_used),
