@@ -1096,7 +1096,7 @@ static void who_asked_may_look_while_bytes_are_sent(void **state)
 	int n = 0;
 
 	session_rig_advance(rig, SECOND); /* the first PING is over */
-	busy_stop(&busy); /* nothing to be stopped */
+	busy_stop(&busy);		  /* nothing to be stopped */
 	busy_start(&busy, rig->loop, rig->s, count, &n);
 	session_rig_advance(rig, 9 * SECOND);
 	assert_int_equal(n, 0);
