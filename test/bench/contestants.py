@@ -113,18 +113,14 @@ def ecssh(*arguments: str, lab: Lab) -> Iterator[str]:
 
 @contextlib.contextmanager
 def ecssh_tun(*arguments: str, lab: Lab) -> Iterator[str]:
-    """sshd's own tun, which an administrator has to set up on the gateway."""
-    command = ["ecssh", "up", "-f", "-o", CIPHER[2:], "--mode", "tun", "--tun", "0", "--address", TUN_NEAR,
-               *arguments, "-p2222", "root@gw", SUBNET]
-    with forwarding(lab, TUN_NET):
-        lab.near.run(command, user="bob")
-        try:
-            lab.gw.ip("link set tun0 up", f"addr add {TUN_GW} peer {TUN_NEAR} dev tun0")
-            wait_reachable(lab, "sshd's tun")
-            yield FAR
-        finally:
-            lab.near.run(["ecssh", "down"], user="bob", check=False)
-    wait_link(lab.gw, "tun0", False)
+    """sshd's own tun; ecssh sets it up on the gateway, being root there."""
+    lab.near.run(["ecssh", "up", "-f", "-o", CIPHER[2:], "--mode", "tun", *arguments, "-p2222", "root@gw", SUBNET],
+                 user="bob")
+    try:
+        wait_reachable(lab, "sshd's tun")
+        yield FAR
+    finally:
+        lab.near.run(["ecssh", "down"], user="bob", check=False)
 
 
 @contextlib.contextmanager
