@@ -281,6 +281,8 @@ static uint64_t rto_us(const struct app_tcp *a)
 
 static void output(struct app_tcp *a)
 {
+	bool was_idle = a->snd_nxt == a->snd_una;
+
 	if (!can_send(a))
 		return;
 	for (;;) {
@@ -300,6 +302,9 @@ static void output(struct app_tcp *a)
 	if (wants_close(a) && nxt_offset(a) == a->config.send_total &&
 	    usable_window(a) > 0)
 		send_fin(a);
+	/* A timer that runs for a window's probe is not that of these bytes. */
+	if (was_idle && a->snd_nxt != a->snd_una)
+		timer_disarm(a->env->loop, &a->rto);
 	if (!timer_is_armed(&a->rto) && has_unfinished_output(a))
 		arm(a, &a->rto, rto_us(a));
 }

@@ -89,7 +89,7 @@ static struct flows start(struct sim *s)
 
 		c.send_total = UINT64_C(1) << 40;
 		c.closes = APP_NEVER_CLOSES;
-		c.expects_no_loss = false;
+		c.expects_no_loss = true;
 		f.apps[i] = sim_app(s, &c);
 	}
 	mark(&f);
