@@ -61,14 +61,14 @@ static size_t line_room(const struct mux_link *l, bool is_urgent)
 {
 	if (!l->is_governed)
 		return SIZE_MAX;
-	struct governor_view line = governor_view(&l->up);
 	size_t frame = mux_link_frame_bytes(l);
-	uint64_t out = line.in_flight_bytes + (l->sent - l->up_noted);
-	uint64_t most = line.allowed_bytes + (is_urgent ? 2 * frame : 0);
+	size_t left = governor_room(&l->up, is_urgent ? 2 * frame : 0);
+	uint64_t not_noted = l->sent - l->up_noted;
 
-	if (out >= most)
+	if (left <= not_noted)
 		return 0;
-	return most - out > frame ? (size_t)(most - out) : frame;
+	left -= (size_t)not_noted;
+	return left > frame ? left : frame;
 }
 
 static size_t room(const struct mux_link *l, bool is_urgent)
@@ -96,12 +96,8 @@ static uint64_t probe_every_bytes(const struct mux_link *l)
 {
 	if (!l->is_governed)
 		return MUX_PROBE_EVERY_BYTES;
-	uint64_t n =
-		governor_view(&l->up).rate * MUX_PROBE_EVERY_US / US_PER_SEC;
-
-	if (n < MUX_PROBE_LEAST_BYTES)
-		return MUX_PROBE_LEAST_BYTES;
-	return n < MUX_PROBE_MOST_BYTES ? n : MUX_PROBE_MOST_BYTES;
+	return governor_bytes_in(&l->up, MUX_PROBE_EVERY_US,
+				 MUX_PROBE_LEAST_BYTES, MUX_PROBE_MOST_BYTES);
 }
 
 static void send_probe(struct mux_link *l, struct mux_channel *ch)

@@ -70,17 +70,6 @@ static void set_window_max(struct mux_channel *ch, uint32_t bytes)
 	ch->rx_max = bytes;
 }
 
-/* As much as comes in us, within limits. */
-static uint64_t bytes_in(const struct mux_link *l, uint64_t us, uint64_t least,
-			 uint64_t most)
-{
-	uint64_t n = governor_view(&l->down).rate * us / US_PER_SEC;
-
-	if (n < least)
-		return least;
-	return n < most ? n : most;
-}
-
 /* TCP channels are many and mostly short. */
 static uint64_t usual_first_window(const struct mux_channel *ch)
 {
@@ -89,7 +78,8 @@ static uint64_t usual_first_window(const struct mux_channel *ch)
 	if (l->is_governed && governor_view(&l->down).rate == 0)
 		return FIRST_UNKNOWN_BYTES;
 	if (l->is_governed)
-		return bytes_in(l, FIRST_US, FIRST_LEAST_BYTES, FIRST_BYTES);
+		return governor_bytes_in(&l->down, FIRST_US, FIRST_LEAST_BYTES,
+					 FIRST_BYTES);
 	return ch->kind == MUX_DIRECT_TCPIP ? FIRST_BYTES : USUAL_BYTES;
 }
 
@@ -251,6 +241,12 @@ static void send_adjust(struct mux_channel *ch, uint32_t n)
 		     mux_msg_build_adjust(msg, ch->remote_id, n));
 }
 
+static uint64_t bulk_step_bytes(const struct mux_link *l)
+{
+	return governor_bytes_in(&l->down, STEP_US, STEP_LEAST_BYTES,
+				 STEP_MOST_BYTES);
+}
+
 /* What is worth a message. */
 static uint32_t step_bytes(const struct mux_channel *ch)
 {
@@ -258,8 +254,7 @@ static uint32_t step_bytes(const struct mux_channel *ch)
 	uint64_t step = quarter;
 
 	if (ch->is_bulk)
-		step = bytes_in(ch->link, STEP_US, STEP_LEAST_BYTES,
-				STEP_MOST_BYTES);
+		step = bulk_step_bytes(ch->link);
 	return step < quarter ? (uint32_t)step : quarter;
 }
 
@@ -278,14 +273,9 @@ void mux_window_grant(struct mux_channel *ch)
 
 static bool has_room_for(const struct mux_link *l, const struct sched_flow *f)
 {
-	struct governor_view line = governor_view(&l->down);
-	size_t urgent = 2 * (size_t)bytes_in(l, STEP_US, STEP_LEAST_BYTES,
-					     STEP_MOST_BYTES);
+	size_t urgent = f->is_new ? 2 * (size_t)bulk_step_bytes(l) : 0;
 
-	if (!l->is_governed)
-		return true;
-	return line.in_flight_bytes <
-	       line.allowed_bytes + (f->is_new ? urgent : 0);
+	return !l->is_governed || governor_room(&l->down, urgent) > 0;
 }
 
 static void serve(struct mux_link *l, struct sched_flow *f)

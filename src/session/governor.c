@@ -627,23 +627,27 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 
 /* ---- what may be sent ---- */
 
-size_t governor_room(const struct governor *g)
+size_t governor_room(const struct governor *g, size_t more_bytes)
 {
-	uint64_t out = in_flight(g);
+	uint64_t out = in_flight(g), may = g->allowed + more_bytes;
 
-	return out < g->allowed ? (size_t)(g->allowed - out) : 0;
+	return out < may ? (size_t)(may - out) : 0;
+}
+
+uint64_t governor_bytes_in(const struct governor *g, mono_us_t us,
+			   uint64_t least_bytes, uint64_t most_bytes)
+{
+	return least(most(bytes_in(g->rate, us), least_bytes), most_bytes);
 }
 
 size_t governor_frame_bytes(const struct governor *g, size_t max_bytes)
 {
-	uint64_t bytes = bytes_in(g->rate, GOVERNOR_FRAME_US);
-
 	/* Until it has been driven hard the line may be much faster than what
 	 * was seen of it. */
 	if (!g->has_full_sample)
 		return max_bytes;
-	return (size_t)least(most(bytes, GOVERNOR_FRAME_LEAST_BYTES),
-			     max_bytes);
+	return (size_t)governor_bytes_in(g, GOVERNOR_FRAME_US,
+					 GOVERNOR_FRAME_LEAST_BYTES, max_bytes);
 }
 
 mono_us_t governor_waiting_since_us(const struct governor *g)

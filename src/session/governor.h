@@ -176,8 +176,13 @@ void governor_idle(struct governor *g);
 int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 		      uint32_t delay_us);
 
-/* How many bytes may be sent now; frames may overshoot it by one. */
-size_t governor_room(const struct governor *g);
+/* How many bytes may be sent now if more_bytes may be in flight beyond what is
+ * allowed; frames may overshoot it by one. */
+size_t governor_room(const struct governor *g, size_t more_bytes);
+
+/* As much as the line takes in us, within least and most. */
+uint64_t governor_bytes_in(const struct governor *g, mono_us_t us,
+			   uint64_t least_bytes, uint64_t most_bytes);
 
 /* The most that a frame should hold, headers included, up to max_bytes. */
 size_t governor_frame_bytes(const struct governor *g, size_t max_bytes);

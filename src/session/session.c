@@ -107,16 +107,16 @@ uint32_t session_window_bytes(const struct session *s)
 size_t session_unsent_bytes(const struct session *s)
 {
 	struct governor_view line = session_line(s);
-	uint64_t n = line.rate * SESSION_UNSENT_US / US_PER_SEC;
+	uint64_t n = SESSION_UNSENT_MIN_BYTES;
 
+	if (line.rate == 0)
+		return SESSION_UNSENT_MAX_BYTES;
 	/* While the rate is being looked for it must not be the stream that
 	 * limits it. */
 	if (line.phase == GOVERNOR_STARTUP && n < line.allowed_bytes)
 		n = line.allowed_bytes;
-	if (line.rate == 0 || n > SESSION_UNSENT_MAX_BYTES)
-		return SESSION_UNSENT_MAX_BYTES;
-	return n > SESSION_UNSENT_MIN_BYTES ? (size_t)n
-					    : SESSION_UNSENT_MIN_BYTES;
+	return (size_t)governor_bytes_in(&s->governor, SESSION_UNSENT_US, n,
+					 SESSION_UNSENT_MAX_BYTES);
 }
 
 bool session_may_store(const struct session *s, size_t n)
@@ -457,15 +457,12 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	s->reap = (struct loop_task){.on_run = on_reap, .ctx = s};
 	list_init(&s->pump.link);
 	list_init(&s->reap.link);
-	s->ack_timer =
-		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
+	s->ack_timer = (struct timer){.on_fire = session_on_due, .ctx = s};
 	s->ping_timer = (struct timer){.on_fire = on_ping_timer, .ctx = s};
 	s->drops_timer = (struct timer){.on_fire = on_drops_timer, .ctx = s};
 	s->trim_timer = (struct timer){.on_fire = on_trim_timer, .ctx = s};
-	s->received_timer =
-		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
-	s->pace_timer =
-		(struct timer){.on_fire = session_on_ack_timer, .ctx = s};
+	s->received_timer = (struct timer){.on_fire = session_on_due, .ctx = s};
+	s->pace_timer = (struct timer){.on_fire = session_on_due, .ctx = s};
 	s->heard_us = loop_now_us(loop);
 	timer_arm(loop, &s->ping_timer, SESSION_PING_US);
 	carrier_bind(carrier, &carrier_user, s);

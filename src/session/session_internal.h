@@ -129,7 +129,8 @@ void session_note_received(struct session *s, size_t bytes);
 /* Fill the carrier.  ctx: the session. */
 void session_pump(void *ctx);
 
-void session_on_ack_timer(void *ctx);
+/* A timer's: something is due that the pump sends.  ctx: the session. */
+void session_on_due(void *ctx);
 
 /* ---- dgram_queue.c ---- */
 

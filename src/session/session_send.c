@@ -259,28 +259,21 @@ static uint64_t pace(const struct session *s)
 	return line.rate + line.rate / 4;
 }
 
+static size_t lesser(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 /* What flows may send now.  *ret_urgent: what those may that send little: they
  * need not wait for room that others have taken. */
 static size_t room(struct session *s, size_t *ret_urgent)
 {
-	struct governor_view line = session_line(s);
-	size_t frame = session_frame_bytes(s);
-
 	*ret_urgent = SIZE_MAX;
 	if (s->carrier->is_local || s->carrier->is_paced)
 		return SIZE_MAX;
-	size_t most = line.allowed_bytes + 2 * frame;
-	*ret_urgent =
-		most > line.in_flight_bytes ? most - line.in_flight_bytes : 0;
-	size_t paced = pacer_room(&s->pacer, loop_now_us(s->loop), pace(s));
-	size_t free_bytes = governor_room(&s->governor);
-
-	return paced < free_bytes ? paced : free_bytes;
-}
-
-static size_t lesser(size_t a, size_t b)
-{
-	return a < b ? a : b;
+	*ret_urgent = governor_room(&s->governor, 2 * session_frame_bytes(s));
+	return lesser(pacer_room(&s->pacer, loop_now_us(s->loop), pace(s)),
+		      governor_room(&s->governor, 0));
 }
 
 static void batch_init(struct batch *b, struct session *s)
@@ -349,7 +342,7 @@ static void plan_next(struct session *s)
 {
 	if (!sched_next(&s->sched))
 		governor_idle(&s->governor);
-	else if (governor_room(&s->governor) > 0 &&
+	else if (governor_room(&s->governor, 0) > 0 &&
 		 !timer_is_armed(&s->pace_timer))
 		timer_arm(s->loop, &s->pace_timer,
 			  pacer_wait_us(&s->pacer, pace(s)));
@@ -402,7 +395,7 @@ void session_owe_ack(struct stream *st)
 		timer_arm(s->loop, &s->ack_timer, SESSION_ACK_DELAY_US);
 }
 
-void session_on_ack_timer(void *ctx)
+void session_on_due(void *ctx)
 {
 	session_want_pump(ctx);
 }

@@ -227,7 +227,7 @@ static void check_invariants(struct sim *s)
 
 	assert_int_equal(v.in_flight_bytes, s->sent - s->g.delivered);
 	if (v.in_flight_bytes == 0)
-		assert_true(governor_room(&s->g) >= GOVERNOR_LEAST_BYTES);
+		assert_true(governor_room(&s->g, 0) >= GOVERNOR_LEAST_BYTES);
 	assert_true(v.in_flight_bytes <= s->sent);
 	if (v.allowed_bytes > s->allowed_most)
 		s->allowed_most = v.allowed_bytes;
@@ -236,7 +236,7 @@ static void check_invariants(struct sim *s)
 static void send_all(struct sim *s)
 {
 	produce(s);
-	while (governor_room(&s->g) > 0) {
+	while (governor_room(&s->g, 0) > 0) {
 		size_t bytes = governor_frame_bytes(&s->g, FRAME);
 
 		if (!s->is_greedy && s->app_bytes < bytes)
@@ -632,7 +632,7 @@ static void blackout_ends(void **state)
 	set_dead(s, true);
 	run(s, 10 * SECOND);
 	assert_true(s->sent - sent <= 2 * 50 * MBIT / 25);
-	assert_int_equal(governor_room(&s->g), 0);
+	assert_int_equal(governor_room(&s->g, 0), 0);
 	assert_in_range(governor_waiting_since_us(&s->g), before_us - 50 * MS,
 			before_us + 50 * MS);
 	set_dead(s, false);
@@ -703,7 +703,7 @@ static void nothing_happens_without_bytes(void **state)
 	governor_sent(&g, START_US, 0);
 	assert_int_equal(governor_received(&g, START_US + 1, 0, 9), 0);
 	assert_int_equal(governor_waiting_since_us(&g), 0);
-	assert_int_equal(governor_room(&g), GOVERNOR_FIRST_BYTES);
+	assert_int_equal(governor_room(&g, 0), GOVERNOR_FIRST_BYTES);
 	assert_int_equal(governor_frame_bytes(&g, FRAME), FRAME);
 	assert_int_equal(governor_view(&g).rate, 0);
 	assert_int_equal(governor_view(&g).round_trip_min_us, 0);
@@ -719,7 +719,7 @@ static void silent_peer_gets_what_is_allowed_at_first(void **state)
 	s->line.is_mute = true;
 	run(s, HOUR_S * SECOND);
 	assert_true(s->sent < GOVERNOR_FIRST_BYTES + FRAME);
-	assert_int_equal(governor_room(&s->g), 0);
+	assert_int_equal(governor_room(&s->g, 0), 0);
 	assert_int_equal(governor_waiting_since_us(&s->g), START_US);
 	free(s);
 }
@@ -761,7 +761,7 @@ static void everything_at_once_stays_bounded(void **state)
 		now_us += rng_below(&rng, 50)
 				  ? rng_below(&rng, 3000)
 				  : rng_below(&rng, HOUR_S * SECOND);
-		size_t room = governor_room(&g);
+		size_t room = governor_room(&g, 0);
 		for (size_t n = 0; n < room && rng_below(&rng, 2000) > 0;) {
 			size_t bytes = 1 + rng_below(&rng, 1 << 20);
 
@@ -779,7 +779,7 @@ static void everything_at_once_stays_bounded(void **state)
 		assert_int_equal(v.in_flight_bytes, sent - received);
 		assert_in_range(v.allowed_bytes, GOVERNOR_LEAST_BYTES,
 				GOVERNOR_MOST_BYTES);
-		assert_true(received < sent || governor_room(&g) > 0);
+		assert_true(received < sent || governor_room(&g, 0) > 0);
 	}
 }
 
