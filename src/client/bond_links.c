@@ -24,9 +24,9 @@
 
 #include "bond_carrier.h"
 #include "bond_link.h"
+#include "busy.h"
 
 enum {
-	TICK_US = 250000,
 	/* What OpenSSH grants a channel. */
 	WINDOW_BYTES = 2 << 20,
 	/* What we grant.  A quarter is always on its way back, and more waits
@@ -52,10 +52,10 @@ struct bond_links {
 	bool goes_by_exec; /* no channels to sockets there */
 	struct bond_offer offer;
 	struct err why_not;
-	struct timer tick;
-	mono_us_t ticked_us;
-	uint64_t tx_bytes, rx_bytes; /* then */
-	unsigned n_short;	     /* ticks in a row with too few links */
+	struct timer first_look;
+	struct busy busy;
+	uint64_t tx_bytes, rx_bytes; /* at the last look */
+	unsigned n_short;	     /* looks in a row with too few links */
 };
 
 struct channel_link {
@@ -391,15 +391,14 @@ static uint64_t rate(uint64_t now, uint64_t then, uint64_t us)
 	return (now - then) * 1000 / (us / 1000 + 1);
 }
 
-static void on_tick(void *ctx)
+static void on_look(void *ctx)
 {
 	struct bond_links *b = ctx;
 	const struct session_stats *stats = session_stats(b->session);
-	uint64_t us = loop_now_us(b->loop) - b->ticked_us;
+	/* What came since the last look came since then. */
+	uint64_t us = loop_now_us(b->loop) - b->busy.since_us;
 	unsigned n = bond_carrier_n_links(b->carrier), needed;
 
-	bool is_idle = stats->tx_bytes == b->tx_bytes &&
-		       stats->rx_bytes == b->rx_bytes;
 	needed = bond_links_needed(n, rate(stats->tx_bytes, b->tx_bytes, us),
 				   rate(stats->rx_bytes, b->rx_bytes, us),
 				   stats->round_trip_min_us);
@@ -409,47 +408,28 @@ static void on_tick(void *ctx)
 		b->n_short = 0;
 		bond_links_want(b, needed);
 	}
-	b->ticked_us = loop_now_us(b->loop);
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
-	/* Idle: on_bulk wakes us. */
-	if (!b->is_stuck && n < BOND_LINKS_MAX && !is_idle)
-		timer_arm(b->loop, &b->tick, TICK_US);
-}
-
-static void on_bulk(void *ctx)
-{
-	struct bond_links *b = ctx;
-	const struct session_stats *stats = session_stats(b->session);
-
-	if (timer_is_armed(&b->tick) || b->is_stuck ||
-	    bond_carrier_n_links(b->carrier) >= BOND_LINKS_MAX)
-		return;
-	b->ticked_us = loop_now_us(b->loop);
-	b->tx_bytes = stats->tx_bytes;
-	b->rx_bytes = stats->rx_bytes;
-	timer_arm(b->loop, &b->tick, TICK_US);
+	if (b->is_stuck || n >= BOND_LINKS_MAX)
+		busy_stop(&b->busy);
 }
 
 /* In a turn of its own, for the time of this one began long ago; and before
  * much is sent: the round trip is the shortest now. */
-static void on_first_tick(void *ctx)
+static void on_first_look(void *ctx)
 {
 	struct bond_links *b = ctx;
 	const struct session_stats *stats = session_stats(b->session);
 
 	session_ping(b->session);
-	b->ticked_us = loop_now_us(b->loop);
 	b->tx_bytes = stats->tx_bytes;
 	b->rx_bytes = stats->rx_bytes;
-	b->tick.on_fire = on_tick;
-	timer_arm(b->loop, &b->tick, TICK_US);
+	busy_start(&b->busy, b->loop, b->session, on_look, b);
 }
 
 void bond_links_watch(struct bond_links *b)
 {
-	session_watch_bulk(b->session, on_bulk, b);
-	timer_arm(b->loop, &b->tick, 0);
+	timer_arm(b->loop, &b->first_look, 0);
 }
 
 const char *bond_links_why_not(const struct bond_links *b)
@@ -471,7 +451,7 @@ struct bond_links *bond_links_new(struct loop *loop, struct carrier *carrier,
 	b->session = session;
 	b->mux = mux;
 	list_init(&b->joining);
-	b->tick = (struct timer){.on_fire = on_first_tick, .ctx = b};
+	b->first_look = (struct timer){.on_fire = on_first_look, .ctx = b};
 	bond_carrier_set_ops(carrier, &bond_ops, b);
 	return b;
 }
@@ -483,8 +463,8 @@ struct bond_links *bond_links_free(struct bond_links *b)
 	if (!b)
 		return NULL;
 	bond_carrier_set_ops(b->carrier, NULL, NULL);
-	session_watch_bulk(b->session, NULL, NULL);
-	timer_disarm(b->loop, &b->tick);
+	timer_disarm(b->loop, &b->first_look);
+	busy_stop(&b->busy);
 	while ((at = list_pop(&b->joining))) {
 		struct channel_link *l =
 			container_of(at, struct channel_link, joining);

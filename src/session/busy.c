@@ -8,6 +8,7 @@ static void on_sending(void *ctx)
 {
 	struct busy *b = ctx;
 
+	b->since_us = loop_now_us(b->loop);
 	timer_arm(b->loop, &b->timer, BUSY_US);
 }
 
@@ -40,6 +41,5 @@ void busy_stop(struct busy *b)
 		return;
 	timer_disarm(b->loop, &b->timer);
 	loop_unpost(&b->sending);
-	session_when_sending(b->session, NULL);
 	b->loop = NULL;
 }

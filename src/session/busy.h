@@ -15,6 +15,7 @@ struct busy {
 	struct session *session;
 	struct timer timer;
 	struct loop_task sending;
+	mono_us_t since_us; /* in on_look: since something is sent again */
 	void (*on_look)(void *ctx);
 	void *ctx; /* borrowed */
 };
@@ -24,8 +25,7 @@ struct busy {
 void busy_start(struct busy *b, struct loop *loop, struct session *session,
 		void (*on_look)(void *ctx), void *ctx);
 
-/* Also if it was not begun, and from within on_look; before the session is
- * freed. */
+/* Also if it was not begun, and from within on_look. */
 void busy_stop(struct busy *b);
 
 #endif

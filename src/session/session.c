@@ -377,23 +377,6 @@ struct governor_view session_line(const struct session *s)
 	return governor_view(&s->governor);
 }
 
-void session_watch_bulk(struct session *s, void (*on_bulk)(void *ctx),
-			void *ctx)
-{
-	s->on_bulk = on_bulk;
-	s->bulk_ctx = ctx;
-}
-
-void session_note_bulk(struct session *s)
-{
-	uint64_t bytes = s->stats.tx_bytes + s->stats.rx_bytes;
-
-	if (!s->on_bulk || bytes - s->bulk_from < SESSION_BULK_BYTES)
-		return;
-	s->bulk_from = bytes;
-	s->on_bulk(s->bulk_ctx);
-}
-
 size_t session_frame_bytes(const struct session *s)
 {
 	if (s->carrier->is_local)
@@ -403,7 +386,7 @@ size_t session_frame_bytes(const struct session *s)
 
 void session_when_sending(struct session *s, struct loop_task *task)
 {
-	s->when_sending = task;
+	list_push(&s->when_sending, &task->link);
 }
 
 uint64_t session_rate(const struct session *s)
@@ -451,6 +434,7 @@ struct session *session_new(struct loop *loop, enum session_role role,
 	list_init(&s->dead);
 	list_init(&s->owes_ack);
 	list_init(&s->got_room);
+	list_init(&s->when_sending);
 	governor_init(&s->governor, loop_now_us(loop));
 	sched_init(&s->sched);
 	s->pump = (struct loop_task){.on_run = session_pump, .ctx = s};
@@ -494,6 +478,8 @@ struct session *session_free(struct session *s)
 	s->carrier->user = NULL;
 	s->carrier = carrier_free(s->carrier);
 	sched_fini(&s->sched);
+	while (list_pop(&s->when_sending))
+		;
 	while ((link = list_pop(&s->dead)))
 		stream_free(container_of(link, struct stream, ack_link));
 	htab_each(&s->streams, free_node, NULL);

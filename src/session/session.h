@@ -53,8 +53,6 @@ enum {
 	SESSION_DROPS_DELAY_US = 1000000,
 	SESSION_FIRST_PING_US = 200000,
 	SESSION_PING_US = 15000000,
-	/* So many bytes since it was told last are news to who watches. */
-	SESSION_BULK_BYTES = 256 << 10,
 	SESSION_SILENCE_US = 45000000,
 };
 
@@ -183,11 +181,6 @@ enum session_end session_end(const struct session *s);
 
 const struct session_stats *session_stats(const struct session *s);
 
-/* Call when SESSION_BULK_BYTES have passed, in either direction, since the last
- * such call; NULL: no longer.  ctx is borrowed. */
-void session_watch_bulk(struct session *s, void (*on_bulk)(void *ctx),
-			void *ctx);
-
 /* What the governor knows of the line up (near) or down (far); all zero over a
  * local carrier. */
 struct governor_view session_line(const struct session *s);
@@ -199,8 +192,8 @@ size_t session_frame_bytes(const struct session *s);
 /* Bytes that the line takes in a second; 0: not known. */
 uint64_t session_rate(const struct session *s);
 
-/* Have the task posted when something is sent next, once.  Borrowed until then;
- * NULL: not any more. */
+/* Have the task posted when something is sent next, once; there may be several.
+ * Borrowed until then, or until loop_unpost. */
 void session_when_sending(struct session *s, struct loop_task *task);
 
 /* Send a PING now, for a fresh round trip in the statistics. */

@@ -30,11 +30,8 @@ struct session {
 	uint32_t n_loaded;    /* streams that have any */
 	size_t dgram_bytes;   /* of all queued datagrams */
 	struct sched sched;
-	void (*on_bulk)(void *ctx); /* may be NULL */
-	void *bulk_ctx;		    /* borrowed */
-	uint64_t bulk_from;	    /* bytes both ways when it was called */
-	struct governor governor;   /* of what we send */
-	struct pacer pacer;	    /* likewise */
+	struct governor governor; /* of what we send */
+	struct pacer pacer;	  /* likewise */
 	struct timer pace_timer;
 	struct one_way from_peer; /* RECEIVED's way */
 	struct list got_room;	  /* streams whose owner may write again */
@@ -44,9 +41,9 @@ struct session {
 	mono_us_t rx_last_us;	  /* when the last came */
 	mono_us_t rx_owed_us;	  /* when the first came that is not told */
 	struct timer received_timer;
-	struct loop_task pump; /* posted when there is something to send */
-	struct loop_task reap; /* posted when a stream died */
-	struct loop_task *when_sending; /* borrowed; NULL: nobody asked */
+	struct loop_task pump;	  /* posted when there is something to send */
+	struct loop_task reap;	  /* posted when a stream died */
+	struct list when_sending; /* struct loop_task, borrowed */
 	struct timer ack_timer;
 	struct timer ping_timer;  /* also: silence */
 	struct timer drops_timer; /* far: tells the near end what was refused */
@@ -119,9 +116,6 @@ void session_want_send(struct stream *s);
 
 /* There is something to send at the end of this turn. */
 void session_want_pump(struct session *s);
-
-/* Bytes have passed: who watches may have to know. */
-void session_note_bulk(struct session *s);
 
 /* A frame of this many bytes came: the peer is to be told. */
 void session_note_received(struct session *s, size_t bytes);

@@ -224,7 +224,6 @@ void session_note_received(struct session *s, size_t bytes)
 	s->rx_total += bytes;
 	if (s->rx_total - s->rx_told >= SESSION_RECEIVED_BYTES)
 		session_want_pump(s);
-	session_note_bulk(s);
 }
 
 static void gather_received(struct session *s, struct batch *b)
@@ -315,9 +314,8 @@ static bool pump_batch(struct session *s)
 		pacer_spend(&s->pacer, b.bytes);
 	}
 	carrier_send(s->carrier, b.iov, b.n_iov);
-	if (s->when_sending)
-		loop_post(s->loop, s->when_sending);
-	s->when_sending = NULL;
+	while ((link = list_pop(&s->when_sending)))
+		loop_post(s->loop, container_of(link, struct loop_task, link));
 	ring_drop(&s->control, control_end);
 	while ((link = list_pop(&b.sent)))
 		free(container_of(link, struct dgram, link));
@@ -363,7 +361,6 @@ void session_pump(void *ctx)
 	 * RECEIVED. */
 	loop_unpost(&s->pump);
 	tell_room(s);
-	session_note_bulk(s);
 }
 
 void session_want_send(struct stream *s)
