@@ -33,6 +33,7 @@
 #include "bond_rx.h"
 #include "bond_sure.h"
 #include "fd.h"
+#include "iov.h"
 
 enum {
 	CHUNK_MIN = 16 << 10, /* where no link has room */
@@ -398,42 +399,22 @@ void bond_link_send(struct bond_link *l, const struct iovec *iov, int n)
 	keep_rest(l, iov, n, taken);
 }
 
-/* Where the next chunk begins in what is sent. */
-struct cursor {
-	const struct iovec *iov;
-	int n;
-	size_t at; /* in iov[0] */
-};
-
 /* The next bytes, at most max, described in slice from 1 on.  Returns the
  * number of parts. */
-static int take_slice(struct cursor *c, size_t max, struct iovec *slice,
+static int take_slice(struct iov_cursor *c, size_t max, struct iovec *slice,
 		      size_t *ret_len)
 {
 	size_t len = 0;
 	int n = 1;
 
-	while (c->n > 0 && n < SLICE_IOV && len < max) {
-		size_t part = c->iov[0].iov_len - c->at;
-
-		if (part > max - len)
-			part = max - len;
-		slice[n++] = (struct iovec){(char *)c->iov[0].iov_base + c->at,
-					    part};
-		len += part;
-		c->at += part;
-		if (c->at == c->iov[0].iov_len) {
-			c->iov++;
-			c->n--;
-			c->at = 0;
-		}
-	}
+	for (; n < SLICE_IOV && iov_cursor_next(c, max - len, &slice[n]); n++)
+		len += slice[n].iov_len;
 	*ret_len = len;
 	return n;
 }
 
-static void send_chunk(struct bond *b, struct bond_link *l, struct cursor *c,
-		       size_t max)
+static void send_chunk(struct bond *b, struct bond_link *l,
+		       struct iov_cursor *c, size_t max)
 {
 	uint8_t head[FRAME_HEADER_LEN];
 	struct iovec slice[SLICE_IOV];
@@ -447,7 +428,7 @@ static void send_chunk(struct bond *b, struct bond_link *l, struct cursor *c,
 
 static void send_chunks(struct bond *b, const struct iovec *iov, int n)
 {
-	struct cursor c = {.iov = iov, .n = n};
+	struct iov_cursor c = {.iov = iov, .n = n};
 
 	while (c.n > 0) {
 		struct bond_link *l = pick(b);
@@ -463,7 +444,7 @@ static void send_chunks(struct bond *b, const struct iovec *iov, int n)
 
 static void begin_chunks(struct bond *b)
 {
-	struct cursor nothing = {.n = 0};
+	struct iov_cursor nothing = {.n = 0};
 
 	send_chunk(b, b->first, &nothing, 0);
 	if (b->is_numbered) {

@@ -13,6 +13,7 @@
 
 #include "bond_link.h"
 #include "fd.h"
+#include "iov.h"
 
 enum {
 	IN_CAP = 512 << 10,
@@ -98,10 +99,8 @@ static size_t send_parts(struct bond_link *l, const struct iovec *iov, int n)
 {
 	struct bond_fd *f = from_link(l);
 	ssize_t sent = writev(f->out.fd, iov, n);
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	/* A broken pipe shows as EPOLLERR in a later turn. */
 	size_t taken = sent > 0 ? (size_t)sent : 0;
 	if (taken < len && f->out.events != EPOLLOUT && !f->is_stopped)

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iov.h"
+
 enum {
 	CHUNK_LEAST = 4 << 10,
 	CHUNK_US = 10000, /* a chunk is no more than this takes */
@@ -110,43 +112,14 @@ static void let_go(struct bond_sure *s, struct kept *k)
 
 /* ---- sending ---- */
 
-/* Where the next chunk begins in what is sent. */
-struct cursor {
-	const struct iovec *iov;
-	int n;
-	size_t at; /* in iov[0] */
-};
-
-static size_t copy_out(struct cursor *c, uint8_t *out, size_t max)
+static void copy_out(struct iov_cursor *c, uint8_t *out, size_t len)
 {
-	size_t len = 0;
+	struct iovec part;
 
-	while (c->n > 0 && len < max) {
-		size_t part = c->iov[0].iov_len - c->at;
-
-		if (part > max - len)
-			part = max - len;
-		if (part > 0)
-			memcpy(out + len, (char *)c->iov[0].iov_base + c->at,
-			       part);
-		len += part;
-		c->at += part;
-		if (c->at == c->iov[0].iov_len) {
-			c->iov++;
-			c->n--;
-			c->at = 0;
-		}
+	for (; iov_cursor_next(c, len, &part); len -= part.iov_len) {
+		memcpy(out, part.iov_base, part.iov_len);
+		out += part.iov_len;
 	}
-	return len;
-}
-
-static size_t left_of(const struct iovec *iov, int n)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	return len;
 }
 
 static size_t chunk_size(const struct bond_link *l, size_t left)
@@ -162,8 +135,8 @@ static size_t chunk_size(const struct bond_link *l, size_t left)
 
 int bond_sure_send(struct bond_sure *s, const struct iovec *iov, int n)
 {
-	struct cursor c = {.iov = iov, .n = n};
-	size_t left = left_of(iov, n), len;
+	struct iov_cursor c = {.iov = iov, .n = n};
+	size_t left = iov_total(iov, n), len;
 
 	for (; left > 0; left -= len) {
 		struct bond_link *l =
@@ -178,7 +151,7 @@ int bond_sure_send(struct bond_sure *s, const struct iovec *iov, int n)
 		*k = (struct kept){.seq = s->tx_seq++,
 				   .len = FRAME_HEADER_LEN + len};
 		(void)bond_build_chunk(k->bytes, k->seq, len);
-		(void)copy_out(&c, k->bytes + FRAME_HEADER_LEN, len);
+		copy_out(&c, k->bytes + FRAME_HEADER_LEN, len);
 		list_push(&s->kept, &k->link);
 		s->kept_bytes += k->len;
 		s->n_kept++;

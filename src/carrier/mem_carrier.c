@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iov.h"
+
 enum {
 	WAITING_BYTES = 256 << 10, /* a send more than that may wait */
 	FIRST_BYTES = 16 << 10,	   /* of a buffer's storage */
@@ -113,13 +115,10 @@ static bool is_full(const struct carrier *c)
 static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 {
 	struct mem_end *from = from_base(c), *to = other(from);
-	size_t len = 0;
 
 	if (is_full(c))
 		return;
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	if (reserve(&to->in, len) < 0) {
+	if (reserve(&to->in, iov_total(iov, n)) < 0) {
 		from->pair->is_broken = true;
 		want_deliver(from);
 		want_deliver(to);

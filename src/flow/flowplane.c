@@ -27,6 +27,7 @@
 
 #include "bytes.h"
 #include "flow_internal.h"
+#include "iov.h"
 
 enum {
 	ICMP_BURST = 200,
@@ -119,10 +120,8 @@ enum drop_reason flow_drop(struct flowplane *p, enum drop_reason reason)
 
 void flow_tun_write(struct flowplane *p, const struct iovec *iov, int n)
 {
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (p->ops->tun_write(p->ctx, iov, n) < 0) {
 		(void)flow_drop(p, DROP_TUN_WRITE);
 		return;

@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,26 +30,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "fd.h"
-
-struct text {
-	char *out;
-	size_t len, cap;
-};
-
-static void put(struct text *t, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void put(struct text *t, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	int n = vsnprintf(t->out + t->len, t->cap - t->len, fmt, args);
-	va_end(args);
-	t->len += (size_t)n;
-	if (t->len >= t->cap) /* full: stays so */
-		t->len = t->cap - 1;
-}
+#include "text.h"
 
 static int finish(const struct text *t)
 {
@@ -80,33 +60,36 @@ static void put_set(struct text *t, const struct nft_rules *r,
 {
 	const char *comma = "";
 
-	put(t, "\tset near%d {\n\t\ttype %s; flags interval;\n\t\telements = {",
-	    version, version == IPV4 ? "ipv4_addr" : "ipv6_addr");
+	text_put(t,
+		 "\tset near%d {\n\t\ttype %s; flags interval;\n\t\telements = "
+		 "{",
+		 version, version == IPV4 ? "ipv4_addr" : "ipv6_addr");
 	for (size_t i = 0; i < r->n; i++) {
 		char net[SUBNET_TEXT_MAX];
 
 		if (r->nets[i].addr.version != version || is_redundant(r, i))
 			continue;
-		put(t, "%s %s", comma, subnet_format(&r->nets[i], net));
+		text_put(t, "%s %s", comma, subnet_format(&r->nets[i], net));
 		comma = ",";
 	}
-	put(t, " }\n\t}\n");
+	text_put(t, " }\n\t}\n");
 }
 
 static void put_source_chain(struct text *t, const struct nft_rules *r)
 {
-	put(t, "\tchain source {\n"
-	       "\t\ttype filter hook prerouting priority -300;\n");
-	put(t,
-	    has_family(r, IPV4) ? "\t\tiifname \"%s\" ip saddr != @near4 drop\n"
-				: "\t\tiifname \"%s\" meta nfproto ipv4 drop\n",
-	    r->name);
-	put(t,
-	    has_family(r, IPV6)
-		    ? "\t\tiifname \"%s\" ip6 saddr != @near6 drop\n"
-		    : "\t\tiifname \"%s\" meta nfproto ipv6 drop\n",
-	    r->name);
-	put(t, "\t}\n");
+	text_put(t, "\tchain source {\n"
+		    "\t\ttype filter hook prerouting priority -300;\n");
+	text_put(t,
+		 has_family(r, IPV4)
+			 ? "\t\tiifname \"%s\" ip saddr != @near4 drop\n"
+			 : "\t\tiifname \"%s\" meta nfproto ipv4 drop\n",
+		 r->name);
+	text_put(t,
+		 has_family(r, IPV6)
+			 ? "\t\tiifname \"%s\" ip6 saddr != @near6 drop\n"
+			 : "\t\tiifname \"%s\" meta nfproto ipv6 drop\n",
+		 r->name);
+	text_put(t, "\t}\n");
 }
 
 static void put_pass_chains(struct text *t, const struct nft_rules *r)
@@ -115,44 +98,44 @@ static void put_pass_chains(struct text *t, const struct nft_rules *r)
 					  ? ""
 					  : "ct state established,related ";
 
-	put(t,
-	    "\tchain pass {\n"
-	    "\t\ttype filter hook forward priority 0;\n"
-	    "\t\tiifname \"%s\" oifname \"%s\" drop\n"
-	    "\t\tiifname \"%s\" jump from_near\n"
-	    "\t\toifname \"%s\" jump to_near\n"
-	    "\t}\n",
-	    r->name, r->name, r->name, r->name);
+	text_put(t,
+		 "\tchain pass {\n"
+		 "\t\ttype filter hook forward priority 0;\n"
+		 "\t\tiifname \"%s\" oifname \"%s\" drop\n"
+		 "\t\tiifname \"%s\" jump from_near\n"
+		 "\t\toifname \"%s\" jump to_near\n"
+		 "\t}\n",
+		 r->name, r->name, r->name, r->name);
 	/* What connection tracking does not know is not translated either:
 	 * it would leave with the near end's own address. */
-	put(t, "\tchain from_near {\n"
-	       "\t\tct state invalid drop\n"
-	       "\t\ttcp flags & (syn|rst) == syn "
-	       "tcp option maxseg size set rt mtu\n"
-	       "\t\taccept\n"
-	       "\t}\n"
-	       "\tchain to_near {\n"
-	       "\t\tct state invalid drop\n"
-	       "\t\ttcp flags & (syn|rst) == syn "
-	       "tcp option maxseg size set rt mtu\n");
+	text_put(t, "\tchain from_near {\n"
+		    "\t\tct state invalid drop\n"
+		    "\t\ttcp flags & (syn|rst) == syn "
+		    "tcp option maxseg size set rt mtu\n"
+		    "\t\taccept\n"
+		    "\t}\n"
+		    "\tchain to_near {\n"
+		    "\t\tct state invalid drop\n"
+		    "\t\ttcp flags & (syn|rst) == syn "
+		    "tcp option maxseg size set rt mtu\n");
 	for (int v = IPV4; v <= IPV6; v += IPV6 - IPV4)
 		if (has_family(r, (enum ip_version)v))
-			put(t, "\t\t%s daddr @near%d %saccept\n",
-			    v == IPV4 ? "ip" : "ip6", v, established);
-	put(t, "\t\tdrop\n\t}\n");
+			text_put(t, "\t\t%s daddr @near%d %saccept\n",
+				 v == IPV4 ? "ip" : "ip6", v, established);
+	text_put(t, "\t\tdrop\n\t}\n");
 }
 
 static void put_nat_chain(struct text *t, const struct nft_rules *r)
 {
-	put(t, "\tchain translate {\n"
-	       "\t\ttype nat hook postrouting priority 100;\n");
+	text_put(t, "\tchain translate {\n"
+		    "\t\ttype nat hook postrouting priority 100;\n");
 	for (int v = IPV4; v <= IPV6; v += IPV6 - IPV4)
 		if (has_family(r, (enum ip_version)v))
-			put(t,
-			    "\t\tiifname \"%s\" oifname != \"%s\" "
-			    "%s saddr @near%d masquerade fully-random\n",
-			    r->name, r->name, v == IPV4 ? "ip" : "ip6", v);
-	put(t, "\t}\n");
+			text_put(t,
+				 "\t\tiifname \"%s\" oifname != \"%s\" "
+				 "%s saddr @near%d masquerade fully-random\n",
+				 r->name, r->name, v == IPV4 ? "ip" : "ip6", v);
+	text_put(t, "\t}\n");
 }
 
 /* A name that needs no care in a string of nft's. */
@@ -171,33 +154,34 @@ static void put_remembered(struct text *t, const struct broker_forward *f,
 {
 	const char *before = "\t\telements = {";
 
-	put(t, "\tset %s {\n\t\ttype ifname;\n", set);
+	text_put(t, "\tset %s {\n\t\ttype ifname;\n", set);
 	for (uint32_t i = 0; f && i < f->n_ifs; i++) {
 		if (!(f->ifs[i].flags & flag) || !is_plain(f->ifs[i].name))
 			continue;
-		put(t, "%s \"%s\"", before, f->ifs[i].name);
+		text_put(t, "%s \"%s\"", before, f->ifs[i].name);
 		before = ",";
 	}
-	put(t, "%s\t}\n", *before == ',' ? " }\n" : "");
+	text_put(t, "%s\t}\n", *before == ',' ? " }\n" : "");
 }
 
 /* A host that forwards for our sake only is no router for others. */
 static void put_guard(struct text *t, const struct nft_rules *r, int version)
 {
-	put(t, "table inet ecssh-guard%d-%s {\n", version, r->name);
+	text_put(t, "table inet ecssh-guard%d-%s {\n", version, r->name);
 	put_remembered(t, r->forward, "forwards",
 		       version == IPV4 ? BROKER_IF_FORWARDS_4
 				       : BROKER_IF_FORWARDS_6);
 	if (version == IPV6)
 		put_remembered(t, r->forward, "accepts_ra",
 			       BROKER_IF_ACCEPTS_RA);
-	put(t,
-	    "\tchain guard {\n"
-	    "\t\ttype filter hook forward priority -1;\n"
-	    "\t\tmeta nfproto ipv%d iifname != \"ecssh*\" "
-	    "oifname != \"ecssh*\" iifname != \"%s\" oifname != \"%s\" drop\n"
-	    "\t}\n}\n",
-	    version, r->name, r->name);
+	text_put(t,
+		 "\tchain guard {\n"
+		 "\t\ttype filter hook forward priority -1;\n"
+		 "\t\tmeta nfproto ipv%d iifname != \"ecssh*\" "
+		 "oifname != \"ecssh*\" iifname != \"%s\" oifname != \"%s\" "
+		 "drop\n"
+		 "\t}\n}\n",
+		 version, r->name, r->name);
 }
 
 /* "add" makes "delete" succeed where there is nothing. */
@@ -206,10 +190,10 @@ static void put_removal(struct text *t, const char *name)
 	static const char *const kinds[] = {"", "guard4-", "guard6-"};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		put(t,
-		    "add table inet ecssh-%s%s\n"
-		    "delete table inet ecssh-%s%s\n",
-		    kinds[i], name, kinds[i], name);
+		text_put(t,
+			 "add table inet ecssh-%s%s\n"
+			 "delete table inet ecssh-%s%s\n",
+			 kinds[i], name, kinds[i], name);
 }
 
 int nft_build(const struct nft_rules *r, char *out, size_t cap)
@@ -217,7 +201,7 @@ int nft_build(const struct nft_rules *r, char *out, size_t cap)
 	struct text t = {.out = out, .cap = cap};
 
 	put_removal(&t, r->name);
-	put(&t, "table inet ecssh-%s {\n", r->name);
+	text_put(&t, "table inet ecssh-%s {\n", r->name);
 	if (has_family(r, IPV4))
 		put_set(&t, r, IPV4);
 	if (has_family(r, IPV6))
@@ -226,7 +210,7 @@ int nft_build(const struct nft_rules *r, char *out, size_t cap)
 	put_pass_chains(&t, r);
 	if (r->flags & BROKERMSG_FORWARD_NAT)
 		put_nat_chain(&t, r);
-	put(&t, "}\n");
+	text_put(&t, "}\n");
 	if (r->guarded & BROKER_FAMILY_4)
 		put_guard(&t, r, IPV4);
 	if (r->guarded & BROKER_FAMILY_6)

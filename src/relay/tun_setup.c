@@ -19,28 +19,10 @@
  */
 #include "tun_setup.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-struct text {
-	char *out;
-	size_t len, cap;
-};
-
-static void put(struct text *t, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void put(struct text *t, const char *fmt, ...)
-{
-	size_t room = t->len < t->cap ? t->cap - t->len : 0;
-	va_list args;
-
-	va_start(args, fmt);
-	int n = vsnprintf(room > 0 ? t->out + t->len : NULL, room, fmt, args);
-	va_end(args);
-	t->len += (size_t)n;
-}
+#include "text.h"
 
 void tun_setup_device(const struct tun_setup *s, char out[TUN_SETUP_NAME_MAX])
 {
@@ -63,11 +45,11 @@ static void put_family(struct text *t, const char *dev,
 	if (near->version == 0)
 		return;
 	(void)addr_format(near, address);
-	put(t, "ip route replace %s dev %s%ssysctl net.%s=1%s", address, dev,
-	    then,
-	    near->version == IPV4 ? "ipv4.ip_forward"
-				  : "ipv6.conf.all.forwarding",
-	    then);
+	text_put(t, "ip route replace %s dev %s%ssysctl net.%s=1%s", address,
+		 dev, then,
+		 near->version == IPV4 ? "ipv4.ip_forward"
+				       : "ipv6.conf.all.forwarding",
+		 then);
 }
 
 static void put_masquerade(struct text *t, const struct ip_addr *near)
@@ -77,23 +59,23 @@ static void put_masquerade(struct text *t, const struct ip_addr *near)
 	if (near->version == 0)
 		return;
 	(void)addr_format(near, address);
-	put(t, "%s saddr %s masquerade;", near->version == IPV4 ? "ip" : "ip6",
-	    address);
+	text_put(t, "%s saddr %s masquerade;",
+		 near->version == IPV4 ? "ip" : "ip6", address);
 }
 
 static void put_commands(struct text *t, const struct tun_setup *s,
 			 const char *dev, const char *then)
 {
-	put(t, "ip link set %s up%s", dev, then);
+	text_put(t, "ip link set %s up%s", dev, then);
 	put_family(t, dev, &s->near4, then);
 	put_family(t, dev, &s->near6, then);
-	put(t,
-	    "nft 'table inet ecssh-%s{chain nat{"
-	    "type nat hook postrouting priority 100;",
-	    dev);
+	text_put(t,
+		 "nft 'table inet ecssh-%s{chain nat{"
+		 "type nat hook postrouting priority 100;",
+		 dev);
 	put_masquerade(t, &s->near4);
 	put_masquerade(t, &s->near6);
-	put(t, "};}'");
+	text_put(t, "};}'");
 }
 
 size_t tun_setup_commands(const struct tun_setup *s, char *out, size_t cap)
@@ -257,10 +239,10 @@ size_t tun_setup_script(const struct tun_setup *s, char *out, size_t cap)
 
 	tun_setup_device(s, tun);
 	tun_setup_our_device(s, dev);
-	put(&t, "tun=%s dev=%s versions='%s%s'\n", tun, dev,
-	    s->near4.version ? "4 " : "", s->near6.version ? "6" : "");
-	put(&t, "%s%scommands() {\n\t", tools, guarding);
+	text_put(&t, "tun=%s dev=%s versions='%s%s'\n", tun, dev,
+		 s->near4.version ? "4 " : "", s->near6.version ? "6" : "");
+	text_put(&t, "%s%scommands() {\n\t", tools, guarding);
 	put_commands(&t, s, dev, " &&\n\t");
-	put(&t, "\n}\n%s", doing);
+	text_put(&t, "\n}\n%s", doing);
 	return t.len;
 }
