@@ -17,6 +17,18 @@ from lab import HELPER, SUBNETS, Host, Lab, Wan, diff, wait_for
 OK, RUNTIME, USAGE, NOT_RUNNING, PRIVILEGE, GATEWAY, SSH = 0, 1, 2, 3, 4, 5, 255
 
 
+ANOTHER_SSH = """#!/bin/sh
+    # Like an ssh that knows no control socket.
+    n=$#
+    for word; do
+        case $word in ControlMaster=yes) word=ControlMaster=no;; esac
+        set -- "$@" "$word"
+    done
+    shift $n
+    exec /usr/bin/ssh "$@"
+"""
+
+
 class Skip(Exception):
     """The test cannot run here, and why."""
 

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 
-from common import GATEWAY, OK, SSH, USAGE, Ecssh, expect, expect_in
+from common import ANOTHER_SSH, GATEWAY, OK, SSH, USAGE, Ecssh, expect, expect_in
 from lab import BUILD, Lab, diff, wait_for
 
 NOT_OURS = "/run/motd.dynamic"      # of PAM, at every login
@@ -264,15 +264,7 @@ def test_usage(lab: Lab):
 
 def test_ssh_without_control_socket(lab: Lab):
     """Another ssh than OpenSSH's: nothing is guessed."""
-    lab.near.write("/usr/local/bin/ssh", """#!/bin/sh
-        n=$#
-        for word; do
-            case $word in ControlMaster=yes) word=ControlMaster=no;; esac
-            set -- "$@" "$word"
-        done
-        shift $n
-        exec /usr/bin/ssh "$@"
-    """, mode=0o755)
+    lab.near.write("/usr/local/bin/ssh", ANOTHER_SSH, mode=0o755)
     doctor = Doctor(lab, "gw", code=GATEWAY)
     doctor.expect(login="ok", channels="missing")
     assert "commands" not in doctor.checks, doctor.json

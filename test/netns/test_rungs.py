@@ -18,7 +18,7 @@ import threading
 import time
 from typing import Optional
 
-from common import (GATEWAY, OK, SSH, Ecssh, Tunnel, connect_error, expect, expect_in, slow, timeout)
+from common import ANOTHER_SSH, GATEWAY, OK, SSH, Ecssh, Tunnel, connect_error, expect, expect_in, slow, timeout
 from lab import PASSWORD, SUBNETS, Host, Lab, diff, family_of, wait_for
 from services import CLOSED, ECHO, SWAP
 from test_auth import Terminal, allow_passwords
@@ -837,18 +837,6 @@ def test_kill_9_of_engine_while_asking(lab: Lab):
     wait_for(lambda: not lab.near.processes("^ssh$"), what="no ssh is left")
     Ecssh(lab.near, "up", "-p", PORT, "--mode", "direct", "-o", "BatchMode=yes", "gw", *SUBNETS).fails(SSH)
     before.expect_restored(except_for="/gw.sock")
-
-
-ANOTHER_SSH = """#!/bin/sh
-    # Like an ssh that knows no control socket.
-    n=$#
-    for word; do
-        case $word in ControlMaster=yes) word=ControlMaster=no;; esac
-        set -- "$@" "$word"
-    done
-    shift $n
-    exec /usr/bin/ssh "$@"
-"""
 
 
 def test_another_ssh(lab: Lab):

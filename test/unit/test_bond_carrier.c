@@ -398,15 +398,22 @@ static void send_and_settle(struct fixture *x, uint32_t *seed, unsigned n)
 	relay_all(x);
 }
 
+/* So many links with numbers, and so many sends over them. */
+static void begin_numbered(struct fixture *x, unsigned n_links, uint32_t *seed,
+			   unsigned n)
+{
+	x->is_numbered = true;
+	while (n_links-- > 0)
+		add_link(x);
+	send_and_settle(x, seed, n);
+}
+
 static void one_end_alone_notices_the_loss(void **state)
 {
 	struct fixture *x = *state;
 	uint32_t seed = 11;
 
-	x->is_numbered = true;
-	add_link(x);
-	add_link(x);
-	send_and_settle(x, &seed, 20);
+	begin_numbered(x, 2, &seed, 20);
 	/* Nothing moves in link 1 any more; in the end one side gives up. */
 	send_some(&x->ends[0], &seed);
 	send_some(&x->ends[1], &seed);
@@ -424,9 +431,7 @@ static void the_last_link_with_a_number_is_link_0(void **state)
 	struct fixture *x = *state;
 	uint32_t seed = 12;
 
-	x->is_numbered = true;
-	add_link(x);
-	send_and_settle(x, &seed, 20);
+	begin_numbered(x, 1, &seed, 20);
 	cut_link(x, 1);
 	send_and_settle(x, &seed, 20);
 	assert_all_is_seen(x);
@@ -442,10 +447,7 @@ static void a_late_chunk_is_sent_once_more(void **state)
 	struct fixture *x = *state;
 	uint32_t seed = 13;
 
-	x->is_numbered = true;
-	add_link(x);
-	add_link(x);
-	send_and_settle(x, &seed, 200);
+	begin_numbered(x, 2, &seed, 200);
 	assert_int_equal(bond_carrier_n_repeats(x->ends[0].carrier), 0);
 	/* Link 0, the first of equals, stalls with something in it. */
 	struct pipe stalled = x->pipes[0][0];
@@ -866,9 +868,7 @@ static void lying_acknowledgement_breaks_the_carrier(void **state)
 	uint32_t seed = 17;
 	size_t n = bond_build_got(bytes, &got);
 
-	x->is_numbered = true;
-	add_link(x);
-	send_and_settle(x, &seed, 5);
+	begin_numbered(x, 1, &seed, 5);
 	/* Where the far end's bytes come out. */
 	assert_int_equal(write(x->fds[1][0], bytes, n), n);
 	relay_all(x);

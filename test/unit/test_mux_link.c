@@ -908,6 +908,17 @@ static uint64_t read_data_of(struct fixture *x, uint32_t id)
 	return by_channel[id];
 }
 
+/* A governed link with one channel, which sends all that it may. */
+static uint32_t open_greedy(struct fixture *x, struct seen *s)
+{
+	mux_link_govern(x->link);
+	uint32_t id = open_tcpip(x, s);
+
+	s->fills = true;
+	fill(s);
+	return id;
+}
+
 static void governed_link_waits_for_answers(void **state)
 {
 	struct fixture *x = *state;
@@ -916,10 +927,7 @@ static void governed_link_waits_for_answers(void **state)
 	uint64_t total = 0, unanswered = 0, most = 0;
 	uint32_t id;
 
-	mux_link_govern(x->link);
-	id = open_tcpip(x, &s);
-	s.fills = true;
-	fill(&s);
+	id = open_greedy(x, &s);
 	while (next(x, &f)) {
 		if (f.type == 98) {
 			loop_advance_us(x->loop, TRIP_US);
@@ -964,10 +972,7 @@ static void server_that_never_answers_is_not_waited_for(void **state)
 	struct seen s;
 	uint32_t id;
 
-	mux_link_govern(x->link);
-	id = open_tcpip(x, &s);
-	s.fills = true;
-	fill(&s);
+	id = open_greedy(x, &s);
 	assert_true(read_data_of(x, id) < GOVERNED_FIRST + 3 * MESSAGE);
 	loop_advance_us(x->loop, LOSS_OF_PATIENCE_US - 1);
 	assert_int_equal(read_data_of(x, id), 0);
@@ -982,10 +987,7 @@ static void server_that_has_answered_is_waited_for(void **state)
 	struct seen s;
 	uint32_t id;
 
-	mux_link_govern(x->link);
-	id = open_tcpip(x, &s);
-	s.fills = true;
-	fill(&s);
+	id = open_greedy(x, &s);
 	(void)read_data_of(x, id);
 	loop_advance_us(x->loop, TRIP_US);
 	say(x, 100, NUMBERS(id), NULL, 0);
