@@ -12,22 +12,11 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "dns_parse.h"
 
 enum {
-	DNS_HEADER_LEN = 12,
-	DNS_NAME_MAX = 255, /* on the wire, the empty label included */
 	DNS_QUERY_MAX = DNS_HEADER_LEN + DNS_NAME_MAX + 4,
 	DNS_ADDRS_MAX = 8, /* more are not kept */
-};
-
-enum dns_type {
-	DNS_A = 1,
-	DNS_AAAA = 28,
-};
-
-enum dns_rcode {
-	DNS_NO_ERROR = 0,
-	DNS_NO_NAME = 3,
 };
 
 struct dns_answer {

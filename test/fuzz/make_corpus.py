@@ -394,6 +394,29 @@ def dns():
     seed("fuzz_dns_msg", "aaaa", b"\x04host" + answer(1, b"\xc0\x0c\0\x1c\0\x01\0\0\0\x3c\0\x10" + A6))
     seed("fuzz_dns_msg", "self", b"\x05a.net" + answer(1, b"\xc0\x16\0\x01\0\x01\0\0\0\x3c\0\x04" + A4))
     seed("fuzz_dns_msg", "none", b"\x05a.net" + answer(0, b""))
+
+    def whole(flags, counts, rest):
+        return struct.pack("!HHHHHH", 7, flags, 1, *counts) + b"\x04Host\x04corp\0\0\x01\0\x01" + rest
+
+    alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x06\x03www\xc0\x11"
+    soa = b"\xc0\x11\0\x06\0\x01\0\0\0\x09\0\x18\xc0\x0c\xc0\x11" + struct.pack("!5I", 1, 2, 3, 4, 5)
+    opt = b"\0\0\x29\x10\0\0\0\x80\0\0\0"
+    for name, data in {
+            "query": whole(0x0100, (0, 0, 0), b""),
+            "edns": whole(0x0110, (0, 0, 1), opt),
+            "answer": whole(0x8180, (1, 0, 1), record + opt),
+            "alias": whole(0x8180, (2, 1, 0), alias + b"\xc0\x2b" + record[2:] + soa),
+            "nothing": whole(0x8183, (0, 1, 1), soa + opt),
+            "many": whole(0x81a0, (60, 0, 2), 60 * record + opt + record),
+            "text": whole(0x8180, (1, 0, 0), b"\xc0\x0c\0\x10\0\x01\0\0\0\x3c\x01\0\xff" + 255 * b"t"),
+            "signed": whole(0x0100, (0, 0, 1), b"\x01k\0\0\xfa\0\xff\0\0\0\0\0\0"),
+            "root": struct.pack("!HHHHHH", 7, 0x8180, 1, 0, 0, 0) + b"\0\0\x02\0\x01",
+            "loop": whole(0x8180, (1, 0, 0), b"\x01a\xc0\x1b" + record[2:]),
+    }.items():
+        seed("fuzz_dns_parse", name, b"\0\0" + data)
+        seed("fuzz_dns_parse", name + "_edns", b"\x10\x01" + data)
+
+
 def bond():
     def piece(how, data):
         data += b"\0" * (-len(data) % 4)

@@ -103,7 +103,7 @@ static const struct row rows[] = {
 	ROW("pointer to itself",
 	    HEAD("\201\200", "\1") QUESTION
 	    "\300\26\0\1\0\1\0\0\0\74\0\4\12\1\2\3",
-	    0, 0, 1, 60),
+	    -EBADMSG, 0, 0, 0),
 	ROW("TTL of 2^31",
 	    HEAD("\201\200", "\1") QUESTION
 	    "\300\14\0\1\0\1\200\0\0\0\0\4\12\1\2\3",
