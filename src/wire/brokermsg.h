@@ -22,6 +22,9 @@ enum {
 	BROKERMSG_MTU_MIN = 576, /* RFC 791; IPv6 addresses need MTU_MIN_V6 */
 	BROKERMSG_MTU_MIN_V6 = 1280,
 	BROKERMSG_MTU_MAX = 65535,
+	BROKERMSG_DNS_SERVERS_MAX = 3, /* what resolv.conf(5) has room for */
+	BROKERMSG_DNS_DOMAINS_MAX = 16,
+	BROKERMSG_DOMAIN_MAX = 256, /* a name of up to 253, and NULs */
 };
 
 enum brokermsg_type {
@@ -34,6 +37,8 @@ enum brokermsg_type {
 	BROKERMSG_BYE = 7,
 	BROKERMSG_FORWARD = 8,
 	BROKERMSG_TUNE = 9,
+	BROKERMSG_DNS_SET = 17,
+	BROKERMSG_DNS_CLEAR = 18,
 	BROKERMSG__N,
 };
 
@@ -51,7 +56,12 @@ enum brokermsg_forward_flag {
 	BROKERMSG_FORWARD_ALL = (1 << 2) - 1,
 };
 
-/* LINK_UP, BYE and TUNE, and the head of all others. */
+enum brokermsg_dns_mode {
+	BROKERMSG_DNS_ALL = 1,	 /* all names are asked for by the tunnel */
+	BROKERMSG_DNS_SPLIT = 2, /* only those in the domains */
+};
+
+/* LINK_UP, BYE, TUNE and DNS_CLEAR, and the head of all others. */
 struct brokermsg_head {
 	uint32_t type; /* 0: enum brokermsg_type */
 };
@@ -87,6 +97,21 @@ struct brokermsg_forward {
 	uint32_t flags; /* 4: enum brokermsg_forward_flag */
 };
 
+struct brokermsg_dns_server {
+	uint32_t version;  /* 0: 4 or 6 */
+	uint8_t bytes[16]; /* 4: as above */
+};
+
+struct brokermsg_dns_set {
+	uint32_t type;	    /* 0: BROKERMSG_DNS_SET */
+	uint32_t mode;	    /* 4: enum brokermsg_dns_mode */
+	uint32_t n_servers; /* 8 */
+	uint32_t n_domains; /* 12 */
+	struct brokermsg_dns_server servers[BROKERMSG_DNS_SERVERS_MAX]; /* 16 */
+	/* 76: as domain_parse makes them, NUL-padded; zeros beyond n_domains */
+	char domains[BROKERMSG_DNS_DOMAINS_MAX][BROKERMSG_DOMAIN_MAX];
+};
+
 /* The answer to each request.  Type 0: not an answer, the last words.  With a
  * good answer to TUN_CREATE comes the device's descriptor (SCM_RIGHTS); never
  * with any other. */
@@ -109,6 +134,7 @@ static_assert(sizeof(struct brokermsg_tun_create) == 28, "");
 static_assert(sizeof(struct brokermsg_addr) == 24, "");
 static_assert(sizeof(struct brokermsg_route) == 28, "");
 static_assert(sizeof(struct brokermsg_forward) == 8, "");
+static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
 
 #endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dnshost_run: the process ecssh-dns, and the one beside it.
+ *
+ * Theory of operation
+ *   The worker answers the broker and holds the lock of its record.  Its
+ *   guardian does nothing but wait for the worker's end, by a socket whose
+ *   other end only the worker has; then it undoes what a record says that
+ *   nobody locks, which is nothing if the worker has done it.  A guardian that
+ *   is killed is replaced.  If both are killed at once the record stays, and
+ *   the next ecssh-dns finds it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "confine.h"
+#include "dnshost.h"
+#include "fd.h"
+#include "log.h"
+
+struct worker {
+	struct dnshost d;
+	int sock;	 /* borrowed: to the broker */
+	int guardian_fd; /* owned; at its end if the guardian is; -1: none */
+	bool is_over;
+};
+
+/* ---- the guardian ---- */
+
+static void guard(int fd, const struct dns_host *host)
+{
+	struct dnshost d;
+	struct err err;
+	char byte;
+
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	if (dnshost_init(&d, host, &err) < 0 || dnshost_replay(&d, &err) < 0)
+		log_warn("%s, ignoring", err.text);
+	dnshost_fini(&d);
+}
+
+static int start_guardian(struct worker *w, struct err *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, -errno, "cannot make a socket pair: %s",
+			       strerror(errno));
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct dns_host host = w->d.host;
+
+		host.bus = NULL; /* the worker's */
+		if (dup2(pair[1], STDIN_FILENO) < 0 ||
+		    close_range(3, ~0U, 0) < 0)
+			_exit(EXIT_FAILURE);
+		(void)prctl(PR_SET_NAME, "ecssh-dns-keep", 0, 0, 0);
+		guard(STDIN_FILENO, &host);
+		_exit(EXIT_SUCCESS);
+	}
+	int r = pid < 0 ? -errno : 0;
+	fd_close(&pair[1]);
+	if (r < 0) {
+		fd_close(&pair[0]);
+		return err_set(err, r, "cannot start a guardian: %s",
+			       strerror(-r));
+	}
+	w->guardian_fd = pair[0];
+	return 0;
+}
+
+static void replace_guardian(struct worker *w)
+{
+	struct err err;
+
+	fd_close(&w->guardian_fd);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	if (start_guardian(w, &err) < 0)
+		log_warn("%s, ignoring", err.text);
+}
+
+/* ---- the worker ---- */
+
+static int handle(struct dnshost *d, const struct dnshost_msg_request *request,
+		  struct dnshost_msg_reply *reply, struct err *err)
+{
+	int r;
+
+	switch ((enum dnshost_msg_type)request->type) {
+	case DNSHOST_MSG_SET:
+		return dnshost_set(d, request, reply->way, err);
+	case DNSHOST_MSG_CLEAR:
+		return dnshost_clear(d, err);
+	case DNSHOST_MSG_REPLAY:
+		r = dnshost_replay(d, err);
+		if (r == 0)
+			*err = d->restored;
+		return r;
+	}
+	return err_set(err, -EPROTO, "no request has the number %u",
+		       request->type);
+}
+
+static void on_request(struct worker *w)
+{
+	struct dnshost_msg_request request;
+	struct dnshost_msg_reply reply = {0};
+	struct err err = {{0}};
+	ssize_t n = recv(w->sock, &request, sizeof(request), MSG_TRUNC);
+
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n != sizeof(request)) {
+		w->is_over = true;
+		return;
+	}
+	reply.type = request.type;
+	reply.result = handle(&w->d, &request, &reply, &err);
+	memcpy(reply.text, err.text, sizeof(reply.text));
+	if (send(w->sock, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+		w->is_over = true;
+}
+
+/* Wait for something and deal with it. */
+static void turn(struct worker *w)
+{
+	const struct dns_wish wish = {.device = w->d.wish.name,
+				      .ifindex = w->d.wish.ifindex,
+				      .dns = &w->d.wish.dns};
+	struct err err;
+	short events = 0;
+	int timeout_ms;
+	int bus_fd = dns_way_resolved_fd(&w->d.host, &events, &timeout_ms);
+	struct pollfd p[] = {{.fd = w->sock, .events = POLLIN},
+			     {.fd = w->guardian_fd, .events = POLLIN},
+			     {.fd = bus_fd, .events = events}};
+
+	if (poll(p, 3, timeout_ms) < 0 && errno != EINTR) {
+		w->is_over = true;
+		return;
+	}
+	if (p[1].revents)
+		replace_guardian(w);
+	if (p[0].revents)
+		on_request(w);
+	else if (dns_way_resolved_turn(&w->d.host, w->d.is_set ? &wish : NULL,
+				       &err) < 0)
+		log_warn("%s, ignoring", err.text);
+}
+
+static void serve(struct worker *w)
+{
+	struct err err;
+
+	while (!w->is_over)
+		turn(w);
+	if (dnshost_clear(&w->d, &err) < 0)
+		log_warn("%s", err.text);
+}
+
+/* Answer every request by the reason for which none can be granted. */
+static void refuse(int sock, int why, const struct err *err)
+{
+	struct dnshost_msg_request request;
+	struct dnshost_msg_reply reply = {.result = why};
+
+	memcpy(reply.text, err->text, sizeof(reply.text));
+	while (recv(sock, &request, sizeof(request), MSG_TRUNC) ==
+	       sizeof(request)) {
+		reply.type = request.type;
+		if (send(sock, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+			return;
+	}
+}
+
+void dnshost_run(int sock)
+{
+	static const char *const writable[] = {"/etc", "/run", "/var/lib/ecssh",
+					       "/dev/null", NULL};
+	struct worker w = {.sock = sock, .guardian_fd = -1};
+	struct err err;
+
+	broker_ignore_signals();
+	int r = dnshost_init(&w.d, &dnshost_usual, &err);
+	/* Makes the directory, which is not possible any more afterwards. */
+	if (r == 0)
+		r = dnshost_replay(&w.d, &err);
+	if (r == 0)
+		r = confine(writable, &err);
+	if (r == 0)
+		r = start_guardian(&w, &err);
+	if (r < 0) {
+		refuse(sock, r, &err);
+		return;
+	}
+	if (w.d.restored.text[0] != '\0')
+		log_notice("%s", w.d.restored.text);
+	serve(&w);
+	dnshost_fini(&w.d);
+}
