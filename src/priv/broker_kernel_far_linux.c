@@ -27,6 +27,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "nft.h"
+#include "nft_run.h"
 #include "privdrop.h"
 #include "sshd_socket.h"
 #include "tcp_tune.h"

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "fd.h"
-#include "nft.h"
+#include "nft_run.h"
 
 enum {
 	LOCK_TRIES = 100,

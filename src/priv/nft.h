@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nft: the host's program of that name, run with rules that we made. */
+/* nft: the rules of the far side, as text for the host's program nft. */
 #ifndef ECSSH_NFT_H
 #define ECSSH_NFT_H
 
@@ -8,11 +8,9 @@
 
 #include "addr.h"
 #include "broker.h"
-#include "err.h"
 
 enum {
 	NFT_TEXT_MAX = 32 * 1024,
-	NFT_TIMEOUT_MS = 5000,
 };
 
 /* Which packets one device may have forwarded. */
@@ -36,12 +34,5 @@ int nft_build(const struct nft_rules *rules, char *out, size_t cap);
 
 /* What takes all of these tables away, whether or not they are there. */
 int nft_build_removal(const char *name, char *out, size_t cap);
-
-/*
- * Run `nft -f -` with text as its input; out (cap bytes, may be NULL) gets what
- * it prints.  Returns 0, or -errno with err: -ENOENT: there is no nft; -EPROTO:
- * nft refuses, its first line is in err; -ETIMEDOUT.
- */
-int nft_run(const char *text, char *out, size_t cap, struct err *err);
 
 #endif
