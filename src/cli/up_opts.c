@@ -137,6 +137,7 @@ static int apply_flag(void *target, const struct option_entry *entry,
 		{"allow-inbound",
 		 offsetof(struct client_config, allow_inbound)},
 		{"sudo", offsetof(struct client_config, far_sudo)},
+		{"reconnect", offsetof(struct client_config, reconnects)},
 	};
 
 	(void)value;
@@ -339,6 +340,9 @@ const struct option_entry up_opts[] = {
 	{'x', "exclude", "SUBNET", "do not route this into the tunnel",
 	 apply_exclude},
 	{'f', "background", NULL, "go to the background once traffic flows",
+	 apply_flag},
+	{0, "reconnect", NULL,
+	 "connect again when the connection is lost, until it works",
 	 apply_flag},
 	{0, "name", "NAME", "name of the tunnel (default: the host)",
 	 apply_name},

@@ -51,15 +51,21 @@ void client_end(struct client *c, int exit_code, const struct err *why)
 	loop_post(c->loop, &c->stop);
 }
 
+void client_failed(struct client *c, int exit_code, const struct err *why)
+{
+	if (!reconnect_takes(c, why))
+		client_end(c, exit_code, why);
+}
+
 /* Ended by whoever started it: not a failure once the tunnel was up. */
 static void end_on_request(struct client *c)
 {
 	struct err why;
-	bool was_up = c->state == CLIENT_CONNECTED;
+	bool is_early = !c->has_been_up;
 
 	(void)err_set(&why, 0, "%s",
-		      was_up ? "" : "stopped before the tunnel was up");
-	client_end(c, was_up ? CLIENT_EXIT_OK : CLIENT_EXIT_RUNTIME, &why);
+		      is_early ? "stopped before the tunnel was up" : "");
+	client_end(c, is_early ? CLIENT_EXIT_RUNTIME : CLIENT_EXIT_OK, &why);
 }
 
 static void say_ready(struct client *c, int exit_code)
@@ -75,9 +81,9 @@ static void on_stop(void *ctx)
 {
 	struct client *c = ctx;
 	struct err err;
-	bool was_connected = c->state == CLIENT_CONNECTED;
 
 	c->state = CLIENT_DOWN;
+	reconnect_stop(c);
 	c->since_s = clock_wall_s();
 	if (c->why.text[0] != '\0')
 		log_err("%s", c->why.text);
@@ -98,7 +104,7 @@ static void on_stop(void *ctx)
 	if (broker_client_stop(c->broker, &err) < 0 && !c->is_broker_dead)
 		log_warn("%s", err.text);
 	c->broker = NULL;
-	if (was_connected && c->exit_code == CLIENT_EXIT_OK)
+	if (c->has_been_up && c->exit_code == CLIENT_EXIT_OK)
 		log_notice("tunnel %s is down", c->config->name);
 	loop_stop(c->loop);
 }
@@ -107,7 +113,7 @@ static void on_ending_timeout(void *ctx)
 {
 	struct client *c = ctx;
 
-	client_end(c, CLIENT_EXIT_RUNTIME, &c->why);
+	client_failed(c, CLIENT_EXIT_RUNTIME, &c->why);
 }
 
 /* ---- what may happen ---- */
@@ -233,7 +239,9 @@ static void finish(struct client *c)
 	struct err err;
 
 	timer_disarm(c->loop, &c->network_timer);
-	if (has_tun(c) && network_up(c, &err) < 0) {
+	if (c->tun)
+		tun_port_set_plane(c->tun, c->plane);
+	else if (has_tun(c) && network_up(c, &err) < 0) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
 	}
@@ -241,7 +249,8 @@ static void finish(struct client *c)
 			 c->peer.capabilities);
 	c->state = CLIENT_CONNECTED;
 	c->since_s = clock_wall_s();
-	say_connected(c);
+	if (!reconnect_on_connected(c))
+		say_connected(c);
 	way_on_connected(c);
 	if (c->config->is_background)
 		go_to_background(c);
@@ -315,7 +324,7 @@ static void on_session_up(void *ctx, const struct frame_hello *peer)
 	struct err err;
 
 	c->peer = *peer;
-	if (has_tun(c) && network_plan(c, &err) < 0) {
+	if (has_tun(c) && !c->tun && network_plan(c, &err) < 0) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
 	}
@@ -345,16 +354,17 @@ static void on_session_down(void *ctx, const struct err *why)
 	if (c->state == CLIENT_DOWN || c->state == CLIENT_ENDING)
 		return;
 	c->state = CLIENT_ENDING;
+	reconnect_on_session_down(c);
 	proxy_session_down(c->proxy);
 	way_on_session_down(c);
 	(void)err_set(&c->why, 0, "lost the connection to %s: %.400s",
 		      status_gateway(c), why->text);
 	switch (session_end(flowplane_session(c->plane))) {
 	case SESSION_END_SAID:
-		client_end(c, CLIENT_EXIT_RUNTIME, &c->why);
+		client_failed(c, CLIENT_EXIT_RUNTIME, &c->why);
 		return;
 	case SESSION_END_SILENCE:
-		client_end(c, CLIENT_EXIT_SSH, &c->why);
+		client_failed(c, CLIENT_EXIT_SSH, &c->why);
 		return;
 	case SESSION_END_CARRIER:
 		timer_arm(c->loop, &c->ending, ENDING_US);
@@ -448,7 +458,7 @@ void client_lost(struct client *c, int exit_code, const struct err *why)
 		(void)err_set(&full, 0, "lost the connection to %s: %.400s",
 			      status_gateway(c), why->text);
 	/* Never "ok": nobody asked for it. */
-	client_end(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &full);
+	client_failed(c, exit_code ? exit_code : CLIENT_EXIT_RUNTIME, &full);
 }
 
 /* ---- setting up ---- */
@@ -531,6 +541,7 @@ static void client_init(struct client *c, const struct client_config *config)
 		.device = {.fd = -1},
 	};
 	list_init(&c->stop.link);
+	reconnect_init(c);
 }
 
 /* What on_stop has not done already. */

@@ -64,6 +64,7 @@ struct client_config {
 	struct endpoint dns_server; /* version 0: the gateway's own */
 	uint32_t tun_unit;	    /* N of the server's tunN; MUX_TUN_ANY */
 	bool is_background;
+	bool reconnects; /* when the connection is lost */
 	/* Written one byte, the exit code, when background work has begun or
 	 * failed; -1 in the foreground. */
 	int ready_fd;

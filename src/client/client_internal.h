@@ -16,6 +16,7 @@
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
+#include "reconnect.h"
 #include "relay.h"
 #include "sig.h"
 #include "ssh_socket.h"
@@ -26,12 +27,15 @@
  * CONNECTING  ssh is started; nothing on this machine has changed yet.
  * CONNECTED   device, addresses and routes are there.
  * ENDING      ssh's last words are awaited, for at most ENDING_US.
+ * RECONNECTING  device, addresses and routes are there, and no session; the
+ *             next attempt is under way or awaited, see reconnect.c.
  * DOWN        everything is undone; the loop is about to stop.
  */
 enum client_state {
 	CLIENT_CONNECTING,
 	CLIENT_CONNECTED,
 	CLIENT_ENDING,
+	CLIENT_RECONNECTING,
 	CLIENT_DOWN,
 };
 
@@ -86,6 +90,8 @@ struct client {
 	struct flowplane *plane;
 	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;
+	bool has_been_up; /* CONNECTED at least once */
+	struct reconnect reconnect;
 	struct timer ending;
 	struct loop_task stop; /* teardown, once nothing is on the stack */
 	struct err why;	       /* of the end */
@@ -112,6 +118,10 @@ struct client {
 
 /* The tunnel ends; the first reason counts. */
 void client_end(struct client *c, int exit_code, const struct err *why);
+
+/* The way to the far end has failed, which ends the tunnel unless it is to be
+ * made again. */
+void client_failed(struct client *c, int exit_code, const struct err *why);
 
 /* The connection is lost; exit_code of ssh, or 0. */
 void client_lost(struct client *c, int exit_code, const struct err *why);

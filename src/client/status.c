@@ -15,6 +15,8 @@ static const char *state_name(const struct client *c)
 		return "connecting";
 	case CLIENT_CONNECTED:
 		return "connected";
+	case CLIENT_RECONNECTING:
+		return "reconnecting";
 	case CLIENT_ENDING:
 	case CLIENT_DOWN:
 		return "down";
@@ -108,8 +110,7 @@ static void json_text(FILE *out, const char *key, const char *text)
 {
 	char escaped[2 * TEXT_MAX];
 
-	(void)escape_json(text, strnlen(text, TEXT_MAX), escaped,
-			  sizeof(escaped));
+	(void)escape_json(text, strlen(text), escaped, sizeof(escaped));
 	(void)fprintf(out, "\"%s\": \"%s\"", key, escaped);
 }
 
@@ -190,6 +191,14 @@ static const struct flowplane_stats *plane_stats_of(const struct client *c)
 	static const struct flowplane_stats none;
 
 	return c->plane ? flowplane_stats(c->plane) : &none;
+}
+
+/* What was refused here, also while there was no session. */
+static void near_drops(const struct client *c, uint64_t ret[DROP__N])
+{
+	memcpy(ret, plane_stats_of(c)->drops, DROP__N * sizeof(*ret));
+	if (c->tun)
+		ret[DROP_NO_SESSION] += tun_port_n_dropped(c->tun);
 }
 
 static void json_counters(const struct client *c, FILE *out)
@@ -423,6 +432,7 @@ static void json_line(const struct client *c, FILE *out)
 
 static void print_json(const struct client *c, FILE *out)
 {
+	uint64_t drops[DROP__N];
 	const struct client_config *config = c->config;
 
 	(void)fputc('{', out);
@@ -463,7 +473,8 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fputc('}', out);
 	json_missing(c, out);
 	(void)fputs(", \"drops\": {", out);
-	json_drops(out, "near", plane_stats_of(c)->drops);
+	near_drops(c, drops);
+	json_drops(out, "near", drops);
 	(void)fputs(", ", out);
 	json_drops(out, "frames", session_stats_of(c)->drops);
 	(void)fputs(", ", out);
@@ -602,11 +613,12 @@ static void print_ssh(const struct client *c, FILE *out)
 
 static void print_drops(const struct client *c, FILE *out)
 {
-	const uint64_t *near = plane_stats_of(c)->drops;
+	uint64_t near[DROP__N];
 	const uint64_t *frames = session_stats_of(c)->drops;
 	const uint64_t *far = session_stats_of(c)->far_drops;
 	bool any = false;
 
+	near_drops(c, near);
 	(void)fprintf(out, "%s:\n", c->config->name);
 	for (int i = 0; i < DROP__N; i++) {
 		uint64_t n = near[i] + frames[i];

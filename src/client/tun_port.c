@@ -19,7 +19,8 @@ enum {
 
 struct tun_port {
 	struct loop *loop;	 /* borrowed */
-	struct flowplane *plane; /* borrowed */
+	struct flowplane *plane; /* borrowed; NULL: there is no session */
+	uint64_t n_dropped;	 /* packets, for want of one */
 	struct loop_io io;	 /* the fd is owned */
 	void (*on_gone)(void *ctx);
 	void *ctx; /* borrowed */
@@ -48,7 +49,10 @@ static void tun_port_on_readable(void *ctx, uint32_t events)
 			tun_port_on_error(t, events);
 			return;
 		}
-		(void)flowplane_on_packet(t->plane, t->buf, (size_t)n);
+		if (t->plane)
+			(void)flowplane_on_packet(t->plane, t->buf, (size_t)n);
+		else
+			t->n_dropped++;
 	}
 }
 
@@ -63,6 +67,7 @@ struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p,
 	}
 	t->loop = loop;
 	t->plane = p;
+	t->n_dropped = 0;
 	t->on_gone = on_gone;
 	t->ctx = ctx;
 	t->io = (struct loop_io){
@@ -75,6 +80,16 @@ struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p,
 		return NULL;
 	}
 	return t;
+}
+
+void tun_port_set_plane(struct tun_port *t, struct flowplane *p)
+{
+	t->plane = p;
+}
+
+uint64_t tun_port_n_dropped(const struct tun_port *t)
+{
+	return t->n_dropped;
 }
 
 struct tun_port *tun_port_free(struct tun_port *t)

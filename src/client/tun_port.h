@@ -19,6 +19,12 @@ struct tun_port;
 struct tun_port *tun_port_new(struct loop *loop, int fd, struct flowplane *p,
 			      void (*on_gone)(void *ctx), void *ctx);
 
+/* Read into another plane from now on; NULL: what comes is dropped. */
+void tun_port_set_plane(struct tun_port *t, struct flowplane *p);
+
+/* How many packets came while there was none. */
+uint64_t tun_port_n_dropped(const struct tun_port *t);
+
 /* Accepts NULL; returns NULL. */
 struct tun_port *tun_port_free(struct tun_port *t);
 

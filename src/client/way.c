@@ -49,6 +49,12 @@ void way_note(struct client *c, enum rung_fact fact, bool is_so,
 	c->facts.why[fact] = c->why_not[fact];
 }
 
+/* A later attempt does not wait for long, nor for somebody who is not there. */
+static const struct ssh_options *ssh_options_of(const struct client *c)
+{
+	return c->has_been_up ? &c->reconnect.options : &c->config->ssh_options;
+}
+
 static void on_ssh_message(void *ctx, const char *line)
 {
 	(void)ctx;
@@ -103,7 +109,7 @@ static void on_helper_failed(void *ctx, int exit_code, const struct err *err)
 	    c->config->mode != RUNG_MODE_HELPER)
 		fall_to_channels(c, err);
 	else
-		client_end(c, exit_code, err);
+		client_failed(c, exit_code, err);
 }
 
 static void on_helper_exited(void *ctx, int exit_code, const struct err *err)
@@ -144,7 +150,7 @@ static int start_helper(struct client *c, struct err *err)
 		return -errno;
 	struct ssh_stdio_config ssh = {
 		.dest = &config->dest,
-		.options = &config->ssh_options,
+		.options = ssh_options_of(c),
 		.config = c->ssh_config,
 		.control_path = mux_sock_path(c->sock),
 		.helper_path = helper_path,
@@ -361,7 +367,7 @@ static void on_channels_failed(void *ctx, struct channels *ch, int exit_code,
 	} else if (c->relay) {
 		client_lost(c, exit_code, why);
 	} else {
-		client_end(c, exit_code, why);
+		client_failed(c, exit_code, why);
 	}
 }
 
@@ -386,7 +392,7 @@ static struct channels *start(struct client *c,
 
 static int start_channels(struct client *c, struct err *err)
 {
-	c->channels = start(c, &c->config->ssh_options, err);
+	c->channels = start(c, ssh_options_of(c), err);
 	return c->channels ? 0 : -EIO;
 }
 
@@ -394,7 +400,7 @@ static int start_channels(struct client *c, struct err *err)
 static void on_worn(void *ctx)
 {
 	struct client *c = ctx;
-	struct ssh_options options = c->config->ssh_options;
+	struct ssh_options options = *ssh_options_of(c);
 	struct err err;
 
 	c->fresh = channels_free(c->fresh);
@@ -474,7 +480,7 @@ static void on_go_on(void *ctx)
 		c->ssh = ssh_stdio_free(c->ssh);
 		c->sock = mux_sock_free(c->sock);
 		if (start_channels(c, &err) < 0)
-			client_end(c, CLIENT_EXIT_SSH, &err);
+			client_failed(c, CLIENT_EXIT_SSH, &err);
 		return;
 	}
 	begin_relay(c);
@@ -528,7 +534,7 @@ int way_start(struct client *c, struct err *err)
 		loop_post(c->loop, &c->go_on);
 		return 0;
 	}
-	int r = query_ssh_config(c, err);
+	int r = c->ssh_config ? 0 : query_ssh_config(c, err);
 	if (r < 0)
 		return r;
 	c->way = skips_helper(c) ? WAY_CHANNELS : WAY_HELPER;
@@ -584,7 +590,7 @@ static void start_connections(struct client *c)
 {
 	struct connections_config config = {
 		.dest = &c->config->dest,
-		.options = &c->config->ssh_options,
+		.options = ssh_options_of(c),
 		.config = c->ssh_config,
 		.first = ssh_stdio_pid(c->ssh),
 		.n = c->config->connections,
@@ -648,6 +654,8 @@ void way_free(struct client *c)
 	c->links = links_free(c->links);
 	c->relay = relay_free(c->relay);
 	c->forwards = forwards_free(c->forwards);
+	c->listening = NULL;
+	c->n_renewals_failed = 0;
 	for (size_t i = 0; i < CLIENT_WORN_MAX; i++)
 		c->worn[i].channels = channels_free(c->worn[i].channels);
 	c->channels = channels_free(c->channels);
