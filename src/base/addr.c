@@ -157,6 +157,19 @@ bool subnet_overlaps(const struct subnet *a, const struct subnet *b)
 	return subnet_covers(a, b) || subnet_covers(b, a);
 }
 
+bool subnet_equal(const struct subnet *a, const struct subnet *b)
+{
+	return a->prefix_len == b->prefix_len && addr_equal(&a->addr, &b->addr);
+}
+
+struct subnet subnet_masked(const struct subnet *s)
+{
+	struct subnet masked = *s;
+
+	(void)clear_host_bits(&masked.addr, masked.prefix_len);
+	return masked;
+}
+
 struct subnet subnet_of_addr(const struct ip_addr *a)
 {
 	return (struct subnet){.addr = *a, .prefix_len = addr_len_bits(a)};

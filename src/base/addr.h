@@ -78,6 +78,11 @@ bool subnet_covers(const struct subnet *outer, const struct subnet *inner);
 
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 
+bool subnet_equal(const struct subnet *a, const struct subnet *b);
+
+/* The same with the bits beyond the prefix cleared. */
+struct subnet subnet_masked(const struct subnet *s);
+
 /* The subnet of exactly one address. */
 struct subnet subnet_of_addr(const struct ip_addr *a);
 

@@ -30,32 +30,49 @@ static void default_name(struct client_config *config)
 		(void)snprintf(config->name, sizeof(config->name), "tunnel");
 }
 
-/* Drop subnets that lie within others; they would make a route twice. */
-static void merge_subnets(struct client_config *config)
+static bool is_given(const struct client_config *config,
+		     const struct subnet *net, size_t before)
 {
-	struct subnet *s = config->subnets;
-	char inner[SUBNET_TEXT_MAX], outer[SUBNET_TEXT_MAX];
+	for (size_t i = 0; i < before; i++)
+		if (subnet_equal(&config->subnets[i], net))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < config->n_subnets;) {
-		size_t j = 0;
+/* Drop subnets that are given twice.  Those within others stay: they say what
+ * is to become of a local network. */
+static void drop_duplicates(struct client_config *config)
+{
+	char shown[SUBNET_TEXT_MAX];
+	size_t kept = 0;
 
-		while (j < config->n_subnets &&
-		       (j == i || !subnet_covers(&s[j], &s[i])))
-			j++;
-		if (j == config->n_subnets) {
-			i++;
-			continue;
-		}
-		if (s[i].prefix_len == s[j].prefix_len)
+	for (size_t i = 0; i < config->n_subnets; i++) {
+		if (is_given(config, &config->subnets[i], kept))
 			log_notice("%s is given twice",
-				   subnet_format(&s[i], inner));
+				   subnet_format(&config->subnets[i], shown));
 		else
-			log_notice("%s is within %s already",
-				   subnet_format(&s[i], inner),
-				   subnet_format(&s[j], outer));
-		memmove(&s[i], &s[i + 1],
-			(--config->n_subnets - i) * sizeof(*s));
+			config->subnets[kept++] = config->subnets[i];
 	}
+	config->n_subnets = kept;
+}
+
+/* All of IPv4 without IPv6 would be a leak that nobody asked for. */
+static int take_full(struct client_config *config, struct err *err)
+{
+	static const struct subnet all[] = {{{IPV4, {0}}, 0}, {{IPV6, {0}}, 0}};
+	int r = 0;
+
+	if (!config->is_full && is_given(config, &all[0], config->n_subnets)) {
+		config->is_full = true;
+		if (!is_given(config, &all[1], config->n_subnets))
+			log_notice("0.0.0.0/0 is taken as --full, which is "
+				   "::/0, too; leave IPv6 out with -x ::/0");
+	}
+	for (size_t i = 0; i < 2 && config->is_full && r == 0; i++)
+		if (!is_given(config, &all[i], config->n_subnets))
+			r = up_opts_add_subnet(&all[i], &config->subnets,
+					       &config->n_subnets, err);
+	return r;
 }
 
 /* The kernel would answer these itself, or nobody would. */
@@ -73,11 +90,21 @@ static int check_subnet(const struct subnet *s, struct err *err)
 		       subnet_format(s, shown));
 }
 
+static bool is_excluded(const struct client_config *config,
+			const struct subnet *net)
+{
+	for (size_t i = 0; i < config->n_excludes; i++)
+		if (subnet_covers(&config->excludes[i], net))
+			return true;
+	return false;
+}
+
 static int check_mtu(const struct client_config *config, struct err *err)
 {
 	for (size_t i = 0; i < config->n_subnets; i++)
 		if (config->subnets[i].addr.version == IPV6 &&
-		    config->mtu_bytes < 1280)
+		    config->mtu_bytes < 1280 &&
+		    !is_excluded(config, &config->subnets[i]))
 			return err_set(err, -EINVAL,
 				       "an MTU of %u is too small for IPv6, "
 				       "which needs 1280",
@@ -97,9 +124,11 @@ static int take_subnets(struct client_config *config, int argc, char **argv,
 			r = check_subnet(
 				&config->subnets[config->n_subnets - 1], err);
 	}
+	if (r == 0)
+		r = take_full(config, err);
 	if (r < 0)
 		return r;
-	merge_subnets(config);
+	drop_duplicates(config);
 	return check_mtu(config, err);
 }
 
@@ -125,15 +154,29 @@ static int take_dest(struct client_config *config, int argc, char **argv,
 static int take_no_subnets(struct client_config *config, int argc, char **argv,
 			   struct err *err)
 {
-	if (argc > 0)
+	if (argc > 0 || config->is_full)
 		return err_set(
 			err, -EINVAL,
 			"in mode socks nothing is routed: leave out %.64s",
-			argv[0]);
+			argc > 0 ? argv[0] : "--full");
 	if (config->n_doors > 0)
 		return 0;
 	return door_options_parse("1080", &config->doors[config->n_doors++],
 				  err);
+}
+
+/* What can only be told once the words are known. */
+static int check_words(const struct client_config *config, struct err *err)
+{
+	bool has_all = false;
+
+	for (size_t i = 0; i < config->n_subnets; i++)
+		has_all |= config->subnets[i].prefix_len == 0;
+	if (!config->allow_lan || has_all)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "--allow-lan goes with --full: of smaller subnets the "
+		       "local networks in them stay out anyway");
 }
 
 static int take_words(struct client_config *config, int argc, char **argv,
@@ -149,13 +192,14 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	default_name(config);
 	if (config->mode == RUNG_MODE_SOCKS)
 		return take_no_subnets(config, argc, argv, err);
-	if (argc < 1)
+	if (argc < 1 && !config->is_full)
 		return err_set(err, -EINVAL,
 			       "what is to go through %s?  Add subnets, such "
-			       "as 10.0.0.0/8, or --mode socks for a proxy "
-			       "alone",
+			       "as 10.0.0.0/8, or --full for everything, or "
+			       "--mode socks for a proxy alone",
 			       config->dest.host);
-	return take_subnets(config, argc, argv, err);
+	r = take_subnets(config, argc, argv, err);
+	return r == 0 ? check_words(config, err) : r;
 }
 
 /* ---- options that contradict each other ---- */

@@ -22,8 +22,8 @@ static int apply_ssh(void *target, const struct option_entry *entry,
 	return ssh_opts_take(&config->ssh_options, entry, value, err);
 }
 
-static int append(struct subnet **list, size_t *n, const struct subnet *s,
-		  struct err *err)
+int up_opts_add_subnet(const struct subnet *s, struct subnet **list, size_t *n,
+		       struct err *err)
 {
 	if (*n == CLIENT_SUBNETS_MAX)
 		return err_set(err, -E2BIG, "more than %d subnets",
@@ -48,7 +48,7 @@ int up_opts_take_subnet(const char *text, struct subnet **list, size_t *n,
 		return r;
 	if (had_host_bits)
 		log_notice("%s is taken as %s", text, subnet_format(&s, shown));
-	return append(list, n, &s, err);
+	return up_opts_add_subnet(&s, list, n, err);
 }
 
 static int apply_exclude(void *target, const struct option_entry *entry,
@@ -131,6 +131,8 @@ static int apply_flag(void *target, const struct option_entry *entry,
 		size_t offset;
 	} flags[] = {
 		{"background", offsetof(struct client_config, is_background)},
+		{"full", offsetof(struct client_config, is_full)},
+		{"allow-lan", offsetof(struct client_config, allow_lan)},
 		{"allow-link-local",
 		 offsetof(struct client_config, allow_link_local)},
 		{"no-nat", offsetof(struct client_config, no_nat)},
@@ -339,6 +341,10 @@ static int apply_forward(void *target, const struct option_entry *entry,
 const struct option_entry up_opts[] = {
 	{'x', "exclude", "SUBNET", "do not route this into the tunnel",
 	 apply_exclude},
+	{0, "full", NULL, "route everything: 0.0.0.0/0 and ::/0", apply_flag},
+	{0, "allow-lan", NULL,
+	 "of everything not: private networks that this host is in",
+	 apply_flag},
 	{'f', "background", NULL, "go to the background once traffic flows",
 	 apply_flag},
 	{0, "reconnect", NULL,

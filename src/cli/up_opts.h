@@ -14,4 +14,8 @@ extern const struct option_entry up_opts[];
 int up_opts_take_subnet(const char *text, struct subnet **list, size_t *n,
 			struct err *err);
 
+/* Append a subnet to a list.  Returns 0 or -errno with err. */
+int up_opts_add_subnet(const struct subnet *s, struct subnet **list, size_t *n,
+		       struct err *err);
+
 #endif

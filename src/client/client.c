@@ -556,7 +556,7 @@ static void client_fini(struct client *c)
 	c->ctl = ctl_server_free(c->ctl);
 	c->loop = loop_free(c->loop);
 	free(c->ssh_config);
-	free(c->routes);
+	plan_fini(&c->plan);
 }
 
 int client_run(const struct client_config *config)

@@ -20,7 +20,6 @@
 
 enum {
 	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
-	CLIENT_ROUTES_MAX = 4000,  /* after exclusions are cut out */
 	CLIENT_MTU_DEFAULT = 1500,
 	CLIENT_FORWARDS_MAX = 64,
 };
@@ -44,6 +43,8 @@ struct client_config {
 	size_t n_subnets;
 	struct subnet *excludes;
 	size_t n_excludes;
+	bool is_full;	/* everything was asked for: 0.0.0.0/0, ::/0 */
+	bool allow_lan; /* of is_full: but not private local networks */
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
 	bool no_tune;	       /* leave the sockets of ssh and sshd alone */

@@ -16,6 +16,7 @@
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
+#include "plan.h"
 #include "reconnect.h"
 #include "relay.h"
 #include "sig.h"
@@ -110,8 +111,7 @@ struct client {
 	struct frame_hello peer;
 	struct broker_tun device;	   /* its fd is the tun port's */
 	struct ip_addr address4, address6; /* in use; version 0: none */
-	struct subnet *routes;		   /* owned */
-	size_t n_routes;
+	struct plan plan;		   /* its routes are made */
 };
 
 /* ---- client.c ---- */

@@ -2,11 +2,10 @@
 /*
  * network: what of this machine's network leads into the tunnel.
  *
- * Routes are those the user asked for, less what must not go there: what was
- * excluded, and the addresses that ssh itself talks to.  Exclusion is by
- * subtraction: 10/8 less one address becomes 24 routes.  So nothing but routes
- * of our own device is ever added, and when the device goes everything goes
- * with it, whatever became of us.
+ * Routes are those of the plan (netcfg/plan.h), less the addresses that ssh
+ * itself talks to.  Exclusion is by subtraction: 10/8 less one address becomes
+ * 24 routes.  So nothing but routes of our own device is ever added, and when
+ * the device goes everything goes with it, whatever became of us.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +13,10 @@
 
 #include "addr_pick.h"
 #include "client_internal.h"
+#include "connected.h"
 #include "host_seed.h"
 #include "log.h"
+#include "plan.h"
 #include "rtnl.h"
 #include "tun.h"
 
@@ -23,21 +24,6 @@ enum {
 	PEERS_MAX = 32,
 	MAIN_TABLE = 254, /* RT_TABLE_MAIN */
 };
-
-static int subtract(struct client *c, const struct subnet *hole,
-		    struct err *err)
-{
-	int n = subnet_subtract(&c->routes, c->n_routes, CLIENT_ROUTES_MAX,
-				hole);
-
-	if (n < 0)
-		return err_set(err, n,
-			       "excluding so much would take more than %d "
-			       "routes; exclude larger subnets",
-			       CLIENT_ROUTES_MAX);
-	c->n_routes = (size_t)n;
-	return 0;
-}
 
 /* True if a subnet that the user asked for is larger than net, and holds it. */
 static bool is_within_request(const struct client *c, const struct subnet *net)
@@ -88,42 +74,73 @@ static int exclude_peers(struct client *c, const struct ip_addr *peers,
 	for (size_t i = 0; i < n_peers && r == 0; i++) {
 		struct subnet hole = hole_around(c, &peers[i], routes, n);
 
-		r = subtract(c, &hole, err);
+		r = plan_exclude(&c->plan, &hole, err);
 	}
 	free(routes);
 	(void)rtnl_close(rtnl);
 	return r;
 }
 
-/* Fill c->routes. */
+static void say_notes(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_notes; i++) {
+		const struct plan_note *note = &plan->notes[i];
+
+		switch (note->kind) {
+		case PLAN_NOTE_CHOICE:
+			log_notice("%s", note->said.text);
+			break;
+		case PLAN_NOTE_WARNING:
+			log_warn("%s", note->said.text);
+			break;
+		}
+	}
+}
+
+/* Fill c->plan. */
 static int plan_routes(struct client *c, struct err *err)
 {
 	const struct client_config *config = c->config;
-	struct ip_addr peers[PEERS_MAX];
-	int r = 0;
+	struct connected_list connected = {0};
+	struct plan_input in = {
+		.asked = config->subnets,
+		.n_asked = config->n_subnets,
+		.excludes = config->excludes,
+		.n_excludes = config->n_excludes,
+		.connected = &connected,
+		.is_full = config->is_full,
+		.allow_lan = config->allow_lan,
+	};
+	struct rtnl *rtnl = NULL;
+	int r = rtnl_open(&rtnl, err);
 
-	c->routes = calloc(config->n_subnets, sizeof(*c->routes));
-	if (!c->routes)
-		return err_set(err, -ENOMEM, "out of memory");
-	memcpy(c->routes, config->subnets,
-	       config->n_subnets * sizeof(*c->routes));
-	c->n_routes = config->n_subnets;
-	for (size_t i = 0; i < config->n_excludes && r == 0; i++)
-		r = subtract(c, &config->excludes[i], err);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = connected_list(rtnl, &connected, err);
+	if (r == 0)
+		r = plan_make(&in, &c->plan, err);
+	connected_list_fini(&connected);
+	(void)rtnl_close(rtnl);
+	if (r == 0)
+		say_notes(&c->plan);
+	return r;
+}
+
+/* What carries the tunnel stays out of it. */
+static int exclude_transport(struct client *c, struct err *err)
+{
+	struct ip_addr peers[PEERS_MAX];
 	int n = way_peers(c, peers, PEERS_MAX);
+
 	if (n <= 0)
 		log_warn("cannot tell which address carries the tunnel; if it "
-			 "lies "
-			 "in a subnet of the tunnel, exclude it with -x");
+			 "lies in a subnet of the tunnel, exclude it with -x");
 	return n > 0 ? exclude_peers(c, peers, (size_t)n, err) : 0;
 }
 
 static bool has_version(const struct client *c, enum ip_version version)
 {
-	for (size_t i = 0; i < c->n_routes; i++)
-		if (c->routes[i].addr.version == version)
+	for (size_t i = 0; i < c->plan.n_routes; i++)
+		if (c->plan.routes[i].addr.version == version)
 			return true;
 	return false;
 }
@@ -161,6 +178,8 @@ int network_plan(struct client *c, struct err *err)
 {
 	int r = plan_routes(c, err);
 
+	if (r == 0)
+		r = exclude_transport(c, err);
 	return r < 0 ? r : choose_addresses(c, err);
 }
 
@@ -216,7 +235,7 @@ int network_up(struct client *c, struct err *err)
 		r = broker_client_addr_add(c->broker, &c->address6, err);
 	if (r == 0)
 		r = broker_client_link_up(c->broker, err);
-	for (size_t i = 0; i < c->n_routes && r == 0; i++)
-		r = broker_client_route_add(c->broker, &c->routes[i], err);
+	for (size_t i = 0; i < c->plan.n_routes && r == 0; i++)
+		r = broker_client_route_add(c->broker, &c->plan.routes[i], err);
 	return r;
 }

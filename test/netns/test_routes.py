@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Which subnets go into the tunnel, and who can take them out of it again.
+
+    near ──ssh── gw ── far (10.77.0.2, fd77::2) ── deep (10.78.0.2, fd78::2)
+"""
+
+from common import RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in
+from lab import Lab
+
+
+def device_to(lab: Lab, address: str) -> str:
+    """The device that a packet of an ordinary program to this address would leave near by."""
+    words = lab.near.run(["ip", "route", "get", address, "uid", "65534"]).stdout.split()
+    return words[words.index("dev") + 1]
+
+
+def warnings(tunnel: Ecssh) -> list[str]:
+    """What it has said about local networks."""
+    return [line for line in tunnel.stderr().splitlines() if "up0" in line]
+
+
+def test_local_network_inside_a_subnet_stays_local(lab: Lab):
+    tunnel = Tunnel(lab, subnets=("10.0.0.0/8", "fd00::/8"))
+    expect(device_to(lab, "10.9.0.77"), "up0", "a neighbour")
+    expect(device_to(lab, "10.9.1.77"), "ecssh0", "a neighbour's neighbour")
+    expect(device_to(lab, "fd09::77"), "up0", "a neighbour")
+    said = warnings(tunnel)
+    expect(len(said), 2, f"warnings in {said}")
+    for line, inner, outer in zip(said, ("10.9.0.0/24", "fd09::/64"), ("10.0.0.0/8", "fd00::/8")):
+        for mention in (f"{inner} is up0's own network and stays out", f"within {outer}", f"-x {inner}"):
+            expect_in(mention, line)
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_local_network_excluded_by_name_is_not_mentioned(lab: Lab):
+    tunnel = Tunnel(lab, "-x", "10.9.0.0/24", "-x", "fd09::/64", subnets=("10.0.0.0/8", "fd00::/8"))
+    expect(device_to(lab, "10.9.0.77"), "up0", "a neighbour")
+    expect(warnings(tunnel), [], "warnings")
+
+
+def test_part_of_the_local_network_by_name(lab: Lab):
+    tunnel = Tunnel(lab, subnets=("10.9.0.64/26", "10.77.0.0/24"))
+    expect(device_to(lab, "10.9.0.77"), "ecssh0", "a neighbour asked for")
+    expect(device_to(lab, "10.9.0.1"), "up0", "another")
+    expect_in("64 addresses of up0's own network 10.9.0.0/24 are reached through the tunnel now", tunnel.stderr())
+
+
+def test_nothing_left_is_refused(lab: Lab):
+    before = lab.near.snapshot()
+    Ecssh(lab.near, "up", "-x", "10.0.0.0/8", "gw", "10.77.0.0/24").fails(RUNTIME, "nothing is left")
+    expect(lab.near.snapshot()["route-4"], before["route-4"], "routes")
+
+
+def test_options_that_do_not_fit(lab: Lab):
+    Ecssh(lab.near, "up", "--allow-lan", "gw", "10.0.0.0/8").fails(USAGE, "--allow-lan goes with --full")
+    Ecssh(lab.near, "up", "--full", "--mode", "socks", "gw").fails(USAGE, "leave out --full")
+    Ecssh(lab.near, "up", "--full", "--mtu", "1000", "gw").fails(USAGE, "1280")
