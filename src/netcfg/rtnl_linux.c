@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rtnl: links, addresses and routes by rtnetlink(7).
+ * rtnl: links, addresses, routes and rules by rtnetlink(7).
  *
  * Every request is built in the buffer of struct rtnl, sent, and its answer
  * awaited before the call returns; there is never more than one under way.
  */
 #include "rtnl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -21,7 +23,14 @@
 enum {
 	DUMP_TRIES = 5,	 /* a dump is repeated if something changed meanwhile */
 	IPV6_METRIC = 1, /* IPv6 takes 0 for 1024, behind everything else */
+	/* Who made a rule: a number that nobody has in rt_protos. */
+	RULE_PROTOCOL = 0xec,
+	/* Of kernels since 6.15: FRA_SPORT_MASK, FRA_DPORT_MASK. */
+	SPORT_MASK = 28,
+	DPORT_MASK = 29,
 };
+
+static_assert((int)RTNL_TABLE_MAIN == (int)RT_TABLE_MAIN, "");
 
 struct rtnl {
 	struct mnl_socket *nl; /* owned */
@@ -331,7 +340,8 @@ static uint32_t our_metric(const struct subnet *dst)
 }
 
 static int change_route(struct rtnl *rtnl, uint16_t type, int flags,
-			uint32_t ifindex, const struct subnet *dst)
+			uint32_t table, uint32_t ifindex,
+			const struct subnet *dst)
 {
 	struct rtmsg *rtm;
 	struct nlmsghdr *nlh = begin(rtnl, type, NLM_F_ACK | flags,
@@ -339,21 +349,22 @@ static int change_route(struct rtnl *rtnl, uint16_t type, int flags,
 
 	rtm->rtm_family = family_of(&dst->addr);
 	rtm->rtm_dst_len = dst->prefix_len;
-	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_table = table < 256 ? (unsigned char)table : RT_TABLE_UNSPEC;
 	rtm->rtm_protocol = RTPROT_STATIC;
 	rtm->rtm_scope =
 		dst->addr.version == IPV4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	rtm->rtm_type = RTN_UNICAST;
 	put_addr(nlh, RTA_DST, &dst->addr);
 	mnl_attr_put_u32(nlh, RTA_OIF, ifindex);
+	mnl_attr_put_u32(nlh, RTA_TABLE, table);
 	if (our_metric(dst) != 0)
 		mnl_attr_put_u32(nlh, RTA_PRIORITY, our_metric(dst));
 	return transact(rtnl, nlh, NULL, NULL);
 }
 
 /* Say who has the route that we were to add, and how to get past it. */
-static int explain_taken(struct rtnl *rtnl, const struct subnet *dst,
-			 struct err *err)
+static int explain_taken(struct rtnl *rtnl, uint32_t table,
+			 const struct subnet *dst, struct err *err)
 {
 	char shown[SUBNET_TEXT_MAX], low[SUBNET_TEXT_MAX],
 		high[SUBNET_TEXT_MAX], name[IF_NAMESIZE] = "another route";
@@ -365,7 +376,7 @@ static int explain_taken(struct rtnl *rtnl, const struct subnet *dst,
 	for (size_t i = 0; i < n; i++) {
 		const struct rtnl_route *it = &routes[i];
 
-		if (it->table == RT_TABLE_MAIN && it->ifindex != 0 &&
+		if (it->table == table && it->ifindex != 0 &&
 		    it->metric == our_metric(dst) &&
 		    it->dst.prefix_len == dst->prefix_len &&
 		    addr_equal(&it->dst.addr, &dst->addr)) {
@@ -377,8 +388,8 @@ static int explain_taken(struct rtnl *rtnl, const struct subnet *dst,
 	subnet_format(dst, shown);
 	if (dst->prefix_len == addr_len_bits(&dst->addr))
 		return err_set(err, -EEXIST,
-			       "%s is already routed via %s; delete that route "
-			       "to have it in the tunnel",
+			       "%s is already routed via %s; end that tunnel "
+			       "or delete that route to have it in this one",
 			       shown, name);
 	half.prefix_len++;
 	subnet_format(&half, low);
@@ -386,21 +397,21 @@ static int explain_taken(struct rtnl *rtnl, const struct subnet *dst,
 		(uint8_t)(0x80 >> dst->prefix_len % 8);
 	subnet_format(&half, high);
 	return err_set(err, -EEXIST,
-		       "%s is already routed via %s; to have it in the tunnel "
-		       "nevertheless ask for its halves %s and %s, or "
-		       "delete that route",
+		       "%s is already routed via %s; to have it in this "
+		       "tunnel nevertheless ask for its halves %s and %s, or "
+		       "end that one",
 		       shown, name, low, high);
 }
 
-int rtnl_route_add(struct rtnl *rtnl, uint32_t ifindex,
+int rtnl_route_add(struct rtnl *rtnl, uint32_t table, uint32_t ifindex,
 		   const struct subnet *dst, struct err *err)
 {
 	int r = change_route(rtnl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-			     ifindex, dst);
+			     table, ifindex, dst);
 	char name[IF_NAMESIZE], text[SUBNET_TEXT_MAX];
 
 	if (r == -EEXIST)
-		return explain_taken(rtnl, dst, err);
+		return explain_taken(rtnl, table, dst, err);
 	if (r < 0)
 		return explain(rtnl, r, err, "route %s into %s",
 			       subnet_format(dst, text),
@@ -408,10 +419,10 @@ int rtnl_route_add(struct rtnl *rtnl, uint32_t ifindex,
 	return 0;
 }
 
-int rtnl_route_del(struct rtnl *rtnl, uint32_t ifindex,
+int rtnl_route_del(struct rtnl *rtnl, uint32_t table, uint32_t ifindex,
 		   const struct subnet *dst, struct err *err)
 {
-	int r = change_route(rtnl, RTM_DELROUTE, 0, ifindex, dst);
+	int r = change_route(rtnl, RTM_DELROUTE, 0, table, ifindex, dst);
 	char name[IF_NAMESIZE], text[SUBNET_TEXT_MAX];
 
 	if (r < 0)
@@ -582,5 +593,219 @@ int rtnl_route_dump(struct rtnl *rtnl, struct rtnl_route **ret, size_t *ret_n,
 		return explain(rtnl, r, err, "list this host's routes");
 	*ret = (void *)d.entries;
 	*ret_n = d.n;
+	return 0;
+}
+
+/*
+ * Rules
+ */
+
+static void put_port(struct nlmsghdr *nlh, uint16_t type, uint16_t port)
+{
+	struct fib_rule_port_range range = {port, port};
+
+	if (port != 0)
+		mnl_attr_put(nlh, type, sizeof(range), &range);
+}
+
+static int change_rule(struct rtnl *rtnl, uint16_t type, int flags,
+		       const struct rtnl_rule *rule)
+{
+	struct fib_rule_hdr *frh;
+	struct nlmsghdr *nlh = begin(rtnl, type, NLM_F_ACK | flags,
+				     sizeof(*frh), (void **)&frh);
+	struct fib_rule_uid_range uids = {rule->uid, rule->uid};
+
+	frh->family = rule->version == IPV4 ? AF_INET : AF_INET6;
+	frh->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, rule->priority);
+	mnl_attr_put_u32(nlh, FRA_TABLE, rule->table);
+	mnl_attr_put_u8(nlh, FRA_PROTOCOL, RULE_PROTOCOL);
+	if (rule->from.version) {
+		frh->src_len = addr_len_bits(&rule->from);
+		put_addr(nlh, FRA_SRC, &rule->from);
+	}
+	if (rule->to.version) {
+		frh->dst_len = addr_len_bits(&rule->to);
+		put_addr(nlh, FRA_DST, &rule->to);
+	}
+	if (rule->ip_proto != 0)
+		mnl_attr_put_u8(nlh, FRA_IP_PROTO, rule->ip_proto);
+	put_port(nlh, FRA_SPORT_RANGE, rule->from_port);
+	put_port(nlh, FRA_DPORT_RANGE, rule->to_port);
+	if (rule->mark != 0) {
+		mnl_attr_put_u32(nlh, FRA_FWMARK, rule->mark);
+		mnl_attr_put_u32(nlh, FRA_FWMASK, UINT32_MAX);
+	}
+	if (rule->has_uid)
+		mnl_attr_put(nlh, FRA_UID_RANGE, sizeof(uids), &uids);
+	return transact(rtnl, nlh, NULL, NULL);
+}
+
+int rtnl_rule_add(struct rtnl *rtnl, const struct rtnl_rule *rule,
+		  struct err *err)
+{
+	int r = change_rule(rtnl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule);
+
+	if (r == -EEXIST)
+		return err_set(err, r, "there is a rule of priority %u already",
+			       rule->priority);
+	if (r == -EOPNOTSUPP || r == -EAFNOSUPPORT)
+		return err_set(err, r,
+			       "this kernel has one routing table for all "
+			       "(IPv%u policy routing is missing)",
+			       rule->version);
+	if (r < 0)
+		return explain(rtnl, r, err,
+			       "make a rule of priority %u for table %u",
+			       rule->priority, rule->table);
+	return 0;
+}
+
+/* Returns false unless both ends of the range are the same. */
+static bool get_port(const struct nlattr *attr, uint16_t *ret_port)
+{
+	const struct fib_rule_port_range *range = mnl_attr_get_payload(attr);
+
+	if (mnl_attr_get_payload_len(attr) != sizeof(*range) ||
+	    range->start != range->end)
+		return false;
+	*ret_port = range->start;
+	return true;
+}
+
+static bool get_uid(const struct nlattr *attr, struct rtnl_rule *ret)
+{
+	const struct fib_rule_uid_range *uids = mnl_attr_get_payload(attr);
+
+	if (mnl_attr_get_payload_len(attr) != sizeof(*uids) ||
+	    uids->start != uids->end)
+		return false;
+	ret->has_uid = true;
+	ret->uid = uids->start;
+	return true;
+}
+
+static uint16_t get_u16(const struct nlattr *attr)
+{
+	return mnl_attr_get_payload_len(attr) == sizeof(uint16_t)
+		       ? mnl_attr_get_u16(attr)
+		       : 0;
+}
+
+static uint8_t get_u8(const struct nlattr *attr)
+{
+	return mnl_attr_get_payload_len(attr) == 1 ? mnl_attr_get_u8(attr) : 0;
+}
+
+/* Returns false for what a rule of ours does not have. */
+static bool take_rule_attr(const struct nlattr *attr, unsigned char family,
+			   struct rtnl_rule *rule)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case FRA_SRC:
+		return get_addr(attr, family, &rule->from);
+	case FRA_DST:
+		return get_addr(attr, family, &rule->to);
+	case FRA_PRIORITY:
+		rule->priority = get_u32(attr);
+		return true;
+	case FRA_TABLE:
+		rule->table = get_u32(attr);
+		return true;
+	case FRA_PROTOCOL:
+		return get_u8(attr) == RULE_PROTOCOL;
+	case FRA_IP_PROTO:
+		rule->ip_proto = get_u8(attr);
+		return true;
+	case FRA_SPORT_RANGE:
+		return get_port(attr, &rule->from_port);
+	case FRA_DPORT_RANGE:
+		return get_port(attr, &rule->to_port);
+	case FRA_FWMARK:
+		rule->mark = get_u32(attr);
+		return true;
+	case FRA_UID_RANGE:
+		return get_uid(attr, rule);
+	case FRA_FWMASK:
+	case FRA_SUPPRESS_PREFIXLEN:
+	case FRA_SUPPRESS_IFGROUP:
+		return get_u32(attr) == UINT32_MAX;
+	case SPORT_MASK:
+	case DPORT_MASK:
+		return get_u16(attr) == UINT16_MAX;
+	default: /* numbers of the kernel's */
+		return mnl_attr_get_type(attr) == FRA_PAD;
+	}
+}
+
+static int on_rule(const struct nlmsghdr *nlh, void *ctx)
+{
+	const struct fib_rule_hdr *frh = mnl_nlmsg_get_payload(nlh);
+	struct rtnl_rule rule;
+	bool is_ours;
+
+	memset(&rule, 0, sizeof(rule));
+	if (nlh->nlmsg_type != RTM_NEWRULE ||
+	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*frh) ||
+	    !is_ip(frh->family))
+		return 0;
+	rule.version = frh->family == AF_INET ? IPV4 : IPV6;
+	is_ours = frh->action == FR_ACT_TO_TBL && frh->tos == 0 &&
+		  !(frh->flags & FIB_RULE_INVERT);
+	for (const struct nlattr *attr = attr_first(nlh, sizeof(*frh)); attr;
+	     attr = attr_next(nlh, attr))
+		is_ours &= take_rule_attr(attr, frh->family, &rule);
+	is_ours &=
+		(!rule.from.version ||
+		 frh->src_len == addr_len_bits(&rule.from)) &&
+		(!rule.to.version || frh->dst_len == addr_len_bits(&rule.to));
+	rule.is_foreign = !is_ours;
+	return dump_push(ctx, &rule);
+}
+
+int rtnl_rule_dump(struct rtnl *rtnl, struct rtnl_rule **ret, size_t *ret_n,
+		   struct err *err)
+{
+	struct dump d;
+	int r = run_dump(rtnl, RTM_GETRULE, on_rule, sizeof(**ret), &d);
+
+	if (r < 0)
+		return explain(rtnl, r, err, "list this host's rules");
+	*ret = (void *)d.entries;
+	*ret_n = d.n;
+	return 0;
+}
+
+static bool rules_equal(const struct rtnl_rule *a, const struct rtnl_rule *b)
+{
+	return a->version == b->version && a->priority == b->priority &&
+	       a->table == b->table && addr_equal(&a->from, &b->from) &&
+	       addr_equal(&a->to, &b->to) && a->ip_proto == b->ip_proto &&
+	       a->from_port == b->from_port && a->to_port == b->to_port &&
+	       a->mark == b->mark && a->has_uid == b->has_uid &&
+	       (!a->has_uid || a->uid == b->uid);
+}
+
+int rtnl_rule_del(struct rtnl *rtnl, const struct rtnl_rule *rule,
+		  struct err *err)
+{
+	struct rtnl_rule *rules = NULL;
+	bool is_there = false;
+	size_t n = 0;
+	/* The kernel compares what is asked for, and deletes what says more. */
+	int r = rtnl_rule_dump(rtnl, &rules, &n, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		is_there |=
+			!rules[i].is_foreign && rules_equal(&rules[i], rule);
+	free(rules);
+	r = is_there ? change_rule(rtnl, RTM_DELRULE, 0, rule) : -ENOENT;
+	if (r < 0)
+		return explain(rtnl, r, err,
+			       "delete the rule of priority %u for table %u",
+			       rule->priority, rule->table);
 	return 0;
 }

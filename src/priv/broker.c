@@ -33,6 +33,9 @@ static_assert(sizeof(((struct err *)0)->text) == BROKERMSG_TEXT_MAX, "");
 
 enum {
 	ALARMS_MAX = 4,
+	/* Link and forwarding are one each. */
+	JOURNAL_MAX = 2 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
+		      BROKERMSG_RULES_MAX,
 };
 
 enum phase {
@@ -42,20 +45,6 @@ enum phase {
 	PHASE_UP = 1 << 3,
 	PHASE_FORWARDING = 1 << 4, /* routes are final */
 	PHASE_END = 1 << 5,	   /* nothing is allowed any more */
-};
-
-enum undo_kind {
-	UNDO_LINK,
-	UNDO_ADDR,
-	UNDO_ROUTE,
-	UNDO_FORWARD,
-	UNDO__N,
-};
-
-/* How to undo one request. */
-struct undo {
-	enum undo_kind kind;
-	struct subnet net; /* ADDR: its addr only; ROUTE */
 };
 
 struct broker {
@@ -69,7 +58,8 @@ struct broker {
 	struct broker_forward forward; /* valid if it is in the journal */
 	size_t n_undo;
 	size_t n_of[UNDO__N]; /* of each kind, in the journal */
-	struct undo journal[2 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX];
+	uint8_t ruled;	      /* enum broker_family: has a rule of its own */
+	struct broker_undo journal[JOURNAL_MAX];
 };
 
 struct broker *broker_new(const struct broker_ops *ops, void *ctx, int ready,
@@ -98,8 +88,8 @@ struct broker *broker_free(struct broker *b)
  * The journal
  */
 
-static void tell(const struct broker *b, bool is_strike, uint32_t kind,
-		 size_t index, const struct subnet *net)
+static void tell(const struct broker *b, bool is_strike, size_t index,
+		 const struct broker_undo *undo)
 {
 	struct broker_note note;
 
@@ -107,54 +97,64 @@ static void tell(const struct broker *b, bool is_strike, uint32_t kind,
 		return;
 	memset(&note, 0, sizeof(note)); /* holes too: it leaves the process */
 	note.is_strike = is_strike;
-	note.kind = kind;
 	note.index = (uint32_t)index;
-	note.net = *net;
+	memcpy(&note.undo, undo, sizeof(note.undo));
 	note.link = b->link;
-	if (kind == UNDO_FORWARD)
+	if (undo->kind == UNDO_FORWARD)
 		note.forward = b->forward;
 	b->ops->note(b->ctx, &note);
 }
 
-static void journal_push(struct broker *b, enum undo_kind kind,
-			 const struct subnet *net)
+static void push(struct broker *b, const struct broker_undo *undo)
 {
-	tell(b, false, kind, 0, net);
-	assert_always(b->n_undo < sizeof(b->journal) / sizeof(b->journal[0]));
-	b->journal[b->n_undo++] = (struct undo){.kind = kind, .net = *net};
-	b->n_of[kind]++;
+	assert_always(b->n_undo < JOURNAL_MAX);
+	b->journal[b->n_undo++] = *undo;
+	b->n_of[undo->kind]++;
 }
 
-static void journal_strike(struct broker *b, size_t i)
+static void strike(struct broker *b, size_t i)
 {
-	tell(b, true, b->journal[i].kind, i, &b->journal[i].net);
 	b->n_of[b->journal[i].kind]--;
 	b->n_undo--;
 	memmove(&b->journal[i], &b->journal[i + 1],
 		(b->n_undo - i) * sizeof(b->journal[0]));
 }
 
+static void journal_push(struct broker *b, const struct broker_undo *undo)
+{
+	tell(b, false, 0, undo);
+	push(b, undo);
+}
+
+static void journal_strike(struct broker *b, size_t i)
+{
+	tell(b, true, i, &b->journal[i]);
+	strike(b, i);
+}
+
 void broker_mirror(struct broker *b, const struct broker_note *note)
 {
 	if (note->is_strike) {
 		if (note->index < b->n_undo)
-			journal_strike(b, note->index);
+			strike(b, note->index);
 		return;
 	}
-	if (note->kind >= UNDO__N ||
-	    b->n_undo >= sizeof(b->journal) / sizeof(b->journal[0]))
+	if (note->undo.kind >= UNDO__N || b->n_undo >= JOURNAL_MAX)
 		return;
-	if (note->kind == UNDO_FORWARD)
+	if (note->undo.kind == UNDO_FORWARD)
 		b->forward = note->forward;
 	b->link = note->link;
-	journal_push(b, (enum undo_kind)note->kind, &note->net);
+	push(b, &note->undo);
 }
 
-static int undo_one(struct broker *b, const struct undo *undo, struct err *err)
+static int undo_one(struct broker *b, const struct broker_undo *undo,
+		    struct err *err)
 {
-	/* This one outlives the device. */
+	/* These outlive the device. */
 	if (undo->kind == UNDO_FORWARD)
 		return b->ops->forward_del(b->ctx, &b->forward, err);
+	if (undo->kind == UNDO_RULE)
+		return b->ops->rule_del(b->ctx, &undo->rule, err);
 	/* The device took its addresses and routes with it, or it is no longer
 	 * what we made. */
 	if (!b->ops->link_is_ours(b->ctx, &b->link))
@@ -169,6 +169,7 @@ static int undo_one(struct broker *b, const struct undo *undo, struct err *err)
 		return b->ops->route_del(b->ctx, b->link.ifindex, &undo->net,
 					 err);
 	case UNDO_FORWARD:
+	case UNDO_RULE:
 	case UNDO__N:
 		break;
 	}
@@ -348,7 +349,7 @@ static int on_tun_create(struct broker *b, struct call *call)
 {
 	const struct brokermsg_tun_create *m = call->request;
 	const char *name = m->name;
-	struct subnet none = {0};
+	struct broker_undo undo = {.kind = UNDO_LINK};
 
 	if (is_zero(m->name, sizeof(m->name)) ||
 	    memcmp(m->name, "ecssh%d\0\0\0\0\0\0\0\0", sizeof(m->name)) == 0) {
@@ -372,7 +373,7 @@ static int on_tun_create(struct broker *b, struct call *call)
 				   &call->err);
 	if (r < 0)
 		return r;
-	journal_push(b, UNDO_LINK, &none);
+	journal_push(b, &undo);
 	b->mtu_bytes = m->mtu_bytes;
 	call->reply->ifindex = b->link.ifindex;
 	memcpy(call->reply->name, b->link.name, sizeof(b->link.name));
@@ -390,8 +391,9 @@ static int on_addr_add(struct broker *b, struct call *call)
 	r = check_addr(b, &addr, &call->err);
 	if (r < 0)
 		return r;
-	struct subnet net = subnet_of_addr(&addr);
-	journal_push(b, UNDO_ADDR, &net);
+	struct broker_undo undo = {.kind = UNDO_ADDR,
+				   .net = subnet_of_addr(&addr)};
+	journal_push(b, &undo);
 	r = b->ops->addr_add(b->ctx, b->link.ifindex, &addr, &call->err);
 	if (r < 0)
 		journal_strike(b, b->n_undo - 1);
@@ -401,6 +403,42 @@ static int on_addr_add(struct broker *b, struct call *call)
 static int on_link_up(struct broker *b, struct call *call)
 {
 	return b->ops->link_up(b->ctx, b->link.ifindex, &call->err);
+}
+
+/* At the first place for this device where nobody has the same rule. */
+static int add_rule(struct broker *b, const struct journal_rule *rule,
+		    uint32_t first_priority, struct err *err)
+{
+	struct broker_undo undo = {.kind = UNDO_RULE, .rule = *rule};
+	int r = -EEXIST;
+
+	if (b->n_of[UNDO_RULE] >= BROKERMSG_RULES_MAX)
+		return err_set(err, -E2BIG, "more than %d rules",
+			       BROKERMSG_RULES_MAX);
+	for (uint32_t i = 0; i < BROKERMSG_RULES_N && r == -EEXIST; i++) {
+		undo.rule.priority = first_priority +
+				     (b->link.ifindex + i) % BROKERMSG_RULES_N;
+		journal_push(b, &undo);
+		r = b->ops->rule_add(b->ctx, &undo.rule, err);
+		if (r < 0)
+			journal_strike(b, b->n_undo - 1);
+	}
+	return r;
+}
+
+/* Have the routes of a family looked up, if that was not done yet. */
+static int lead_in(struct broker *b, enum ip_version version, struct err *err)
+{
+	struct journal_rule rule = {.kind = JOURNAL_RULE_TUNNEL,
+				    .version = (uint8_t)version};
+	uint8_t family = version == IPV4 ? BROKER_FAMILY_4 : BROKER_FAMILY_6;
+
+	if (!b->ops->rule_add || (b->ruled & family))
+		return 0;
+	int r = add_rule(b, &rule, BROKERMSG_TUNNEL_PRIORITY, err);
+	if (r == 0)
+		b->ruled |= family;
+	return r;
 }
 
 static int on_route_add(struct broker *b, struct call *call)
@@ -413,7 +451,11 @@ static int on_route_add(struct broker *b, struct call *call)
 	if (b->n_of[UNDO_ROUTE] >= BROKERMSG_ROUTES_MAX)
 		return err_set(&call->err, -E2BIG, "more than %d routes",
 			       BROKERMSG_ROUTES_MAX);
-	journal_push(b, UNDO_ROUTE, &dst);
+	r = lead_in(b, (enum ip_version)dst.addr.version, &call->err);
+	if (r < 0)
+		return r;
+	struct broker_undo undo = {.kind = UNDO_ROUTE, .net = dst};
+	journal_push(b, &undo);
 	r = b->ops->route_add(b->ctx, b->link.ifindex, &dst, &call->err);
 	if (r < 0)
 		journal_strike(b, b->n_undo - 1);
@@ -429,7 +471,7 @@ static int on_route_del(struct broker *b, struct call *call)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < b->n_undo; i++) {
-		struct undo undo = b->journal[i];
+		struct broker_undo undo = b->journal[i];
 
 		if (undo.kind != UNDO_ROUTE ||
 		    undo.net.prefix_len != dst.prefix_len ||
@@ -470,7 +512,8 @@ static uint8_t families_of(const struct subnet *nets, size_t n)
 static int on_forward(struct broker *b, struct call *call)
 {
 	const struct brokermsg_forward *m = call->request;
-	struct subnet none = {0}, nets[BROKERMSG_ROUTES_MAX];
+	struct broker_undo undo = {.kind = UNDO_FORWARD};
+	struct subnet nets[BROKERMSG_ROUTES_MAX];
 	size_t n = list_routes(b, nets);
 
 	if (!b->ops->forward_add)
@@ -486,7 +529,7 @@ static int on_forward(struct broker *b, struct call *call)
 				     &b->forward, &call->err);
 	if (r < 0)
 		return r;
-	journal_push(b, UNDO_FORWARD, &none);
+	journal_push(b, &undo);
 	r = b->ops->forward_add(b->ctx, &b->forward, m->flags, nets, n,
 				&call->err);
 	if (r < 0) { /* perhaps half done */

@@ -18,6 +18,7 @@
 #include "addr.h"
 #include "brokermsg.h"
 #include "err.h"
+#include "journal.h"
 
 /* A device, as the broker made it. */
 struct broker_link {
@@ -53,12 +54,29 @@ struct broker_forward {
 	} ifs[BROKER_IFS_MAX];
 };
 
+enum broker_undo_kind {
+	UNDO_LINK,
+	UNDO_ADDR,
+	UNDO_ROUTE,
+	UNDO_FORWARD,
+	UNDO_RULE,
+	UNDO__N,
+};
+
+/* How to undo one request. */
+struct broker_undo {
+	enum broker_undo_kind kind;
+	union {
+		struct subnet net;	  /* ADDR: its addr only; ROUTE */
+		struct journal_rule rule; /* RULE */
+	};
+};
+
 /* A change of the journal, for who keeps a copy of it. */
 struct broker_note {
 	bool is_strike;
-	uint32_t kind;	/* of the new record; or: */
-	uint32_t index; /* of the record struck out */
-	struct subnet net;
+	uint32_t index;		 /* of the record struck out */
+	struct broker_undo undo; /* the record */
 	struct broker_link link;
 	struct broker_forward forward; /* used only by kind FORWARD; else it may
 					  be missing */
@@ -82,6 +100,12 @@ struct broker_ops {
 			 struct err *err);
 	int (*route_del)(void *ctx, uint32_t ifindex, const struct subnet *dst,
 			 struct err *err);
+	/* -EEXIST: somebody has the same; -ENOENT: it is not there.  NULL: this
+	 * broker makes no rules. */
+	int (*rule_add)(void *ctx, const struct journal_rule *rule,
+			struct err *err);
+	int (*rule_del)(void *ctx, const struct journal_rule *rule,
+			struct err *err);
 	/*
 	 * Forwarding for the subnets routed into the device (families: enum
 	 * broker_family), in two steps: find out what has to be changed, then
@@ -106,6 +130,9 @@ struct broker_ops {
 	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
+	/* In a keeper, which has lost all descriptors: open those that undoing
+	 * takes.  NULL: it takes none. */
+	int (*reopen)(void *ctx, struct err *err);
 };
 
 /* Something that ends the broker besides its socket. */

@@ -448,7 +448,7 @@ void broker_far_run(int sock)
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
 	if (r >= 0)
-		r = keeper_start(&far_ops, &k, &k.keeper_fd, &err);
+		r = keeper_start(&far_ops, &k, -1, &k.keeper_fd, &err);
 	struct broker *b = broker_new(&far_ops, &k, r, &err);
 	if (b)
 		serve(b, &k, sock);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "keeper.h"
 #include "log.h"
 #include "privdrop.h"
 #include "rtnl.h"
@@ -29,6 +30,7 @@ static_assert((int)TUN_OFFLOAD_ALL == (int)BROKERMSG_OFFLOAD_ALL, "");
 
 struct kernel {
 	int control_fd;	   /* owned; -1: used up */
+	int keeper_fd;	   /* owned */
 	struct rtnl *rtnl; /* owned */
 };
 
@@ -145,13 +147,60 @@ static int kernel_addr_del(void *ctx, uint32_t ifindex,
 static int kernel_route_add(void *ctx, uint32_t ifindex,
 			    const struct subnet *dst, struct err *err)
 {
-	return rtnl_route_add(((struct kernel *)ctx)->rtnl, ifindex, dst, err);
+	return rtnl_route_add(((struct kernel *)ctx)->rtnl, BROKERMSG_TABLE,
+			      ifindex, dst, err);
 }
 
 static int kernel_route_del(void *ctx, uint32_t ifindex,
 			    const struct subnet *dst, struct err *err)
 {
-	return rtnl_route_del(((struct kernel *)ctx)->rtnl, ifindex, dst, err);
+	return rtnl_route_del(((struct kernel *)ctx)->rtnl, BROKERMSG_TABLE,
+			      ifindex, dst, err);
+}
+
+/* What a record means to the kernel. */
+static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
+{
+	return (struct rtnl_rule){
+		.version = rule->version,
+		.priority = rule->priority,
+		.table = rule->kind == JOURNAL_RULE_TUNNEL ? BROKERMSG_TABLE
+							   : RTNL_TABLE_MAIN,
+	};
+}
+
+static int kernel_rule_add(void *ctx, const struct journal_rule *rule,
+			   struct err *err)
+{
+	struct rtnl_rule it = kernel_rule(rule);
+
+	return rtnl_rule_add(((struct kernel *)ctx)->rtnl, &it, err);
+}
+
+static int kernel_rule_del(void *ctx, const struct journal_rule *rule,
+			   struct err *err)
+{
+	struct rtnl_rule it = kernel_rule(rule);
+
+	return rtnl_rule_del(((struct kernel *)ctx)->rtnl, &it, err);
+}
+
+static void kernel_note(void *ctx, const struct broker_note *note)
+{
+	keeper_note(((struct kernel *)ctx)->keeper_fd, note);
+}
+
+static int kernel_reopen(void *ctx, struct err *err)
+{
+	return rtnl_open(&((struct kernel *)ctx)->rtnl, err);
+}
+
+static int on_keeper(void *ctx, struct err *err)
+{
+	(void)ctx; /* it never says a word, so this is its end */
+	return err_set(err, -ESRCH,
+		       "the process that was to clean up has been killed, so "
+		       "the tunnel had to end");
 }
 
 static const struct broker_ops kernel_ops = {
@@ -163,11 +212,16 @@ static const struct broker_ops kernel_ops = {
 	.addr_del = kernel_addr_del,
 	.route_add = kernel_route_add,
 	.route_del = kernel_route_del,
+	.rule_add = kernel_rule_add,
+	.rule_del = kernel_rule_del,
+	.note = kernel_note,
+	.reopen = kernel_reopen,
 };
 
 void broker_run(int sock)
 {
-	struct kernel k = {.control_fd = -1};
+	struct kernel k = {.control_fd = -1, .keeper_fd = -1};
+	struct broker_alarm alarm = {.fd = &k.keeper_fd, .on_input = on_keeper};
 	struct err err = {{0}};
 
 	broker_ignore_signals();
@@ -175,14 +229,17 @@ void broker_run(int sock)
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_ALONE, &err);
 	if (r >= 0)
+		r = keeper_start(&kernel_ops, &k, -1, &k.keeper_fd, &err);
+	if (r >= 0)
 		r = rtnl_open(&k.rtnl, &err);
 	/* Not ready: the engine is told so when it says hello. */
 	struct broker *b = broker_new(&kernel_ops, &k, r, &err);
 	if (b)
-		broker_serve(b, sock, NULL, 0);
+		broker_serve(b, sock, &alarm, 1);
 	else
 		log_err("out of memory");
 	(void)broker_free(b);
 	(void)rtnl_close(k.rtnl);
+	fd_close(&k.keeper_fd);
 	fd_close(&k.control_fd);
 }

@@ -33,6 +33,10 @@ static void keep(int fd, const struct broker_ops *ops, void *ctx)
 
 	if (!mirror || !note)
 		return;
+	if (ops->reopen && ops->reopen(ctx, &err) < 0) {
+		log_warn("%s", err.text); /* the broker sees us gone */
+		return;
+	}
 	for (;;) {
 		memset(note, 0, sizeof(*note));
 		n = recv(fd, note, sizeof(*note), 0);
@@ -48,10 +52,26 @@ static void keep(int fd, const struct broker_ops *ops, void *ctx)
 	(void)broker_free(mirror);
 }
 
-int keeper_start(const struct broker_ops *ops, void *ctx, int *ret_fd,
-		 struct err *err)
+/* Keep the socket, and the one descriptor that was asked for: not the broker's
+ * socket, or its end would not be seen; nor what becomes the device, or that
+ * would not disappear. */
+static bool tidy(int sock, int its_fd)
 {
-	struct broker_ops own = *ops;
+	unsigned first = KEEPER_FD;
+
+	if (dup2(sock, STDIN_FILENO) < 0)
+		return false;
+	if (its_fd >= 0) {
+		if (dup2(its_fd, KEEPER_FD) < 0)
+			return false;
+		first++;
+	}
+	return close_range(first, ~0U, 0) == 0;
+}
+
+int keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
+		 int *ret_fd, struct err *err)
+{
 	int pair[2], bytes = SOCKET_BYTES;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -67,14 +87,10 @@ int keeper_start(const struct broker_ops *ops, void *ctx, int *ret_fd,
 		return r;
 	}
 	if (pid == 0) {
-		/* Not the broker's socket, or its end would not be seen; nor
-		 * what becomes the device, or that would not disappear. */
-		if (dup2(pair[1], STDIN_FILENO) < 0 ||
-		    close_range(3, ~0U, 0) < 0)
+		if (!tidy(pair[1], its_fd))
 			_exit(EXIT_FAILURE);
 		(void)prctl(PR_SET_NAME, "ecssh-keeper", 0, 0, 0);
-		own.note = NULL;
-		keep(STDIN_FILENO, &own, ctx);
+		keep(STDIN_FILENO, ops, ctx);
 		_exit(EXIT_SUCCESS);
 	}
 	fd_close(&pair[1]);

@@ -19,12 +19,26 @@ enum {
 	BROKERMSG_TEXT_MAX = 512,
 	BROKERMSG_ROUTES_MAX = 4096,
 	BROKERMSG_ADDRS_MAX = 8,
+	BROKERMSG_RULES_MAX = 40,
 	BROKERMSG_MTU_MIN = 576, /* RFC 791; IPv6 addresses need MTU_MIN_V6 */
 	BROKERMSG_MTU_MIN_V6 = 1280,
 	BROKERMSG_MTU_MAX = 65535,
 	BROKERMSG_DNS_SERVERS_MAX = 3, /* what resolv.conf(5) has room for */
 	BROKERMSG_DNS_DOMAINS_MAX = 16,
 	BROKERMSG_DOMAIN_MAX = 256, /* a name of up to 253, and NULs */
+};
+
+/*
+ * Where tunnels stand in this host's routing.  All have their routes in one
+ * table, so that the longest prefix decides between them; each has rules of its
+ * own, at a place that follows from its device.  They precede those of main
+ * (32766), of wg-quick (from 32765 down) and Tailscale (5210 to 5270).
+ */
+enum brokermsg_routing {
+	BROKERMSG_TABLE = 60501, /* 0xEC55 */
+	BROKERMSG_RULES_N = 64,
+	BROKERMSG_EXEMPT_PRIORITY = 5000, /* the first of RULES_N */
+	BROKERMSG_TUNNEL_PRIORITY = 5100, /* likewise */
 };
 
 enum brokermsg_type {

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -144,6 +145,29 @@ static int fake_route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
 	return note_route(ctx, "route-", ifindex, dst, err);
 }
 
+static int note_rule(struct fake *k, const char *what,
+		     const struct journal_rule *rule, struct err *err)
+{
+	static const char *const kinds[] = {"tunnel", "exempt", "mark"};
+	char arg[128];
+
+	(void)snprintf(arg, sizeof(arg), "%s%u %u", kinds[rule->kind],
+		       rule->version, rule->priority);
+	return note(k, err, what, arg);
+}
+
+static int fake_rule_add(void *ctx, const struct journal_rule *rule,
+			 struct err *err)
+{
+	return note_rule(ctx, "rule+", rule, err);
+}
+
+static int fake_rule_del(void *ctx, const struct journal_rule *rule,
+			 struct err *err)
+{
+	return note_rule(ctx, "rule-", rule, err);
+}
+
 static int fake_forward_plan(void *ctx, const struct broker_link *link,
 			     uint8_t families, struct broker_forward *ret,
 			     struct err *err)
@@ -207,6 +231,8 @@ static const struct broker_ops fake_ops = {
 	.addr_del = fake_addr_del,
 	.route_add = fake_route_add,
 	.route_del = fake_route_del,
+	.rule_add = fake_rule_add,
+	.rule_del = fake_rule_del,
 	.forward_plan = fake_forward_plan,
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
@@ -343,11 +369,13 @@ static void broker_forwards_for_its_routes_and_undoes_that_first(void **state)
 	assert_int_equal(ask_forward(rig, BROKERMSG_FORWARD_ALL), 0);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
 	assert_string_equal(rig->kernel.log,
-			    "route+ 198.18.0.9/32; route+ fd00::9/128; "
+			    "rule+ tunnel4 5107; route+ 198.18.0.9/32; "
+			    "rule+ tunnel6 5107; route+ fd00::9/128; "
 			    "plan ecssh0 3; "
 			    "forward+ 3 198.18.0.9/32 fd00::9/128; "
 			    "forward- ecssh0; route- fd00::9/128; "
-			    "route- 198.18.0.9/32; link-; ");
+			    "rule- tunnel6 5107; route- 198.18.0.9/32; "
+			    "rule- tunnel4 5107; link-; ");
 }
 
 static void broker_stops_forwarding_though_the_device_is_gone(void **state)
@@ -358,7 +386,8 @@ static void broker_stops_forwarding_though_the_device_is_gone(void **state)
 	rig->kernel.log[0] = '\0';
 	rig->kernel.is_link_foreign = true;
 	assert_int_equal(broker_undo(rig->broker, NULL), 0);
-	assert_string_equal(rig->kernel.log, "forward- ecssh0; ");
+	assert_string_equal(rig->kernel.log,
+			    "forward- ecssh0; rule- tunnel4 5107; ");
 }
 
 static void broker_undoes_half_a_forwarding(void **state)
@@ -431,6 +460,7 @@ static void keeper_undoes_what_the_broker_has_not(void **state)
 	/* As if the broker were killed here. */
 	assert_int_equal(broker_undo(rig->kernel.mirror, NULL), 0);
 	assert_string_equal(kernel.log, "forward- ecssh0; route- 12.0.0.0/8; "
+					"rule- tunnel4 5107; "
 					"addr- 198.18.1.1; link-; ");
 	rig->kernel.mirror = broker_free(rig->kernel.mirror);
 }
@@ -473,10 +503,12 @@ static void broker_answers_a_tunnels_life(void **state)
 	assert_int_equal(rig->verdict, BROKER_END);
 	assert_string_equal(rig->kernel.log,
 			    "tun ecssh%d 1500; addr+ 198.18.1.1; "
-			    "addr+ fd00::1; up; route+ 10.0.0.0/8; "
+			    "addr+ fd00::1; up; rule+ tunnel4 5107; "
+			    "route+ 10.0.0.0/8; rule+ tunnel6 5107; "
 			    "route+ fd77::/64; route+ 0.0.0.0/0; "
 			    "route- 10.0.0.0/8; route- 0.0.0.0/0; "
-			    "route- fd77::/64; addr- fd00::1; "
+			    "route- fd77::/64; rule- tunnel6 5107; "
+			    "rule- tunnel4 5107; addr- fd00::1; "
 			    "addr- 198.18.1.1; link-; ");
 	/* Nothing is left to be undone twice. */
 	assert_int_equal(broker_undo(rig->broker, NULL), 0);
@@ -803,14 +835,15 @@ static void broker_undoes_only_what_succeeded(void **state)
 
 	rig->kernel.fail = -EEXIST;
 	assert_int_equal(ask_addr(rig, "10.0.0.1"), -EEXIST);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.1.0.0", 16),
+			 0);
 	rig->kernel.fail = -EEXIST;
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8),
 			 -EEXIST);
-	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.1.0.0", 16),
-			 0);
 	rig->kernel.log[0] = '\0';
 	assert_int_equal(broker_undo(rig->broker, NULL), 0);
-	assert_string_equal(rig->kernel.log, "route- 10.1.0.0/16; link-; ");
+	assert_string_equal(rig->kernel.log,
+			    "route- 10.1.0.0/16; rule- tunnel4 5107; link-; ");
 }
 
 static void broker_deletes_only_routes_of_its_own(void **state)
@@ -826,7 +859,8 @@ static void broker_deletes_only_routes_of_its_own(void **state)
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_DEL, "10.0.0.0", 8),
 			 -ENOENT);
 	assert_string_equal(rig->kernel.log,
-			    "route+ 10.0.0.0/8; route- 10.0.0.0/8; ");
+			    "rule+ tunnel4 5107; route+ 10.0.0.0/8; "
+			    "route- 10.0.0.0/8; ");
 }
 
 static void broker_goes_on_undoing_after_a_failure(void **state)
@@ -841,7 +875,8 @@ static void broker_goes_on_undoing_after_a_failure(void **state)
 	assert_int_equal(broker_undo(rig->broker, &err), -EBUSY);
 	assert_string_equal(err.text, "the kernel does not like route-");
 	assert_string_equal(rig->kernel.log,
-			    "route- 10.0.0.0/8; addr- 10.0.0.1; link-; ");
+			    "route- 10.0.0.0/8; rule- tunnel4 5107; "
+			    "addr- 10.0.0.1; link-; ");
 }
 
 static void broker_takes_what_has_gone_for_undone(void **state)
@@ -862,7 +897,7 @@ static void broker_leaves_a_foreign_device_alone(void **state)
 	rig->kernel.log[0] = '\0';
 	rig->kernel.is_link_foreign = true;
 	assert_int_equal(broker_undo(rig->broker, NULL), 0);
-	assert_string_equal(rig->kernel.log, "");
+	assert_string_equal(rig->kernel.log, "rule- tunnel4 5107; ");
 }
 
 static void broker_bounds_addresses_and_routes(void **state)
@@ -890,6 +925,35 @@ static void broker_bounds_addresses_and_routes(void **state)
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_DEL, "10.1.0.0", 32),
 			 0);
 	assert_int_equal(ask(rig, &m, sizeof(m)), 0);
+}
+
+/* What a dead one of the same place has left, or another tunnel has. */
+static void broker_goes_past_rules_that_are_there(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	rig->kernel.fail = -EEXIST;
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "11.0.0.0", 8), 0);
+	assert_string_equal(rig->kernel.log,
+			    "rule+ tunnel4 5107; rule+ tunnel4 5108; "
+			    "route+ 10.0.0.0/8; route+ 11.0.0.0/8; ");
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log,
+			    "route- 11.0.0.0/8; route- 10.0.0.0/8; "
+			    "rule- tunnel4 5108; link-; ");
+}
+
+static void broker_adds_no_route_that_nothing_looks_up(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	rig->kernel.fail = -EOPNOTSUPP;
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8),
+			 -EOPNOTSUPP);
+	assert_string_equal(rig->kernel.log, "rule+ tunnel4 5107; ");
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
 }
 
 /*
@@ -1019,7 +1083,8 @@ static void broker_serve_ends_with_the_socket(void **state)
 struct snapshot {
 	struct rtnl_addr *addrs;   /* owned */
 	struct rtnl_route *routes; /* owned */
-	size_t n_addrs, n_routes, n_links;
+	struct rtnl_rule *rules;   /* owned */
+	size_t n_addrs, n_routes, n_rules, n_links;
 };
 
 static struct snapshot snapshot_take(void)
@@ -1032,6 +1097,7 @@ static struct snapshot snapshot_take(void)
 	assert_int_equal(rtnl_addr_dump(rtnl, &s.addrs, &s.n_addrs, &err), 0);
 	assert_int_equal(rtnl_route_dump(rtnl, &s.routes, &s.n_routes, &err),
 			 0);
+	assert_int_equal(rtnl_rule_dump(rtnl, &s.rules, &s.n_rules, &err), 0);
 	(void)rtnl_close(rtnl);
 	struct if_nameindex *links = if_nameindex();
 	for (; links[s.n_links].if_index != 0; s.n_links++)
@@ -1044,12 +1110,15 @@ static void snapshot_free(struct snapshot *s)
 {
 	free(s->addrs);
 	free(s->routes);
+	free(s->rules);
 }
 
 static bool snapshot_equal(const struct snapshot *a, const struct snapshot *b)
 {
 	return a->n_links == b->n_links && a->n_addrs == b->n_addrs &&
-	       a->n_routes == b->n_routes &&
+	       a->n_routes == b->n_routes && a->n_rules == b->n_rules &&
+	       memcmp(a->rules, b->rules, a->n_rules * sizeof(*a->rules)) ==
+		       0 &&
 	       (a->n_addrs == 0 ||
 		memcmp(a->addrs, b->addrs, a->n_addrs * sizeof(*a->addrs)) ==
 			0) &&
@@ -1197,7 +1266,22 @@ static void real_broker_restores_all_when_the_engine_is_killed(void **state)
 	(void)close(ready[1]);
 }
 
-static void a_killed_broker_leaves_nothing_once_the_engine_ends(void **state)
+/* Wait until everything is as before, for 5 s. */
+static void await_restored(struct snapshot *before)
+{
+	for (int i = 0; i < 500; i++) {
+		struct snapshot now = snapshot_take();
+		bool is_restored = snapshot_equal(before, &now);
+
+		snapshot_free(&now);
+		if (is_restored)
+			break;
+		(void)poll(NULL, 0, 10);
+	}
+	expect_restored(before);
+}
+
+static void a_killed_broker_leaves_nothing(void **state)
 {
 	(void)state;
 	need_netns();
@@ -1208,9 +1292,45 @@ static void a_killed_broker_leaves_nothing_once_the_engine_ends(void **state)
 
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* The kernel does it: the device goes with its last descriptor. */
+	/* Its keeper does it, though we still hold the device. */
+	await_restored(&before);
 	(void)close(tun_fd);
+	(void)close(sock);
+}
+
+/* The only process that has this one for its parent. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+		       (int)pid, (int)pid);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &child), 1);
+	(void)fclose(f);
+	return child;
+}
+
+static void a_killed_keeper_ends_the_broker(void **state)
+{
+	struct brokermsg_reply reply;
+
+	(void)state;
+	need_netns();
+	struct snapshot before = snapshot_take();
+	int sock;
+	pid_t pid = fork_broker(broker_run, &sock);
+	int tun_fd = build_tunnel(sock, 20);
+
+	assert_int_equal(kill(child_of(pid), SIGKILL), 0);
+	assert_int_equal(recv(sock, &reply, sizeof(reply), 0), sizeof(reply));
+	assert_int_equal(reply.type, 0);
+	assert_int_equal(reply.result, -ESRCH);
+	expect_exit(pid);
 	expect_restored(&before);
+	(void)close(tun_fd);
 	(void)close(sock);
 }
 
@@ -1224,7 +1344,8 @@ static void real_broker_leaves_routes_of_others_alone(void **state)
 	struct rtnl *rtnl;
 	assert_int_equal(rtnl_open(&rtnl, &err), 0);
 	assert_int_equal(subnet_parse("10.77.0.0/24", &dst, NULL, &err), 0);
-	assert_int_equal(rtnl_route_add(rtnl, if_nametoindex("lo"), &dst, &err),
+	assert_int_equal(rtnl_route_add(rtnl, BROKERMSG_TABLE,
+					if_nametoindex("lo"), &dst, &err),
 			 0);
 	(void)rtnl_close(rtnl);
 
@@ -1387,6 +1508,8 @@ int main(int argc, char **argv)
 		with_rig(broker_takes_what_has_gone_for_undone),
 		with_rig(broker_leaves_a_foreign_device_alone),
 		with_rig(broker_bounds_addresses_and_routes),
+		with_rig(broker_goes_past_rules_that_are_there),
+		with_rig(broker_adds_no_route_that_nothing_looks_up),
 		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
 		with_rig(broker_stops_forwarding_though_the_device_is_gone),
 		with_rig(broker_undoes_half_a_forwarding),
@@ -1403,8 +1526,8 @@ int main(int argc, char **argv)
 			real_broker_restores_all_when_the_socket_closes),
 		cmocka_unit_test(
 			real_broker_restores_all_when_the_engine_is_killed),
-		cmocka_unit_test(
-			a_killed_broker_leaves_nothing_once_the_engine_ends),
+		cmocka_unit_test(a_killed_broker_leaves_nothing),
+		cmocka_unit_test(a_killed_keeper_ends_the_broker),
 		cmocka_unit_test(real_broker_leaves_routes_of_others_alone),
 		cmocka_unit_test(real_broker_keeps_one_capability),
 		cmocka_unit_test(client_builds_and_stops_a_tunnel),

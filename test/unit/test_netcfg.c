@@ -316,19 +316,21 @@ static void rtnl_makes_and_takes_back_addresses_and_routes(void **state)
 	for (size_t i = 0; i < N(dsts); i++) {
 		struct subnet dst = net(dsts[i]);
 
-		expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &dst, &err),
+		expect_ok(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex,
+					 &dst, &err),
 			  &err);
 		assert_int_equal(count_routes(f->rtnl, 254, dsts[i]), 1);
 	}
 	for (size_t i = 0; i < N(dsts); i++) {
 		struct subnet dst = net(dsts[i]);
 
-		expect_ok(rtnl_route_del(f->rtnl, f->ifindex, &dst, &err),
+		expect_ok(rtnl_route_del(f->rtnl, RTNL_TABLE_MAIN, f->ifindex,
+					 &dst, &err),
 			  &err);
 		assert_int_equal(count_routes(f->rtnl, 254, dsts[i]), 0);
-		assert_int_equal(
-			rtnl_route_del(f->rtnl, f->ifindex, &dst, &err),
-			-ESRCH);
+		assert_int_equal(rtnl_route_del(f->rtnl, RTNL_TABLE_MAIN,
+						f->ifindex, &dst, &err),
+				 -ESRCH);
 	}
 	for (size_t i = 0; i < N(addrs); i++) {
 		struct subnet a = net(addrs[i]);
@@ -350,7 +352,7 @@ static void rtnl_says_who_has_a_route_already(void **state)
 		const char *dst, *advice;
 	} cases[] = {
 		{"10.77.0.0/24", "10.77.0.0/25 and 10.77.0.128/25"},
-		{"10.77.0.2/32", "delete that route"},
+		{"10.77.0.2/32", "end that tunnel or delete that route"},
 		{"0.0.0.0/0", "0.0.0.0/1 and 128.0.0.0/1"},
 		{"fd77::/64", "fd77::/65 and fd77::8000:0:0:0/65"},
 	};
@@ -361,11 +363,12 @@ static void rtnl_says_who_has_a_route_already(void **state)
 	for (size_t i = 0; i < N(cases); i++) {
 		struct subnet dst = net(cases[i].dst);
 
-		expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &dst, &err),
+		expect_ok(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex,
+					 &dst, &err),
 			  &err);
-		assert_int_equal(
-			rtnl_route_add(f->rtnl, f->ifindex, &dst, &err),
-			-EEXIST);
+		assert_int_equal(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN,
+						f->ifindex, &dst, &err),
+				 -EEXIST);
 		assert_non_null(strstr(err.text, cases[i].dst));
 		assert_non_null(strstr(err.text, "already routed via ecssh"));
 		assert_non_null(strstr(err.text, cases[i].advice));
@@ -379,7 +382,8 @@ static void rtnl_errors_say_what_failed(void **state)
 	struct err err;
 
 	/* The device is down. */
-	assert_int_equal(rtnl_route_add(f->rtnl, f->ifindex, &dst, &err),
+	assert_int_equal(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex,
+					&dst, &err),
 			 -ENETDOWN);
 	assert_non_null(strstr(err.text, "10.77.0.0/24"));
 	assert_non_null(strstr(err.text, "ecssh"));
@@ -403,7 +407,8 @@ static void rtnl_dumps_more_than_one_buffer_holds(void **state)
 		uint8_t bytes[4] = {10, (uint8_t)(i >> 8), (uint8_t)i, 0};
 		struct subnet dst = {addr_make(IPV4, bytes), 24};
 
-		expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &dst, &err),
+		expect_ok(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex,
+					 &dst, &err),
 			  &err);
 	}
 	expect_ok(rtnl_route_dump(f->rtnl, &routes, &n, &err), &err);
@@ -428,6 +433,76 @@ static void a_device_that_is_up_sends_nothing_of_its_own(void **state)
 	assert_int_equal(poll(&p, 1, 1500), 0);
 }
 
+/* How many rules of this place there are; foreign: of others. */
+static size_t count_rules(struct rtnl *rtnl, uint32_t priority, bool foreign)
+{
+	struct rtnl_rule *rules;
+	struct err err;
+	size_t n, found = 0;
+
+	expect_ok(rtnl_rule_dump(rtnl, &rules, &n, &err), &err);
+	for (size_t i = 0; i < n; i++)
+		found += rules[i].priority == priority &&
+			 rules[i].is_foreign == foreign;
+	free(rules);
+	return found;
+}
+
+static void rtnl_makes_rules_and_takes_back_those_alone(void **state)
+{
+	struct fixture *f = fixture(state);
+	struct rtnl_rule rules[] = {
+		{.version = IPV4, .priority = 5100, .table = 60501},
+		{.version = IPV6, .priority = 5100, .table = 60501},
+		{.version = IPV4,
+		 .priority = 5000,
+		 .table = RTNL_TABLE_MAIN,
+		 .from = net("10.9.0.2").addr,
+		 .to = net("10.9.0.1").addr,
+		 .ip_proto = 6,
+		 .from_port = 40000,
+		 .to_port = 22},
+		{.version = IPV6,
+		 .priority = 5000,
+		 .table = RTNL_TABLE_MAIN,
+		 .to = net("fd09::1").addr,
+		 .ip_proto = 6,
+		 .to_port = 22,
+		 .has_uid = true,
+		 .uid = 0},
+		{.version = IPV4,
+		 .priority = 5000,
+		 .table = RTNL_TABLE_MAIN,
+		 .mark = 0xec},
+	};
+	struct err err;
+
+	for (size_t i = 0; i < N(rules); i++) {
+		expect_ok(rtnl_rule_add(f->rtnl, &rules[i], &err), &err);
+		assert_int_equal(rtnl_rule_add(f->rtnl, &rules[i], &err),
+				 -EEXIST);
+	}
+	assert_int_equal(count_rules(f->rtnl, 5100, false), 2);
+	assert_int_equal(count_rules(f->rtnl, 5000, false), 3);
+	/* A part of what one says is not that one. */
+	struct rtnl_rule part = rules[2];
+	part.from_port = 0;
+	assert_int_equal(rtnl_rule_del(f->rtnl, &part, &err), -ENOENT);
+	part = rules[3];
+	part.has_uid = false;
+	assert_int_equal(rtnl_rule_del(f->rtnl, &part, &err), -ENOENT);
+	for (size_t i = 0; i < N(rules); i++) {
+		expect_ok(rtnl_rule_del(f->rtnl, &rules[i], &err), &err);
+		assert_int_equal(rtnl_rule_del(f->rtnl, &rules[i], &err),
+				 -ENOENT);
+	}
+	/* The kernel's own are there still, and are somebody else's. */
+	assert_int_equal(count_rules(f->rtnl, 32766, true), 2);
+	rules[0].priority = 32766;
+	rules[0].table = RTNL_TABLE_MAIN;
+	assert_int_equal(rtnl_rule_del(f->rtnl, &rules[0], &err), -ENOENT);
+}
+
 static void addr_pick_avoids_this_hosts_routes(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -446,8 +521,12 @@ static void addr_pick_avoids_this_hosts_routes(void **state)
 	assert_true(addr_equal(&v6, &again6));
 	assert_true(subnet_contains(&ula, &v6));
 	/* Default routes do not count, others do. */
-	expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &dflt, &err), &err);
-	expect_ok(rtnl_route_add(f->rtnl, f->ifindex, &bench, &err), &err);
+	expect_ok(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex, &dflt,
+				 &err),
+		  &err);
+	expect_ok(rtnl_route_add(f->rtnl, RTNL_TABLE_MAIN, f->ifindex, &bench,
+				 &err),
+		  &err);
 	expect_ok(addr_pick(f->rtnl, seed, &dflt, 1, &v4, &v6, &err), &err);
 	assert_true(subnet_contains(&shared, &v4));
 	/* Requested subnets count, unless that leaves nothing. */
@@ -475,6 +554,7 @@ int main(void)
 		with_device(rtnl_errors_say_what_failed),
 		with_device(rtnl_dumps_more_than_one_buffer_holds),
 		with_device(a_device_that_is_up_sends_nothing_of_its_own),
+		with_device(rtnl_makes_rules_and_takes_back_those_alone),
 		with_device(addr_pick_avoids_this_hosts_routes),
 	};
 
