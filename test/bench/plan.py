@@ -65,7 +65,7 @@ class Progress:
 @contextlib.contextmanager
 def bench_lab(link: Link) -> Iterator[Lab]:
     """The lab with this link in it, and what serves on far."""
-    with Lab(services=False, wan=Wan(**link.wan) if link.wan else None) as lab:
+    with Lab(with_services=False, wan=Wan(**link.wan) if link.wan else None) as lab:
         for host in (lab.near, lab.gw, lab.far):
             host.sysctl(ipv4__ip_local_port_range="1024 65535")
         lab.sshd(port=2222, PermitTunnel="point-to-point", PermitRootLogin="prohibit-password")

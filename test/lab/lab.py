@@ -17,17 +17,22 @@ Lab(wan=Wan(rate_mbit=50, rtt_ms=40)) puts an emulated wide area network between
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
+import traceback
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence
 
+import services
 from wan import Wan, WanLink
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -39,8 +44,9 @@ USERS = {"alice": 20001, "bob": 20002}
 HELPER = "^(ecssh-)?helper"     # how the kernel names the helper's process, installed or uploaded
 SUBNETS = ("10.77.0.0/24", "fd77::/64", "10.78.0.0/24", "fd78::/64")
 
-CLONE_NEWNET = 0x40000000
+PR_SET_NAME = 15
 libc = ctypes.CDLL(None, use_errno=True)
+patience = 1.0      # how many times as long as said to wait, where tests share the machine
 
 # Runs as the first process of a host. $1: name, $2: project folder.
 INIT = r"""
@@ -80,7 +86,7 @@ class Process(NamedTuple):
 
 def wait_for(condition: Callable[[], object], timeout: float = 5.0, what: str = ""):
     """Poll until the condition is true and return its value; fail loudly otherwise."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * patience
     while True:
         value = condition()
         if value:
@@ -144,7 +150,7 @@ class Host:
                         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
-                out, err = process.communicate(stdin, timeout)
+                out, err = process.communicate(stdin, timeout * patience)
             except BaseException:
                 os.killpg(process.pid, 9)
                 raise
@@ -153,20 +159,54 @@ class Host:
             raise LabError(f"{self.name}: {' '.join(result.args)}: exit {result.returncode}\n{out}{err}")
         return result
 
-    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0,
-               timeout: float = 20.0) -> socket.socket:
-        """A socket of the caller's own process that lives in this host's network."""
+    def become(self, function: Callable[[int], None], descriptor: int) -> None:
+        """For a fork of ours: be a process of this host, alone with this descriptor, and call the function with it.
+
+        A Python that is there already; to start another takes longer than much else that a lab needs. It keeps
+        our files, because it may still have modules to load.
+        """
+        try:
+            os.setsid()
+            there = os.open(f"/proc/{self.pid}/ns", os.O_RDONLY | os.O_DIRECTORY)
+            for kind in ("net", "uts", "ipc", "pid"):
+                set_namespace(os.open(kind, os.O_RDONLY, dir_fd=there))
+            null = os.open("/dev/null", os.O_RDWR)
+            os.dup2(null, 0)
+            os.dup2(null, 1)
+            os.dup2(descriptor, 3)
+            os.closerange(4, 1 << 16)       # among them what keeps the lab alive
+            os.chdir("/")
+            if (child := os.fork()) == 0:   # only children are in the other process namespace
+                libc.prctl(PR_SET_NAME, function.__module__.encode(), 0, 0, 0)
+                function(3)
+            else:
+                os.close(3)
+                os.waitpid(child, 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    @contextlib.contextmanager
+    def network(self) -> Iterator[None]:
+        """Sockets that the calling thread makes meanwhile live in this host's network."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
-            set_net(there)
+            set_namespace(there)
             try:
-                sock = socket.socket(family, kind, proto)
+                yield
             finally:
-                set_net(home)
+                set_namespace(home)
         finally:
             os.close(there)
             os.close(home)
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0,
+               timeout: float = 20.0) -> socket.socket:
+        """A socket of the caller's own process that lives in this host's network."""
+        with self.network():
+            sock = socket.socket(family, kind, proto)
         sock.settimeout(timeout)
         return sock
 
@@ -231,28 +271,41 @@ class Host:
                 found.append(Process(int(entry.name), comm, owner, args))
         return sorted(found)
 
+    def process_list(self) -> list[str]:
+        return sorted(f"{p.user} {p.args}" for p in self.processes())
+
     def snapshot(self) -> dict:
         """The state that a tunnel must leave as it was, as JSON-like data without volatile fields."""
-        def query(*argv: str):
-            text = self.run(argv).stdout
-            return stable(json.loads(text or "[]"))
-        state = {"nft": query("nft", "-j", "list", "ruleset"), "link": query("ip", "-j", "link")}
-        for family in ("-4", "-6"):
-            state["addr" + family] = query("ip", "-j", family, "addr")
-            state["route" + family] = query("ip", "-j", family, "route", "show", "table", "all")
-            state["rule" + family] = query("ip", "-j", family, "rule")
-        settings = self.run(["sysctl", "-a", "--pattern", r"^net\.(core|ipv[46])\."], check=False).stdout
-        state["sysctl"] = [line for line in settings.splitlines() if not VOLATILE_SYSCTL.search(line)]
+        state = {}
+        for part in self.run(["sh", "-c", SNAPSHOT]).stdout.split("\n== ")[1:]:
+            name, _, text = part.partition("\n")
+            state[name] = stable(json.loads(text or "[]")) if JSON_PART.match(name) else text.splitlines()
+        state["sysctl"] = [line for line in state["sysctl"] if not VOLATILE_SYSCTL.search(line)]
         state["resolv.conf"] = self.path("/etc/resolv.conf").read_text()
-        files = self.run(["find", "/run", "/tmp", "/var/tmp", "/home", "/root", "-path", "/run/.lab", "-prune", "-o",
-                          "-not", "-type", "d", "-printf", "%p %M %u\n"]).stdout
-        state["files"] = sorted(line for line in files.splitlines() if "/run/sudo" not in line)
-        state["processes"] = sorted(f"{p.user} {p.args}" for p in self.processes())
+        state["files"] = sorted(line for line in state["files"] if "/run/sudo" not in line)
+        state["processes"] = self.process_list()
         return state
 
 
-def set_net(namespace: int) -> None:
-    if libc.setns(namespace, CLONE_NEWNET) != 0:
+# One shell: each start of a program in a host costs more than most of these.
+SNAPSHOT = r"""
+set -e
+part() { printf '\n== %s\n' "$1"; shift; "$@"; }
+part nft nft -j list ruleset
+part link ip -j link
+for family in -4 -6; do
+    part addr$family ip -j $family addr
+    part route$family ip -j $family route show table all
+    part rule$family ip -j $family rule
+done
+part sysctl sysctl -a --pattern '^net\.(core|ipv[46])\.' 2>/dev/null || true
+part files find /run /tmp /var/tmp /home /root -path /run/.lab -prune -o -not -type d -printf '%p %M %u\n'
+"""
+JSON_PART = re.compile("nft|link|addr|route|rule")
+
+
+def set_namespace(namespace: int) -> None:
+    if libc.setns(namespace, 0) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
 
@@ -290,7 +343,7 @@ def diff(before: dict, after: dict) -> list[str]:
 class Lab:
     """The whole network; use it as a context manager."""
 
-    def __init__(self, services: bool = True, wan: Optional[Wan] = None):
+    def __init__(self, with_services: bool = True, wan: Optional[Wan] = None):
         for tool in ("unshare", "nsenter", "setpriv", "ip", "nft", "/usr/sbin/sshd", "ssh-keygen"):
             if not shutil.which(tool):
                 raise LabError(f"{tool} is missing: run ./dev deps test")
@@ -301,14 +354,14 @@ class Lab:
         try:
             for host in self.hosts:
                 host.ready()
+            waits = [self._serve(host) for host in (self.far, self.deep) if with_services]
             self._wire(wan)
             self._accounts()
             self._keys()
             self.sshd()
             self._filter()
-            if services:
-                self._serve(self.far)
-                self._serve(self.deep)
+            for wait in waits:
+                wait()
         except BaseException:
             self.close()
             raise
@@ -365,8 +418,8 @@ class Lab:
         for host in (self.gw, self.far):
             for old in host.path("/etc/ssh").glob("ssh_host_*"):
                 old.unlink()
-            keygen(host, "/etc/ssh/ssh_host_ed25519_key")
-        keygen(self.near, "/root/.ssh/id_ed25519")
+            write_keys(host, "/etc/ssh/ssh_host_ed25519_key")
+        write_keys(self.near, "/root/.ssh/id_ed25519")
         public = self.near.path("/root/.ssh/id_ed25519.pub").read_text()
         for host in (self.gw, self.far):
             host.write("/home/alice/.ssh/authorized_keys", public, "alice")
@@ -388,19 +441,26 @@ class Lab:
         wait_for(host.path(pid_file).exists, what=f"sshd on port {port}")
 
     def _filter(self) -> None:
-        from services import FILTERED, PROHIBITED
         for host in (self.far, self.deep):
             host.run(["nft", "-f", "-"], stdin=f"""table inet lab {{ chain input {{
                 type filter hook input priority 0;
-                meta l4proto {{ tcp, udp }} th dport {FILTERED} drop
-                meta l4proto {{ tcp, udp }} th dport {PROHIBITED} reject with icmpx type admin-prohibited
+                meta l4proto {{ tcp, udp }} th dport {services.FILTERED} drop
+                meta l4proto {{ tcp, udp }} th dport {services.PROHIBITED} reject with icmpx type admin-prohibited
             }}
             }}""")
 
-    def _serve(self, host: Host) -> None:
-        process = host.popen([PYTHON, "-u", PROJECT / "test/lab/services.py"], stdout=subprocess.PIPE)
-        if process.stdout.readline() != b"ready\n":
-            raise LabError(f"services on {host.name} did not start")
+    def _serve(self, host: Host) -> Callable[[], None]:
+        """Start the services on a host; what is returned waits until they are there."""
+        ready, write_end = os.pipe()
+        if os.fork() == 0:
+            host.become(services.run, write_end)
+        os.close(write_end)
+
+        def wait() -> None:
+            with open(ready, "rb") as pipe:
+                if not pipe.read(1):
+                    raise LabError(f"services on {host.name} did not start")
+        return wait
 
     def set_shell(self, user: str, shell: str) -> None:
         """Change the login shell of an account on gw."""
@@ -427,9 +487,27 @@ def up(link: str, v4: str, v6: str, mtu: int = 1500) -> list[str]:
     return [f"link set {link} up mtu {mtu}", f"addr add {v4} dev {link}", f"addr add {v6} dev {link} nodad"]
 
 
-def keygen(host: Host, path: str) -> None:
+@functools.cache
+def key_pair(owner: str) -> tuple[str, str]:
+    """Private and public key of a host, or of near's users: new with each run, and the same in all its labs."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{owner}", "-f", f"{folder}/key"],
+                       check=True)
+        return Path(f"{folder}/key").read_text(), Path(f"{folder}/key.pub").read_text()
+
+
+def write_keys(host: Host, path: str) -> None:
+    private, public = key_pair(host.name)
     host.path(path).parent.mkdir(mode=0o700, exist_ok=True)
-    host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
+    host.write(path, private, mode=0o600)
+    host.write(path + ".pub", public)
+
+
+def prepare() -> None:
+    """Before many labs: do what each of them would do again."""
+    allow_cubic()
+    for owner in ("near", "gw", "far"):
+        key_pair(owner)
 
 
 def allow_cubic() -> None:

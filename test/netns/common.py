@@ -6,12 +6,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import tempfile
 from typing import Optional
 
-from lab import HELPER, SUBNETS, Host, Lab, Wan, diff, wait_for
+import lab as lab_module
+from lab import HELPER, SUBNETS, Host, Lab, Wan, diff, family_of, wait_for
 
 # Exit codes of ecssh
 OK, RUNTIME, USAGE, NOT_RUNNING, PRIVILEGE, GATEWAY, SSH = 0, 1, 2, 3, 4, 5, 255
@@ -36,6 +39,12 @@ class Skip(Exception):
 def slow(function):
     """Leave the test out of --quick."""
     function.is_slow = True
+    return function
+
+
+def alone(function):
+    """Run the test when no other does: it measures times, or what a line or a processor gives."""
+    function.is_alone = True
     return function
 
 
@@ -78,7 +87,7 @@ class Ecssh:
     def wait(self, seconds: float = 15.0) -> int:
         """The exit status; a hang is a failure."""
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(seconds * lab_module.patience)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"ecssh still runs after {seconds:g} s; it said:\n{self.stderr()}") from None
 
@@ -110,7 +119,7 @@ class Tunnel(Ecssh):
     def __init__(self, lab: Lab, *arguments: object, to: str = "gw", subnets: tuple = SUBNETS, **options):
         self.lab = lab
         self.before = lab.near.snapshot()
-        self.gw_before = lab.gw.snapshot()
+        self.gw_before = lab.gw.process_list()
         super().__init__(options.pop("host", lab.near), "up", *arguments, to, *subnets, **options)
         self.connected()
 
@@ -141,7 +150,7 @@ class Tunnel(Ecssh):
         """Near is exactly as before (but for lines with this text); on gw no process is left."""
         def changed() -> list[str]:
             near = diff(self.before, self.lab.near.snapshot())
-            gw = diff({"processes": self.gw_before["processes"]}, {"processes": self.lab.gw.snapshot()["processes"]})
+            gw = diff({"processes": self.gw_before}, {"processes": self.lab.gw.process_list()})
             return [line for line in near if not except_for or except_for not in line] + [f"gw: {line}" for line in gw]
         try:
             wait_for(lambda: not changed(), seconds)
@@ -158,3 +167,28 @@ def connect_error(host: Host, address: str, port: int, seconds: float = 10.0) ->
         return "timeout"
     except OSError as error:
         return errno.errorcode[error.errno]
+
+
+def connect_errors(host: Host, address: str, ports: range, seconds: float = 10.0) -> list[str]:
+    """The same for many ports at a time."""
+    with host.network():
+        socks = [socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK) for _ in ports]
+    poll, results = select.poll(), {}
+    waiting = {sock.fileno(): sock for sock in socks}
+
+    def end(descriptor: int, code: int) -> None:
+        results[descriptor] = errno.errorcode[code] if code else "connected"
+        waiting.pop(descriptor).close()
+    for sock, port in zip(socks, ports):
+        code = sock.connect_ex((address, port))
+        if code in (0, errno.EINPROGRESS):
+            poll.register(sock, select.POLLOUT)
+        else:
+            end(sock.fileno(), code)
+    while waiting and (ready := poll.poll(seconds * 1000)):
+        for descriptor, _ in ready:
+            poll.unregister(descriptor)
+            end(descriptor, waiting[descriptor].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    for sock in waiting.values():
+        sock.close()
+    return [*results.values(), *["timeout"] * len(waiting)]

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 
-from common import Skip, Tunnel, expect, expect_in, slow, timeout
+from common import Skip, Tunnel, alone, expect, expect_in, slow, timeout
 from lab import BUILD, HELPER, Lab, wait_for
 from services import SINK, SOURCE
 
@@ -161,6 +161,7 @@ def test_stranger_at_the_socket(lab: Lab):
     t.down()
 
 
+@alone
 def test_short_line_needs_no_more(lab: Lab):
     """Neither a fast line without delay nor a slow one whose queue is long."""
     for options in ([], line(20, 30)):
@@ -173,6 +174,7 @@ def test_short_line_needs_no_more(lab: Lab):
         t.down()
 
 
+@alone
 @slow
 @timeout(200)
 def test_window_limited(lab: Lab):

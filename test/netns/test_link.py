@@ -17,7 +17,7 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from common import expect, expect_in, over
+from common import alone, expect, expect_in, over
 from lab import BUILD, Lab, Wan, wait_for
 from wan import WanError
 
@@ -104,6 +104,7 @@ def check_delays(late_ms: list[float]) -> None:
     assert late_ms[0] > -0.1, f"a packet was {-late_ms[0]:.3f} ms too early"
 
 
+@alone
 @over(Wan(rate_mbit=200, rtt_ms=40))
 def test_delay_of_an_idle_line(lab: Lab) -> None:
     probe = Probe(lab)
@@ -114,6 +115,7 @@ def test_delay_of_an_idle_line(lab: Lab) -> None:
     check_delays([(a.ns - a.sent_ns) / 1e6 - wire_ms - 20 for a in probe.drain()])
 
 
+@alone
 @over(Wan(rate_mbit=200, rtt_ms=40))
 def test_delay_of_a_full_line(lab: Lab) -> None:
     """Each of many packets against what an ideal line of 200 Mbit/s would do with those before it."""
@@ -137,12 +139,14 @@ def check_rate(lab: Lab, mbit: float, seconds: float) -> None:
     assert abs(measured / mbit - 1) < 0.02, f"{measured:.2f} Mbit/s instead of {mbit}"
 
 
+@alone
 @over(Wan(rtt_ms=10))
 def test_rate(lab: Lab) -> None:
     for mbit in (10, 50, 200):
         check_rate(lab, mbit, 0.6)
 
 
+@alone
 @over(Wan(rate_mbit=10, rtt_ms=20, queue_ms=100))
 def test_full_queue_is_as_long_as_set(lab: Lab) -> None:
     probe = Probe(lab)
@@ -214,6 +218,7 @@ def test_reordered_and_duplicated(lab: Lab) -> None:
     assert abs(len(numbers) - 10000 - stats["duplicated"]) <= 2, f"{len(numbers)} arrived; {stats}"
 
 
+@alone
 @over(Wan(rtt_ms=20, jitter_ms=5))
 def test_jitter(lab: Lab) -> None:
     probe = Probe(lab)
@@ -228,6 +233,7 @@ def test_jitter(lab: Lab) -> None:
     assert abs(statistics.median(delays) - 10) < 2, "jitter is more and less than the delay"
 
 
+@alone
 @over(Wan(rate_mbit=100, rtt_ms=2, queue_ms=100))
 def test_blackout(lab: Lab) -> None:
     probe = Probe(lab)
@@ -248,6 +254,7 @@ def test_blackout(lab: Lab) -> None:
         assert abs((arrivals[-1].ns - ended_ns) / 1e6 - 101) < 3, "the queue needs 100 ms"
 
 
+@alone
 @over(Wan(rate_mbit=100, rtt_ms=30))
 def test_up_and_down_are_apart(lab: Lab) -> None:
     lab.wan.set(rate_mbit=2, rate_down_mbit=50)

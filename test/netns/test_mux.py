@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from common import expect, expect_in, slow, timeout
+from common import alone, expect, expect_in, slow, timeout
 from lab import BUILD, Lab, wait_for
 from services import CLOSED, ECHO, SINK, SOURCE
 
@@ -183,6 +183,7 @@ def test_worn_out(lab: Lab):
     assert 12_000 <= failures < 13_000, failures
 
 
+@alone
 @slow
 @timeout(300)
 def test_throughput(lab: Lab):

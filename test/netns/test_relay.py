@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from common import expect, expect_in, slow, timeout
+from common import alone, expect, expect_in, slow, timeout
 from lab import BUILD, Lab, wait_for
 from services import CLOSED, ECHO, SINK, SOURCE
 
@@ -191,6 +191,7 @@ def test_20000_refusals(lab: Lab):
     expect([relay.line(), relay.line()], ["retired ", "retired "])
 
 
+@alone
 @slow
 @timeout(300)
 def test_throughput(lab: Lab):
@@ -312,6 +313,7 @@ def test_tun_refused(lab: Lab):
         expect(peer.recv(5), b"alive")
 
 
+@alone
 @slow
 @timeout(300)
 def test_tun_throughput(lab: Lab):

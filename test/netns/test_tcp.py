@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from common import Tunnel, connect_error, expect, slow, timeout
+from common import Tunnel, alone, connect_error, expect, slow, timeout
 from lab import Lab, wait_for
 from services import CLOSED, DEAF, ECHO, FILTERED, HTTP, PROHIBITED, SINK, SOURCE, SWAP
 
@@ -235,6 +235,7 @@ def test_errors_are_those_of_the_gateway(lab: Lab, tunnel):
             expect(connect_error(lab.near, address, port), connect_error(lab.gw, address, port), f"{address}:{port}")
 
 
+@alone
 def test_refused_at_once(lab: Lab, tunnel):
     for address in (FAR, FAR6):
         connect_error(lab.near, address, CLOSED)
@@ -354,6 +355,7 @@ def test_reader_gone_while_writer_blocked(lab: Lab, tunnel):
             pass
 
 
+@alone
 def test_new_connection_costs_one_round_trip(lab: Lab, tunnel):
     """The median connect through the tunnel adds less than a millisecond to ssh's own round trip."""
     def median_connect() -> float:
