@@ -182,13 +182,14 @@ static void go_to_background(struct client *c)
 {
 	CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	say_ready(c, CLIENT_EXIT_OK);
 	(void)setsid();
 	if (null_fd >= 0) {
 		(void)dup2(null_fd, STDIN_FILENO);
 		(void)dup2(null_fd, STDOUT_FILENO);
 		(void)dup2(null_fd, STDERR_FILENO);
 	}
+	/* Last: who hears of it may close the terminal at once. */
+	say_ready(c, CLIENT_EXIT_OK);
 }
 
 /* ---- the session is up ---- */
