@@ -169,14 +169,16 @@ def test_20000_refusals(lab: Lab):
     with relay.connect(FAR, ECHO) as peer:
         done = 0
 
+        n_threads = 50
+
         def storm(first: int):
             nonlocal done
-            for port in range(first, 40_000, 8):
+            for port in range(first, 40_000, n_threads):
                 status, failed = relay.try_connect(FAR, port)
                 failed.close()
                 expect(status, REFUSED, f"port {port}")
                 done += 1
-        threads = [threading.Thread(target=storm, args=[20_000 + i]) for i in range(8)]
+        threads = [threading.Thread(target=storm, args=[20_000 + i]) for i in range(n_threads)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -857,7 +857,7 @@ def error_of_recv(sock: socket.socket) -> str:
         return errno.errorcode.get(error.errno, repr(error))
 
 
-AT_A_TIME = 50
+AT_A_TIME = 400
 
 
 def refuse_many(lab: Lab, number: int) -> None:
