@@ -10,7 +10,7 @@
 #include "log.h"
 
 enum {
-	OPTIONS_MAX = 40,
+	OPTIONS_MAX = 80,
 	LONG_ONLY = 256, /* value of an option without a letter: this + index */
 	HELP = 255,
 };

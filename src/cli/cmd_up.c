@@ -235,6 +235,10 @@ static int check_options(const struct client_config *config, struct err *err)
 			"to the same end: leave one out",
 			config->connections, config->channels);
 
+	if (config->script && config->mode == RUNG_MODE_SOCKS)
+		return err_set(err, -EINVAL,
+			       "--script is told of a device, and --mode socks "
+			       "makes none");
 	if (is_via && config->n_forwards > 0)
 		return err_set(err, -EINVAL,
 			       "-L and -R are carried by ssh, and --via uses "
@@ -299,6 +303,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	free(config.subnets);
 	free(config.excludes);
 	free(config.announced);
+	free(config.script);
 	via_wipe(&config.via);
 	return exit_code;
 }

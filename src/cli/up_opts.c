@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "hook.h"
 #include "log.h"
 #include "ssh_opts.h"
 #include "via.h"
@@ -147,6 +148,21 @@ static int apply_flag(void *target, const struct option_entry *entry,
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
 		if (strcmp(flags[i].name, entry->long_name) == 0)
 			*(bool *)((char *)target + flags[i].offset) = true;
+	return 0;
+}
+
+static int apply_script(void *target, const struct option_entry *entry,
+			const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char *path;
+	int r = hook_find(value, &path, err);
+
+	(void)entry;
+	if (r < 0)
+		return r;
+	free(config->script);
+	config->script = path;
 	return 0;
 }
 
@@ -388,6 +404,9 @@ const struct option_entry up_opts[] = {
 	{0, "mtu", "BYTES", "MTU of the device (default: 1500)", apply_mtu},
 	{0, "address", "ADDR", "address of this end (default: chosen)",
 	 apply_address},
+	{0, "script", "FILE",
+	 "run this as the tunnel comes and goes, as vpnc-script is",
+	 apply_script},
 	{0, "allow-link-local", NULL,
 	 "let 169.254.0.0/16 be reached from the gateway", apply_flag},
 	SSH_OPTS_ENTRIES(apply_ssh),

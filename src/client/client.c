@@ -9,7 +9,9 @@
  *   3. Once the far end has greeted, and not before, this machine is changed:
  *      device, addresses, routes.  Where it matters the far end's packet plane
  *      is waited for first.
- *   4. Any of these ends it: a signal, "ecssh down", the end of ssh, of the
+ *   4. The user's script, if there is one, is run before and after that, by a
+ *      process that was forked off before step 2.
+ *   5. Any of these ends it: a signal, "ecssh down", the end of ssh, of the
  * session or of the broker.  Teardown runs from a posted task, never from
  * inside a callback.
  *
@@ -32,6 +34,7 @@
 #include "fd.h"
 #include "invoker.h"
 #include "log.h"
+#include "script.h"
 
 enum {
 	ENDING_US = 1500000,
@@ -48,7 +51,10 @@ void client_end(struct client *c, int exit_code, const struct err *why)
 		c->exit_code = exit_code;
 		c->why = *why;
 	}
-	loop_post(c->loop, &c->stop);
+	if (script_say_goodbye(c))
+		reconnect_stop(c); /* not while that takes its time */
+	else
+		loop_post(c->loop, &c->stop);
 }
 
 void client_failed(struct client *c, int exit_code, const struct err *why)
@@ -63,6 +69,8 @@ static void end_on_request(struct client *c)
 	struct err why;
 	bool is_early = !c->has_been_up;
 
+	if (c->is_saying_goodbye) /* asked twice */
+		hook_hurry(c->hook);
 	(void)err_set(&why, 0, "%s",
 		      is_early ? "stopped before the tunnel was up" : "");
 	client_end(c, is_early ? CLIENT_EXIT_RUNTIME : CLIENT_EXIT_OK, &why);
@@ -182,6 +190,7 @@ static void go_to_background(struct client *c)
 {
 	CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	hook_leave_terminal(c->hook);
 	(void)setsid();
 	if (null_fd >= 0) {
 		(void)dup2(null_fd, STDIN_FILENO);
@@ -234,12 +243,17 @@ static bool has_tun(const struct client *c)
 	return c->config->mode != RUNG_MODE_SOCKS;
 }
 
-/* All is known that the tunnel's shape depends on: make it. */
-static void finish(struct client *c)
+void client_is_up(struct client *c)
 {
+	if (c->config->is_background)
+		go_to_background(c);
+}
+
+void client_make_tunnel(struct client *c)
+{
+	bool is_again = c->has_been_up;
 	struct err err;
 
-	timer_disarm(c->loop, &c->network_timer);
 	if (c->tun)
 		tun_port_set_plane(c->tun, c->plane);
 	else if (has_tun(c) && network_up(c, &err) < 0) {
@@ -253,8 +267,19 @@ static void finish(struct client *c)
 	if (!reconnect_on_connected(c))
 		say_connected(c);
 	way_on_connected(c);
-	if (c->config->is_background)
-		go_to_background(c);
+	if (!script_run(c, is_again ? HOOK_RECONNECT : HOOK_CONNECT) &&
+	    !is_again)
+		client_is_up(c);
+}
+
+/* All is known that the tunnel's shape depends on: make it. */
+static void finish(struct client *c)
+{
+	timer_disarm(c->loop, &c->network_timer);
+	if (c->has_said_why)
+		return; /* the script hears that it ends */
+	if (c->has_been_up || !script_run(c, HOOK_PRE_INIT))
+		client_make_tunnel(c);
 }
 
 /* True if the user asked for what only the packet plane can do. */
@@ -505,6 +530,8 @@ static int set_up(struct client *c, struct err *err)
 		return CLIENT_EXIT_PRIVILEGE;
 	if (r == 0)
 		r = become_user(err);
+	if (r == 0 && (r = script_start(c, err)) == -ENOENT)
+		return CLIENT_EXIT_USAGE;
 	if (r == 0) {
 		/* Doors and relays have one for each connection. */
 		fd_raise_limit();
@@ -513,6 +540,8 @@ static int set_up(struct client *c, struct err *err)
 	}
 	if (r == 0)
 		r = sig_open(c->loop, &c->sig);
+	if (r == 0 && script_watch(c) < 0)
+		r = err_set(err, -ENOMEM, "out of memory");
 	if (r == 0 && c->broker)
 		r = watch_broker(c, err);
 	if (r == 0)
@@ -552,6 +581,7 @@ static void client_fini(struct client *c)
 		way_free(c);
 	c->proxy = proxy_free(c->proxy);
 	(void)broker_client_stop(c->broker, NULL);
+	c->hook = hook_free(c->hook);
 	sig_close(&c->sig);
 	/* Last of all: who ran "ecssh down" waits for this. */
 	c->ctl = ctl_server_free(c->ctl);

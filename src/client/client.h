@@ -64,6 +64,7 @@ struct client_config {
 	struct via via; /* a SOCKS5 server instead of ssh; host "": no */
 	struct endpoint dns_server; /* version 0: the gateway's own */
 	uint32_t tun_unit;	    /* N of the server's tunN; MUX_TUN_ANY */
+	char *script; /* absolute path, or NULL; owned as the subnets */
 	bool is_background;
 	bool reconnects; /* when the connection is lost */
 	/* Written one byte, the exit code, when background work has begun or

@@ -13,6 +13,7 @@
 #include "ctl_server.h"
 #include "flowplane.h"
 #include "forwards.h"
+#include "hook.h"
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
@@ -93,6 +94,10 @@ struct client {
 	struct tun_port *tun;
 	bool has_been_up; /* CONNECTED at least once */
 	struct reconnect reconnect;
+	struct hook *hook; /* NULL: no script */
+	struct hook_plan hook_plan;
+	struct hook_facts hook_facts; /* that the script was told last */
+	bool is_saying_goodbye;	      /* the script runs, and then c->stop */
 	struct timer ending;
 	struct loop_task stop; /* teardown, once nothing is on the stack */
 	struct err why;	       /* of the end */
@@ -128,6 +133,10 @@ void client_lost(struct client *c, int exit_code, const struct err *why);
 
 /* A session can begin over this carrier, owned from now on. */
 void client_attach(struct client *c, struct carrier *carrier);
+
+/* What comes after each run of the user's script as the tunnel comes. */
+void client_make_tunnel(struct client *c);
+void client_is_up(struct client *c);
 
 /* The device was deleted.  ctx: the client. */
 void client_on_tun_gone(void *ctx);

@@ -17,13 +17,14 @@
 enum {
 	ANSWER_MAX = 4 << 20,
 	TIMEOUT_S = 10,
+	DOWN_TIMEOUT_S = 60, /* a script of the user's may take its time */
 };
 
 /* Returns a descriptor or -errno. */
-static int connect_to(const char *path)
+static int connect_to(const char *path, int timeout_s)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	struct timeval timeout = {.tv_sec = timeout_s};
 	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -57,7 +58,7 @@ static void consider(struct listing *l, const char *dir, const char *file)
 
 	(void)snprintf(t->name, sizeof(t->name), "%.*s", (int)(len - 5), file);
 	(void)snprintf(t->path, sizeof(t->path), "%s/%s.sock", dir, t->name);
-	int fd = connect_to(t->path);
+	int fd = connect_to(t->path, TIMEOUT_S);
 	if (fd < 0)
 		return;
 	fd_close(&fd);
@@ -127,7 +128,9 @@ int ctl_client_ask(const struct ctl_tunnel *tunnel, const char *request,
 		   char **ret_answer, struct err *err)
 {
 	char line[64];
-	CLEANUP_FD int fd = connect_to(tunnel->path);
+	bool is_down = strcmp(request, "down") == 0;
+	CLEANUP_FD int fd =
+		connect_to(tunnel->path, is_down ? DOWN_TIMEOUT_S : TIMEOUT_S);
 	int r = fd;
 
 	if (fd >= 0) {

@@ -61,9 +61,15 @@ static int become(const struct child_spec *spec, pid_t parent)
 	int r = place_fds(spec->fds);
 	if (r < 0)
 		return r;
+	if (spec->leads_group && setpgid(0, 0) < 0)
+		return -errno;
 	reset_signals(spec);
-	/* execvp does not write to the strings. */
-	(void)execvp(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
+	/* Neither writes to the strings. */
+	char *const *argv = (char *const *)(uintptr_t)spec->argv;
+	if (spec->env)
+		(void)execve(argv[0], argv, spec->env);
+	else
+		(void)execvp(argv[0], argv);
 	return -errno;
 }
 

@@ -4,6 +4,7 @@
 #define ECSSH_CHILD_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,13 +18,17 @@ struct child_spec {
 	 * default action and none is blocked. */
 	const int *ignored_signals;
 	int n_ignored_signals;
+	/* NULL: ours.  Else argv[0] is a path, and nothing but it is run: no
+	 * PATH, and no shell for a file that does not say what runs it. */
+	char *const *env;
+	bool leads_group; /* a process group of its own, not ours */
 };
 
 /*
  * Start a process that gets SIGTERM when the calling thread ends.  It stays in
- * our session and process group and has no other descriptor of ours, as long as
- * all of them are close-on-exec.  Blocks until the program runs.  Returns 0, or
- * -errno, also of execvp(3).
+ * our session and, as a rule, process group and has no other descriptor of
+ * ours, as long as all of them are close-on-exec.  Blocks until the program
+ * runs.  Returns 0, or -errno, also of execvp(3) or execve(2).
  */
 int child_spawn(const struct child_spec *spec, pid_t *ret_pid);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* script: when the user's script is run, and what it is told. */
+#include "script.h"
+
+#include <stdio.h>
+
+#include "log.h"
+
+int script_start(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+
+	if (!config->script)
+		return 0;
+	c->hook_plan = (struct hook_plan){
+		.script = config->script,
+		.subnets = config->subnets,
+		.n_subnets = config->n_subnets,
+		.excludes = config->excludes,
+		.n_excludes = config->n_excludes,
+		.mtu_bytes = config->mtu_bytes,
+		.is_verbose = log_enabled(LOG_LEVEL_DEBUG),
+	};
+	return hook_new(&c->hook_plan, &c->hook, err);
+}
+
+static void on_done(void *ctx, enum hook_reason reason)
+{
+	struct client *c = ctx;
+
+	switch (reason) {
+	case HOOK_PRE_INIT:
+		if (c->state == CLIENT_CONNECTING && !c->has_said_why)
+			client_make_tunnel(c);
+		return;
+	case HOOK_CONNECT:
+		if (!c->has_said_why)
+			client_is_up(c);
+		return;
+	case HOOK_RECONNECT:
+		return;
+	case HOOK_DISCONNECT:
+		c->is_saying_goodbye = false;
+		loop_post(c->loop, &c->stop);
+		return;
+	case HOOK_REASON__N:
+		return;
+	}
+}
+
+int script_watch(struct client *c)
+{
+	return c->hook ? hook_watch(c->hook, c->loop, on_done, c) : 0;
+}
+
+static struct hook_facts facts_of(const struct client *c)
+{
+	struct hook_facts facts = {
+		.address4 = c->address4,
+		.address6 = c->address6,
+	};
+	const struct ip_addr *dns = &c->config->dns_server.addr;
+	struct ip_addr peer;
+
+	if (way_peers(c, &peer, 1) > 0)
+		facts.gateway = peer;
+	if (dns->version == IPV4)
+		facts.dns4 = *dns;
+	else if (dns->version == IPV6)
+		facts.dns6 = *dns;
+	(void)snprintf(facts.device, sizeof(facts.device), "%s",
+		       c->device.name);
+	return facts;
+}
+
+bool script_run(struct client *c, enum hook_reason reason)
+{
+	if (!c->hook)
+		return false;
+	/* Of a connection that is lost nothing can be asked any more. */
+	if (reason != HOOK_DISCONNECT)
+		c->hook_facts = facts_of(c);
+	return hook_run(c->hook, reason, &c->hook_facts);
+}
+
+bool script_say_goodbye(struct client *c)
+{
+	if (!c->is_saying_goodbye)
+		c->is_saying_goodbye = script_run(c, HOOK_DISCONNECT);
+	return c->is_saying_goodbye;
+}
