@@ -427,7 +427,11 @@ static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
 {
 	struct client *c = ctx;
 
-	proxy_on_resolved(c->proxy, id, status, answer, len);
+	if (proxy_owns_id(id))
+		proxy_on_resolved(c->proxy, id, status, answer, len);
+	else
+		session_count_drop(flowplane_session(c->plane),
+				   DROP_STALE_FRAME);
 }
 
 /* Before ssh, so that a port that is taken costs no login. */

@@ -44,6 +44,12 @@ struct packet_plane {
 	uint8_t whole[PKT_IP6_MAX]; /* a reassembled packet, to be changed */
 };
 
+/* A service of this engine: local.c. */
+struct flow_local {
+	struct flowplane_local config; /* no addresses: there is none */
+	struct session *session;       /* owned; of its streams */
+};
+
 struct flowplane {
 	struct loop *loop; /* borrowed */
 	const struct flowplane_ops *ops;
@@ -69,6 +75,7 @@ struct flowplane {
 	uint32_t icmp_tokens, challenge_tokens;
 	struct flowplane_stats stats;
 	struct packet_plane packets;
+	struct flow_local local;
 };
 
 /* ---- flowplane.c ---- */
@@ -111,11 +118,31 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
  * at least that to port 53. */
 bool flow_is_served(const struct flowplane *p, const struct pkt *pkt);
 
+/* ICMP of the packet's own version; and of that, an echo request. */
+bool flow_is_icmp(const struct pkt *pkt);
+bool flow_is_icmp_echo(const struct pkt *pkt);
+
 /* Answer a packet with an ICMP error from the gateway, if it may have one, and
  * count it.  Returns reason. */
 enum drop_reason flow_reject(struct flowplane *p, const struct pkt *pkt,
 			     enum icmp_meaning meaning, uint32_t info,
 			     enum drop_reason reason);
+
+/* ---- local.c ---- */
+
+/* True for the addresses of this engine's own service. */
+bool flow_local_owns(const struct flowplane *p, const struct ip_addr *a);
+
+/* What the TUN delivered for one of these, whole. */
+enum drop_reason flow_local_on_packet(struct flowplane *p,
+				      const struct pkt *pkt);
+
+/* The session that streams to this address are of; may be NULL. */
+struct session *flow_local_session_of(const struct flowplane *p,
+				      const struct ip_addr *far);
+
+/* Once there are no flows any more. */
+void flow_local_fini(struct flowplane *p);
 
 /* ---- packet_plane.c ---- */
 
@@ -175,6 +202,8 @@ void packet_track_clear(struct flowplane *p);
 
 enum drop_reason tcp_input_on_segment(struct flowplane *p,
 				      const struct pkt *pkt);
+/* The same where nothing listens. */
+enum drop_reason tcp_input_refuse(struct flowplane *p, const struct pkt *pkt);
 
 /* ---- tcp_endpoint.c ---- */
 
@@ -183,13 +212,8 @@ void tcp_endpoint_flush(struct flow *f);
 void tcp_endpoint_abort(struct flow *f);
 void tcp_endpoint_free(struct flow *f);
 
-/* Callbacks of the session for streams of TCP endpoints. */
-void tcp_endpoint_on_opened(struct stream *s);
-void tcp_endpoint_on_refused(struct stream *s, const struct frame_refused *why);
-void tcp_endpoint_on_readable(struct stream *s);
-void tcp_endpoint_on_writable(struct stream *s);
-void tcp_endpoint_on_reset(struct stream *s, enum frame_reason reason);
-void tcp_endpoint_on_closed(struct stream *s);
+/* What a session tells of streams of TCP endpoints. */
+extern const struct stream_ops tcp_endpoint_stream_ops;
 
 /* ---- assoc.c: UDP and echo ---- */
 

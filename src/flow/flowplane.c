@@ -211,13 +211,13 @@ void flow_icmp_error(struct flowplane *p, const struct icmp_error *error,
 	flow_tun_write(p, &iov, 1);
 }
 
-static bool is_icmp(const struct pkt *pkt)
+bool flow_is_icmp(const struct pkt *pkt)
 {
 	return pkt->proto ==
 	       (pkt->dst.version == IPV4 ? PKT_PROTO_ICMP : PKT_PROTO_ICMP6);
 }
 
-static bool is_icmp_echo(const struct pkt *pkt)
+bool flow_is_icmp_echo(const struct pkt *pkt)
 {
 	return pkt->icmp.type == (pkt->dst.version == IPV4 ? 8 : 128) &&
 	       pkt->icmp.code == 0;
@@ -228,8 +228,8 @@ static bool is_icmp_echo(const struct pkt *pkt)
 static bool may_have_error(const struct pkt *pkt)
 {
 	if (pkt->is_fragment)
-		return pkt->frag_offset == 0 && !is_icmp(pkt);
-	if (!is_icmp(pkt))
+		return pkt->frag_offset == 0 && !flow_is_icmp(pkt);
+	if (!flow_is_icmp(pkt))
 		return true;
 	return pkt->dst.version == IPV4
 		       ? pkt->icmp.type == 0 || pkt->icmp.type == 8 ||
@@ -263,7 +263,7 @@ bool flow_is_served(const struct flowplane *p, const struct pkt *pkt)
 {
 	uint32_t cap = pkt->proto == PKT_PROTO_TCP   ? FRAME_CAP_TCP
 		       : pkt->proto == PKT_PROTO_UDP ? FRAME_CAP_UDP
-		       : !is_icmp(pkt)		     ? 0
+		       : !flow_is_icmp(pkt)	     ? 0
 		       : pkt->dst.version == IPV4    ? FRAME_CAP_ECHO
 						     : FRAME_CAP_ECHO6;
 
@@ -290,7 +290,7 @@ static enum drop_reason to_flow(struct flowplane *p, const struct pkt *pkt)
 	if (lacks_family(p, pkt))
 		return flow_reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
 				   DROP_POLICY);
-	if (is_icmp(pkt))
+	if (flow_is_icmp(pkt))
 		return assoc_on_datagram(p, pkt);
 	if (pkt->proto != PKT_PROTO_TCP && pkt->proto != PKT_PROTO_UDP)
 		return flow_reject(p, pkt, ICMP_MEANS_PROTO_UNREACH,
@@ -310,8 +310,10 @@ static enum drop_reason flowplane_dispatch(struct flowplane *p,
 {
 	if (!is_destination_legal(&pkt->dst))
 		return flow_drop(p, DROP_BAD_DESTINATION);
+	if (flow_local_owns(p, &pkt->dst))
+		return flow_local_on_packet(p, pkt);
 	bool is_packet = packet_plane_takes(p, pkt);
-	if (!is_packet && is_icmp(pkt) && !is_icmp_echo(pkt))
+	if (!is_packet && flow_is_icmp(pkt) && !flow_is_icmp_echo(pkt))
 		return flow_drop(p, DROP_ICMP_OTHER);
 	if (!p->session || !session_is_up(p->session))
 		return flow_reject(p, pkt, ICMP_MEANS_NET_UNREACH, 0,
@@ -451,25 +453,16 @@ static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
 {
 	struct flowplane *p = ctx;
 
-	if (id >= FLOWPLANE_FOREIGN_ID && p->ops->on_resolved)
+	if (p->ops->on_resolved)
 		p->ops->on_resolved(p->ctx, id, status, answer, len);
 	else
 		session_count_drop(p->session, DROP_STALE_FRAME);
 }
 
-static const struct stream_ops stream_ops = {
-	.on_opened = tcp_endpoint_on_opened,
-	.on_refused = tcp_endpoint_on_refused,
-	.on_readable = tcp_endpoint_on_readable,
-	.on_writable = tcp_endpoint_on_writable,
-	.on_reset = tcp_endpoint_on_reset,
-	.on_closed = tcp_endpoint_on_closed,
-};
-
 static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
-	.stream = &stream_ops,
+	.stream = &tcp_endpoint_stream_ops,
 	.on_dgram = on_dgram,
 	.on_icmp_error = on_icmp_error,
 	.on_assoc_close = on_assoc_close,
@@ -537,6 +530,7 @@ struct flowplane *flowplane_free(struct flowplane *p)
 	on_flush(p);
 	loop_unpost(&p->flush);
 	packet_plane_fini(p);
+	flow_local_fini(p);
 	p->session = session_free(p->session);
 	p->reassembly = reassembly_free(p->reassembly);
 	htab_fini(&p->flows);

@@ -22,8 +22,8 @@ enum {
 	FLOWPLANE_TRACKS_MAX = 16384, /* of the packet plane */
 };
 
-/* Ids of associations and of RESOLVE from here on are not the plane's: what
- * comes for them goes to its owner. */
+/* Ids of associations from here on are not the plane's: what comes for them
+ * goes to its owner.  So does RESOLVED, whatever its id. */
 #define FLOWPLANE_FOREIGN_ID UINT32_C(0x80000000)
 
 /* What is carried as whole packets. */
@@ -58,7 +58,8 @@ struct flowplane_ops {
 	 * all below. */
 	void (*on_network_state)(void *ctx,
 				 const struct frame_network_state *state);
-	/* For ids from FLOWPLANE_FOREIGN_ID on; see struct session_ops. */
+	/* See struct session_ops; of those below only ids from
+	 * FLOWPLANE_FOREIGN_ID on. */
 	void (*on_resolved)(void *ctx, uint32_t id, enum frame_reason status,
 			    const uint8_t *answer, size_t len);
 	void (*on_dgram)(void *ctx, uint32_t id, const struct frame_dgram *d);
@@ -66,6 +67,21 @@ struct flowplane_ops {
 			      const struct frame_icmp_error *e);
 	void (*on_assoc_close)(void *ctx, uint32_t id,
 			       enum frame_reason reason);
+};
+
+/*
+ * A service of this engine at addresses in the TUN that no host has: UDP and
+ * TCP to the one port there.  All else is refused as a host would, and pings
+ * are answered.
+ */
+struct flowplane_local {
+	struct ip_addr addr4, addr6; /* version 0: none */
+	uint16_t port;
+	/* Answer now or later with flowplane_send_local. */
+	void (*on_datagram)(void *ctx, const struct ip_addr *local,
+			    const struct endpoint *from, const uint8_t *payload,
+			    size_t len);
+	void *ctx; /* borrowed */
 };
 
 struct flowplane_stats {
@@ -101,6 +117,19 @@ struct session *flowplane_session(struct flowplane *p);
  * in place.  Returns what became of it, already counted. */
 enum drop_reason flowplane_on_packet(struct flowplane *p, uint8_t *buf,
 				     size_t len);
+
+/*
+ * Copies local.  Once.  streams: a carrier (owned from now on) to a session of
+ * the far kind, where each connection is a stream.  Returns 0 or -ENOMEM.
+ */
+int flowplane_set_local(struct flowplane *p,
+			const struct flowplane_local *local,
+			struct carrier *streams);
+
+/* Send a datagram from one of its addresses; len: see pkt_build_udp. */
+void flowplane_send_local(struct flowplane *p, const struct ip_addr *local,
+			  const struct endpoint *to, const uint8_t *payload,
+			  size_t len);
 
 /* At any time; AUTO at first. */
 void flowplane_set_plane(struct flowplane *p, enum flowplane_plane plane);

@@ -171,7 +171,8 @@ static bool is_from_behind(const struct flowplane *p, const struct pkt *pkt)
 
 bool packet_plane_takes(struct flowplane *p, const struct pkt *pkt)
 {
-	if (!p->packets.is_up || p->packets.mode == FLOWPLANE_PLANE_FLOW)
+	if (!p->packets.is_up || p->packets.mode == FLOWPLANE_PLANE_FLOW ||
+	    flow_local_owns(p, &pkt->dst))
 		return false;
 	if (p->packets.mode == FLOWPLANE_PLANE_PACKET ||
 	    !flow_is_served(p, pkt) || is_from_behind(p, pkt))

@@ -215,7 +215,7 @@ struct tcp_endpoint *tcp_endpoint_new(struct flowplane *p,
 
 /* ---- the far connection ---- */
 
-void tcp_endpoint_on_opened(struct stream *s)
+static void on_opened(struct stream *s)
 {
 	struct tcp_endpoint *ep = s->owner;
 
@@ -292,7 +292,7 @@ static void tell_unreachable(struct tcp_endpoint *ep,
 			&key->far.addr, quote, n);
 }
 
-void tcp_endpoint_on_refused(struct stream *s, const struct frame_refused *why)
+static void on_refused(struct stream *s, const struct frame_refused *why)
 {
 	struct tcp_endpoint *ep = s->owner;
 	bool has_icmp = why->icmp_type || why->icmp_code;
@@ -309,7 +309,7 @@ void tcp_endpoint_on_refused(struct stream *s, const struct frame_refused *why)
 	tcp_endpoint_kill(ep);
 }
 
-void tcp_endpoint_on_readable(struct stream *s)
+static void on_readable(struct stream *s)
 {
 	tcp_endpoint_want_flush(s->owner);
 }
@@ -324,7 +324,7 @@ static bool is_window_update_due(const struct tcp_endpoint *ep)
 	return grown > 0 && grown >= (promised + grown) / 2;
 }
 
-void tcp_endpoint_on_writable(struct stream *s)
+static void on_writable(struct stream *s)
 {
 	struct tcp_endpoint *ep = s->owner;
 
@@ -332,7 +332,7 @@ void tcp_endpoint_on_writable(struct stream *s)
 		tcp_endpoint_want_ack(ep);
 }
 
-void tcp_endpoint_on_reset(struct stream *s, enum frame_reason reason)
+static void on_reset(struct stream *s, enum frame_reason reason)
 {
 	struct tcp_endpoint *ep = s->owner;
 
@@ -344,9 +344,18 @@ void tcp_endpoint_on_reset(struct stream *s, enum frame_reason reason)
 	tcp_endpoint_kill(ep);
 }
 
-void tcp_endpoint_on_closed(struct stream *s)
+static void on_closed(struct stream *s)
 {
 	struct tcp_endpoint *ep = s->owner;
 
 	tcp_endpoint_let_go(ep);
 }
+
+const struct stream_ops tcp_endpoint_stream_ops = {
+	.on_opened = on_opened,
+	.on_refused = on_refused,
+	.on_readable = on_readable,
+	.on_writable = on_writable,
+	.on_reset = on_reset,
+	.on_closed = on_closed,
+};

@@ -70,7 +70,10 @@ static int open_stream(struct tcp_endpoint *ep)
 		.src = ep->flow.key.near,
 	};
 
-	ep->stream = session_open(plane_of(ep)->session, ep, &open);
+	struct session *s =
+		flow_local_session_of(plane_of(ep), &ep->flow.key.far.addr);
+
+	ep->stream = session_open(s, ep, &open);
 	return ep->stream ? 0 : -1;
 }
 
@@ -78,9 +81,9 @@ static int open_stream(struct tcp_endpoint *ep)
  * no room, the SYN held longest is forgotten, as if it had been lost. */
 static void make_room(struct flowplane *p)
 {
-	bool is_full =
-		p->flows.n >= FLOWPLANE_FLOWS_MAX ||
-		session_stats(p->session)->streams >= SESSION_STREAMS_MAX;
+	bool is_full = p->flows.n >= FLOWPLANE_FLOWS_MAX ||
+		       (p->session && session_stats(p->session)->streams >=
+					      SESSION_STREAMS_MAX);
 
 	if (is_full && !list_is_empty(&p->opening))
 		tcp_endpoint_reset(container_of(p->opening.next,
@@ -451,5 +454,13 @@ enum drop_reason tcp_input_on_segment(struct flowplane *p,
 	if ((pkt->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
 	    TCP_SYN)
 		return on_new_syn(p, pkt, &key);
+	return on_stray(p, pkt, &key);
+}
+
+enum drop_reason tcp_input_refuse(struct flowplane *p, const struct pkt *pkt)
+{
+	struct flow_key key;
+
+	make_key(pkt, &key);
 	return on_stray(p, pkt, &key);
 }

@@ -3,7 +3,8 @@
  * dns_parse: messages of the DNS, checked as a whole before they are used.
  *
  * A name goes on at a pointer only if that lies before all that was read of it
- * so far: so it ends, however the pointers are set.
+ * so far, and what is there ends before that, too: so it ends, however the
+ * pointers are set.
  *
  * Spec: RFC 1035 section 4; RFC 2308; RFC 6891 section 6
  */
@@ -37,22 +38,23 @@ static void copy_label(uint8_t *out, const uint8_t *in)
 size_t dns_parse_name(const uint8_t *in, size_t len, size_t at,
 		      uint8_t ret_name[DNS_NAME_MAX], size_t *ret_end)
 {
-	size_t n = 0, before = at, end = 0;
+	size_t n = 0, start = at, limit = len, end = 0;
 
-	while (at < len) {
+	while (at < limit) {
 		uint8_t head = in[at];
 
 		if ((head & POINTER_BITS) == POINTER_BITS) {
-			if (at + 2 > len)
+			if (limit - at < 2)
 				return 0;
 			end = end ? end : at + 2;
 			at = bytes_get_u16(in + at) & 0x3fff;
-			if (at >= before || at < DNS_HEADER_LEN)
+			if (at >= start || at < DNS_HEADER_LEN)
 				return 0;
-			before = at;
+			limit = start;
+			start = at;
 			continue;
 		}
-		if ((head & POINTER_BITS) || len - at < 1U + head ||
+		if ((head & POINTER_BITS) || limit - at < 1U + head ||
 		    n + 1 + head > DNS_NAME_MAX)
 			return 0;
 		if (ret_name)

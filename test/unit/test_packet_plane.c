@@ -936,9 +936,11 @@ static void foreign_ids_go_to_the_owner(void **state)
 	assert_int_equal(s->n_foreign, 4);
 	assert_int_equal(s->foreign_id, id);
 	assert_int_equal(s->n_captured, 0);
+	/* The plane itself asks for no names. */
 	session_send_resolved(s->far.session, 7, FRAME_REASON_NONE, sent, 9);
 	run_for(s, 5 * MS);
-	assert_int_equal(s->n_foreign, 4);
+	assert_int_equal(s->n_foreign, 5);
+	assert_int_equal(s->foreign_id, 7);
 	assert_false(s->is_down);
 }
 
