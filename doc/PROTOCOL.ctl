@@ -15,6 +15,7 @@ The client sends one line, the server answers and closes the connection.
     status drops    refused packets by reason, for people
     down            nothing; the connection closes when the tunnel is gone and
                     the machine is as it was
+    confirm         "confirmed": the tunnel stays; "not asked for": it did not wait for that
     anything else   the connection is closed
 
 The JSON object.  Fields are only ever added; "ecssh status --json" wraps the objects
@@ -30,6 +31,7 @@ as {"version": 1, "tunnels": [...]}.
     addresses, routes, excluded     lists of text
     mtu                             bytes
     since                           seconds since 1970 of the current state
+    unconfirmed                     seconds until the tunnel ends unless it is confirmed; 0: it does not
     bytes_up, bytes_down            IP bytes from and to applications
     packets_up, packets_down        a super-segment counts as one
     whole                           the same four of what went as whole packets

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "confirm.h"
 #include "escape.h"
 #include "hook.h"
 #include "log.h"
@@ -121,6 +122,27 @@ static int apply_address(void *target, const struct option_entry *entry,
 		config->address4 = a;
 	else
 		config->address6 = a;
+	return 0;
+}
+
+static int apply_confirm(void *target, const struct option_entry *entry,
+			 const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char shown[64];
+	char *end;
+	unsigned long s = strtoul(value, &end, 10);
+
+	(void)entry;
+	if (*value < '0' || *value > '9' || *end != '\0' || s < CONFIRM_MIN_S ||
+	    s > CONFIRM_MAX_S) {
+		escape_text(value, strlen(value), shown, sizeof(shown));
+		return err_set(err, -EINVAL,
+			       "\"%s\" is not a time to confirm within: %d to "
+			       "%d seconds",
+			       shown, CONFIRM_MIN_S, CONFIRM_MAX_S);
+	}
+	config->confirm_s = (unsigned)s;
 	return 0;
 }
 
@@ -361,6 +383,9 @@ const struct option_entry up_opts[] = {
 	{0, "allow-lan", NULL,
 	 "of everything not: private networks that this host is in",
 	 apply_flag},
+	{0, "commit-confirm", "SECONDS",
+	 "take the tunnel down again unless \"ecssh confirm\" is run by then",
+	 apply_confirm},
 	{'f', "background", NULL, "go to the background once traffic flows",
 	 apply_flag},
 	{0, "reconnect", NULL,

@@ -30,6 +30,7 @@
 
 #include "client_internal.h"
 #include "beside.h"
+#include "confirm.h"
 #include "escape.h"
 #include "fd.h"
 #include "invoker.h"
@@ -92,6 +93,7 @@ static void on_stop(void *ctx)
 
 	c->state = CLIENT_DOWN;
 	reconnect_stop(c);
+	confirm_stop(c);
 	c->since_s = clock_wall_s();
 	if (c->why.text[0] != '\0')
 		log_err("%s", c->why.text);
@@ -149,9 +151,15 @@ static void on_ctl_status(void *ctx, enum ctl_status kind, FILE *out)
 		session_ping(flowplane_session(c->plane));
 }
 
+static bool on_ctl_confirm(void *ctx)
+{
+	return confirm_take(ctx);
+}
+
 static const struct ctl_server_ops ctl_ops = {
 	.on_status = on_ctl_status,
 	.on_down = on_ctl_down,
+	.on_confirm = on_ctl_confirm,
 };
 
 static void on_broker_event(void *ctx, uint32_t events)
@@ -266,6 +274,7 @@ void client_make_tunnel(struct client *c)
 	c->since_s = clock_wall_s();
 	if (!reconnect_on_connected(c))
 		say_connected(c);
+	confirm_on_connected(c);
 	way_on_connected(c);
 	if (!script_run(c, is_again ? HOOK_RECONNECT : HOOK_CONNECT) &&
 	    !is_again)

@@ -43,8 +43,9 @@ struct client_config {
 	size_t n_subnets;
 	struct subnet *excludes;
 	size_t n_excludes;
-	bool is_full;	/* everything was asked for: 0.0.0.0/0, ::/0 */
-	bool allow_lan; /* of is_full: but not private local networks */
+	bool is_full;	    /* everything was asked for: 0.0.0.0/0, ::/0 */
+	bool allow_lan;	    /* of is_full: but not private local networks */
+	unsigned confirm_s; /* ends unless confirmed within; 0: does not */
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
 	bool no_tune;	       /* leave the sockets of ssh and sshd alone */

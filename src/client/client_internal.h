@@ -99,6 +99,7 @@ struct client {
 	struct hook_facts hook_facts; /* that the script was told last */
 	bool is_saying_goodbye;	      /* the script runs, and then c->stop */
 	struct timer ending;
+	struct timer confirm;  /* armed: waits for that word */
 	struct loop_task stop; /* teardown, once nothing is on the stack */
 	struct err why;	       /* of the end */
 	bool has_said_why;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client_internal.h"
+#include "confirm.h"
 #include "bond_carrier.h"
 #include "escape.h"
 
@@ -455,8 +456,9 @@ static void print_json(const struct client *c, FILE *out)
 	json_addresses(c, out);
 	json_subnets(out, "routes", config->subnets, config->n_subnets);
 	json_subnets(out, "excluded", config->excludes, config->n_excludes);
-	(void)fprintf(out, ", \"mtu\": %u, \"since\": %lld", config->mtu_bytes,
-		      (long long)c->since_s);
+	(void)fprintf(
+		out, ", \"mtu\": %u, \"since\": %lld, \"unconfirmed\": %u",
+		config->mtu_bytes, (long long)c->since_s, confirm_left_s(c));
 	json_counters(c, out);
 	(void)fprintf(out, ", \"channels\": %u", links_n(c->links));
 	json_connections(c, out);
@@ -545,6 +547,11 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fprintf(out, "  routes      %s via %s\n",
 			      status_subnets(c, text, sizeof(text)),
 			      c->device.name);
+	if (confirm_left_s(c) > 0)
+		(void)fprintf(out,
+			      "  ends        in %u s, unless confirmed: ecssh "
+			      "confirm %s\n",
+			      confirm_left_s(c), c->config->name);
 	print_way(c, out);
 	print_connections(c, out);
 	if (links_n(c->links) > 0)

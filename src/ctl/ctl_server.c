@@ -64,6 +64,16 @@ static void answer_status(struct connection *c, enum ctl_status kind)
 	connection_close(c);
 }
 
+static void answer_confirm(struct connection *c)
+{
+	const struct ctl_server *s = c->server;
+	const char *text =
+		s->ops->on_confirm(s->ctx) ? "confirmed" : "not asked for";
+
+	(void)send(c->io.fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	connection_close(c);
+}
+
 static void answer(struct connection *c)
 {
 	if (strcmp(c->request, "status json") == 0)
@@ -76,6 +86,8 @@ static void answer(struct connection *c)
 		answer_status(c, CTL_STATUS_DROPS);
 	else if (strcmp(c->request, "down") == 0)
 		c->server->ops->on_down(c->server->ctx);
+	else if (strcmp(c->request, "confirm") == 0)
+		answer_confirm(c);
 	else
 		connection_close(c);
 }

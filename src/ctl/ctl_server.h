@@ -3,6 +3,7 @@
 #ifndef ECSSH_CTL_SERVER_H
 #define ECSSH_CTL_SERVER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "ctl_path.h"
@@ -21,6 +22,8 @@ struct ctl_server_ops {
 	void (*on_status)(void *ctx, enum ctl_status kind, FILE *out);
 	/* End the tunnel; who asked is answered by ctl_server_free. */
 	void (*on_down)(void *ctx);
+	/* The tunnel may stay.  Returns false if it did not wait for that. */
+	bool (*on_confirm)(void *ctx);
 };
 
 struct ctl_server;

@@ -174,6 +174,7 @@ def test_status_json(lab: Lab, tunnel):
     expect(before["state"], "connected")
     expect(before["interface"], "ecssh0")
     expect(before["routes"], list(SUBNETS))
+    expect(before["unconfirmed"], 0)
     assert before["rung"] and before["since"], before
     with lab.near.connect(FAR, ECHO) as sock:
         sock.sendall(bytes(50_000))

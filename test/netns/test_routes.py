@@ -4,8 +4,10 @@
     near ──ssh── gw ── far (10.77.0.2, fd77::2) ── deep (10.78.0.2, fd78::2)
 """
 
-from common import RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in
-from lab import Lab
+import time
+
+from common import NOT_RUNNING, RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in
+from lab import Lab, wait_for
 
 
 def device_to(lab: Lab, address: str) -> str:
@@ -55,4 +57,30 @@ def test_nothing_left_is_refused(lab: Lab):
 def test_options_that_do_not_fit(lab: Lab):
     Ecssh(lab.near, "up", "--allow-lan", "gw", "10.0.0.0/8").fails(USAGE, "--allow-lan goes with --full")
     Ecssh(lab.near, "up", "--full", "--mode", "socks", "gw").fails(USAGE, "leave out --full")
+    for seconds in ("4", "3601", "1h"):
+        Ecssh(lab.near, "up", "--commit-confirm", seconds, "gw", "10.0.0.0/8").fails(USAGE, "5 to 3600 seconds")
     Ecssh(lab.near, "up", "--full", "--mtu", "1000", "gw").fails(USAGE, "1280")
+
+
+def test_commit_confirm_undoes(lab: Lab):
+    tunnel = Tunnel(lab, "--commit-confirm", "5")
+    expect_in("ecssh confirm gw", tunnel.stderr())
+    left = tunnel.status()["unconfirmed"]
+    assert 1 <= left <= 5, f"{left} s left"
+    expect_in("unless confirmed", lab.near.run(["ecssh", "status"]).stdout)
+    said = tunnel.fails(RUNTIME, "not confirmed within 5 s")
+    expect_in("is undone", said)
+    tunnel.expect_restored()
+
+
+def test_commit_confirm_confirmed(lab: Lab):
+    """Confirmed in time it outlives the time."""
+    tunnel = Tunnel(lab, "--commit-confirm", "5")
+    confirmed = time.monotonic()
+    expect(lab.near.run(["ecssh", "confirm"]).stderr, "", "what confirm says")
+    expect(tunnel.status()["unconfirmed"], 0)
+    expect_in("waits for no confirmation", lab.near.run(["ecssh", "confirm", "gw"]).stderr)
+    wait_for(lambda: time.monotonic() > confirmed + 5.5, 7)
+    expect(tunnel.status()["state"], "connected")
+    expect(lab.near.run(["ecssh", "confirm", "other"], check=False).returncode, NOT_RUNNING)
+    tunnel.down()
