@@ -166,7 +166,8 @@ bool mux_link_count_answer(struct mux_link *l, const struct mux_channel *ch)
 		l->passed = mark;
 		if (l->is_governed)
 			governor_note_way_back(&l->up,
-					       mux_pace_is_busy(&l->down));
+					       mux_pace_is_busy(&l->down),
+					       GOVERNOR_WAIT_UNKNOWN);
 		if (l->is_governed)
 			(void)governor_received(&l->up, loop_now_us(l->loop),
 						mark - l->up_start, 0);

@@ -298,7 +298,8 @@ void mux_window_serve(struct mux_link *l)
 	struct sched_flow *f;
 
 	if (l->is_governed)
-		governor_note_way_back(&l->down, mux_pace_is_busy(&l->up));
+		governor_note_way_back(&l->down, mux_pace_is_busy(&l->up),
+				       GOVERNOR_WAIT_UNKNOWN);
 	if (l->is_governed)
 		(void)governor_received(&l->down, loop_now_us(l->loop),
 					l->down_total, 0);

@@ -137,9 +137,19 @@ void governor_withdraw(struct governor *g, size_t bytes)
 		g->waiting_since_us = 0;
 }
 
-void governor_note_way_back(struct governor *g, bool is_busy)
+uint64_t governor_wait_most_us(const struct governor *g)
+{
+	return g->rtt_min_us / 4 + GOVERNOR_WAIT_US;
+}
+
+void governor_note_way_back(struct governor *g, bool is_busy, uint64_t wait_us)
 {
 	g->is_way_back_busy = is_busy;
+	g->is_wait_known = wait_us != GOVERNOR_WAIT_UNKNOWN;
+	if (!is_busy || !g->is_wait_known)
+		wait_us = 0;
+	wait_us = least(wait_us, governor_wait_most_us(g));
+	g->wait_us = (uint32_t)((7 * (uint64_t)g->wait_us + wait_us) / 8);
 }
 
 void governor_idle(struct governor *g)
@@ -196,18 +206,23 @@ static void sample_rate(struct governor *g, const struct governor_record *r,
 }
 
 /* How much more than the rate promises has come by now: what a hole held up
- * comes in a heap, and the line must have enough to do until the next. */
+ * comes in a heap, and the line must have enough to do until the next.  What
+ * waited behind others on the way back comes in heaps, too, but its wait is
+ * known, so it counts from when it arrived over there. */
 static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 {
-	uint64_t expected = bytes_in(g->rate, now_us - g->heap_start_us);
+	mono_us_t at_us = g->is_way_back_busy && g->is_wait_known
+				  ? most(g->delivered_us, g->heap_start_us)
+				  : now_us;
+	uint64_t expected = bytes_in(g->rate, at_us - g->heap_start_us);
 
 	g->heap_acked += acked;
 	if (g->heap_acked <= expected || g->phase != GOVERNOR_CRUISE) {
 		g->heap_acked = 0;
-		g->heap_start_us = now_us;
+		g->heap_start_us = at_us;
 		return;
 	}
-	uint64_t most_us = g->is_way_back_busy
+	uint64_t most_us = g->is_way_back_busy && !g->is_wait_known
 				   ? GOVERNOR_HEAP_BUSY_US
 				   : (uint64_t)g->rtt_min_us + GOVERNOR_HEAP_US;
 	uint64_t heap =
@@ -236,10 +251,10 @@ static uint64_t much_longer_us(uint64_t rtt_us)
 	return 2 * rtt_us + 20000;
 }
 
-/* Of a trip, what may be the doing of the way back. */
+/* Of a trip, what may be the doing of the way back, if nobody says it. */
 static uint64_t back_us(const struct governor *g)
 {
-	if (!g->is_way_back_busy)
+	if (!g->is_way_back_busy || g->is_wait_known)
 		return 0;
 	return least(g->rtt_min_us / 2 + GOVERNOR_BACK_LEAST_US,
 		     GOVERNOR_BACK_US);
@@ -300,7 +315,7 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 	g->round_rtt_min_us = (uint32_t)least(g->round_rtt_min_us, rtt);
 	if (g->rtt_min_us == 0 || rtt < g->rtt_min_us)
 		g->rtt_min_us = rtt;
-	if (rtt <= permille(g->rtt_min_us, 1050) + 1000)
+	if (rtt <= permille(g->rtt_min_us, 1020) + 1000)
 		g->rtt_near_min_us = arrived_us;
 	if (g->phase == GOVERNOR_CRUISE ||
 	    (g->phase == GOVERNOR_DRAIN && !g->is_path_suspect))
@@ -316,7 +331,7 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 
 static uint64_t cruise_bytes(const struct governor *g)
 {
-	return bytes_in(g->rate, cruise_us(g)) +
+	return bytes_in(g->rate, cruise_us(g) + g->wait_us) +
 	       permille(g->heap, GOVERNOR_HEAP_PERMILLE);
 }
 

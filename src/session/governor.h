@@ -45,11 +45,15 @@ enum {
 	 * acknowledgements, that is reckoned with. */
 	GOVERNOR_HEAP_US = 6000,
 	GOVERNOR_GAP_US = 20000,
-	/* While the way back is busy: the largest heap, and what
-	 * acknowledgements wait there, half a trip more than 2 ms at most. */
+	/* While the way back is busy, and nobody says how long acknowledgements
+	 * wait there: the largest heap, and what is taken for their wait, half
+	 * a trip more than 2 ms at most. */
 	GOVERNOR_HEAP_BUSY_US = 4000,
 	GOVERNOR_BACK_US = 12000,
 	GOVERNOR_BACK_LEAST_US = 2000,
+	/* Of a wait that is told, besides a quarter of the trip: no queue of a
+	 * governor's is longer. */
+	GOVERNOR_WAIT_US = 20000,
 	/* Rounds of longer trips than what is in flight explains, until it is
 	 * looked for the reason; doubled each time there was none. */
 	GOVERNOR_PATIENCE_ROUNDS = 5,
@@ -58,6 +62,8 @@ enum {
 	GOVERNOR_MOST_BYTES = 512 << 20,
 	GOVERNOR_TIME_US_MOST = 300000000,
 };
+
+#define GOVERNOR_WAIT_UNKNOWN UINT64_MAX
 
 enum governor_phase {
 	GOVERNOR_STARTUP, /* doubles each round trip while the rate follows */
@@ -118,8 +124,11 @@ struct governor {
 	uint64_t heaps[GOVERNOR_RATE_ROUNDS]; /* acknowledged at once */
 	uint64_t heap;
 	uint64_t heap_acked;
-	bool is_way_back_busy;
 	mono_us_t heap_start_us;
+
+	bool is_way_back_busy;
+	bool is_wait_known;
+	uint32_t wait_us; /* there, on average */
 
 	mono_us_t heard_us;   /* last acknowledgement; or sent into nothing */
 	uint32_t gap_us;      /* between two of them, on average */
@@ -160,10 +169,17 @@ void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes);
 /* So many bytes of those in flight will not come: they are not in flight. */
 void governor_withdraw(struct governor *g, size_t bytes);
 
-/* While the way back is busy acknowledgements wait there, nobody knows how
- * long: a little is taken for granted, and heaps are its doing, and no reason
- * to have more in flight.  For who has no delay to tell. */
-void governor_note_way_back(struct governor *g, bool is_busy);
+/*
+ * While the way back is busy acknowledgements wait there.  For that time the
+ * line must have enough to do; but the heaps that they then come in are no
+ * reason to have more in flight.  wait_us: of the one that is received next,
+ * which is part of its delay; GOVERNOR_WAIT_UNKNOWN: nobody can tell, and it is
+ * no part of any delay.  Then a little is taken for granted.
+ */
+void governor_note_way_back(struct governor *g, bool is_busy, uint64_t wait_us);
+
+/* The longest such wait that is counted. */
+uint64_t governor_wait_most_us(const struct governor *g);
 
 /* There was room and nothing (more) to send: what is measured until the bytes
  * now in flight are delivered says nothing about the line. */

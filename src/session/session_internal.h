@@ -33,13 +33,15 @@ struct session {
 	struct governor governor; /* of what we send */
 	struct pacer pacer;	  /* likewise */
 	struct timer pace_timer;
-	struct one_way from_peer; /* RECEIVED's way */
-	struct list got_room;	  /* streams whose owner may write again */
-	struct ring control;	  /* small frames, sent first */
-	uint64_t rx_total;	  /* bytes of frames, as RECEIVED counts */
-	uint64_t rx_told;	  /* of these, as told last */
-	mono_us_t rx_last_us;	  /* when the last came */
-	mono_us_t rx_owed_us;	  /* when the first came that is not told */
+	struct one_way from_peer;		   /* RECEIVED's way */
+	uint64_t rx_total_before, received_before; /* at the last one */
+	uint64_t came, went;  /* of late; see is_way_here_busy */
+	struct list got_room; /* streams whose owner may write again */
+	struct ring control;  /* small frames, sent first */
+	uint64_t rx_total;    /* bytes of frames, as RECEIVED counts */
+	uint64_t rx_told;     /* of these, as told last */
+	mono_us_t rx_last_us; /* when the last came */
+	mono_us_t rx_owed_us; /* when the first came that is not told */
 	struct timer received_timer;
 	struct loop_task pump;	  /* posted when there is something to send */
 	struct loop_task reap;	  /* posted when a stream died */

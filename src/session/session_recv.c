@@ -12,8 +12,6 @@
 #include "escape.h"
 #include "session_internal.h"
 
-enum { QUEUE_US = 20000 };
-
 static struct stream *stream_find(struct session *s, uint32_t id)
 {
 	struct htab_node *node = htab_find(&s->streams, htab_hash_u32(id));
@@ -313,10 +311,25 @@ static int recv_pong(struct session *s, const uint8_t *body, size_t len)
 	return 0;
 }
 
-/* More than the other end's governor lets every frame wait on its way here. */
-static uint64_t queue_us(const struct session *s)
+enum {
+	/* One RECEIVED says little of what else comes. */
+	BUSY_RECEIVED = 8,
+	/* With less of what goes to the other end coming from there, there is
+	 * no queue on the way here. */
+	BUSY_SHARE = 64,
+};
+
+/* Besides RECEIVED much comes here: it may have to wait for that. */
+static bool is_way_here_busy(struct session *s, uint64_t received)
 {
-	return session_line(s).round_trip_min_us / 4 + QUEUE_US;
+	uint64_t came = s->rx_total - s->rx_total_before;
+	uint64_t went = received - s->received_before;
+
+	s->rx_total_before = s->rx_total;
+	s->received_before = received;
+	s->came += came - s->came / BUSY_RECEIVED;
+	s->went += went - s->went / BUSY_RECEIVED;
+	return s->came >= s->went / BUSY_SHARE;
 }
 
 /* The line has delivered something: there may be room for more.  For how long
@@ -331,9 +344,13 @@ static int recv_received(struct session *s, const uint8_t *body, size_t len)
 		return r;
 	if (s->carrier->is_local)
 		return -EBADMSG;
-	uint64_t delay_us =
-		got.delay_us + one_way_excess_us(&s->from_peer, now_us,
-						 got.clock_us, queue_us(s));
+	uint64_t wait_us =
+		one_way_excess_us(&s->from_peer, now_us, got.clock_us,
+				  governor_wait_most_us(&s->governor));
+	uint64_t delay_us = got.delay_us + wait_us;
+
+	governor_note_way_back(&s->governor, is_way_here_busy(s, got.bytes),
+			       wait_us);
 	r = governor_received(&s->governor, now_us, got.bytes,
 			      delay_us < UINT32_MAX ? (uint32_t)delay_us
 						    : UINT32_MAX);

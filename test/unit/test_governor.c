@@ -46,6 +46,7 @@ struct ack {
 	mono_us_t at_us;
 	uint64_t total;
 	uint32_t delay_us;
+	mono_us_t wait_us; /* part of that */
 };
 
 struct line {
@@ -57,6 +58,9 @@ struct line {
 	mono_us_t jitter_us; /* trips are up to this longer */
 	mono_us_t stall_us;  /* the sender sleeps for up to this ... */
 	mono_us_t stall_every_us;
+	/* Acknowledgements wait for up to so long on the way back: a little
+	 * longer each time, until they do not. */
+	mono_us_t back_us;
 	bool is_mute; /* no acknowledgements */
 	bool is_dead; /* nothing leaves the bottleneck */
 };
@@ -167,13 +171,16 @@ static void acknowledge(struct sim *s)
 	s->acked = s->received;
 	if (s->line.is_mute)
 		return;
-	mono_us_t at_us = s->now_us + s->line.rtt_us / 2;
+	mono_us_t at_us = s->now_us + s->line.rtt_us / 2 +
+			  s->now_us / 7 % (s->line.back_us + 1);
 	if (s->ack_in > s->ack_out &&
 	    at_us < s->acks[(s->ack_in - 1) % ACKS].at_us)
 		at_us = s->acks[(s->ack_in - 1) % ACKS].at_us;
 	assert_true(s->ack_in - s->ack_out < ACKS);
+	mono_us_t wait_us = at_us - s->now_us - s->line.rtt_us / 2;
 	s->acks[s->ack_in++ % ACKS] = (struct ack){
-		at_us, s->received, (uint32_t)(s->now_us - s->received_us)};
+		at_us, s->received,
+		(uint32_t)(s->now_us - s->received_us + wait_us), wait_us};
 }
 
 static void arrive(struct sim *s)
@@ -258,7 +265,8 @@ static void take_acks(struct sim *s)
 	       s->acks[s->ack_out % ACKS].at_us <= s->now_us) {
 		struct ack a = s->acks[s->ack_out++ % ACKS];
 
-		a.delay_us = (uint32_t)earliest(a.delay_us, UINT32_MAX);
+		if (s->line.back_us > 0)
+			governor_note_way_back(&s->g, true, a.wait_us);
 		assert_int_equal(governor_received(&s->g, s->now_us, a.total,
 						   a.delay_us),
 				 0);
@@ -554,6 +562,32 @@ static void jitter_does_not_throttle(void **state)
 		measure(s);
 		run(s, 60 * SECOND);
 		require(s, "20/30, jitter 5, 20, 60 ms", 900, 100 * MS);
+		free(s);
+	}
+}
+
+/* What is sent the other way holds acknowledgements up, and that is told. */
+static void busy_way_back_does_not_throttle(void **state)
+{
+	static const struct {
+		uint64_t mbit;
+		mono_us_t rtt_us, back_us;
+	} lines[] = {
+		{50, 40 * MS, 15 * MS},
+		{10, 60 * MS, 20 * MS},
+		{20, 10 * MS, 15 * MS},
+		{200, 100 * MS, 40 * MS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct sim *s = sim_new(lines[i].mbit, lines[i].rtt_us);
+
+		s->line.back_us = lines[i].back_us;
+		run(s, 5 * SECOND);
+		measure(s);
+		run(s, 20 * SECOND);
+		require(s, "acks wait for 15, 20, 15, 40 ms", 970, 14 * MS);
 		free(s);
 	}
 }
@@ -875,6 +909,7 @@ int main(void)
 		cmocka_unit_test(rare_acknowledgements_do_not_throttle),
 		cmocka_unit_test(holes_do_not_throttle),
 		cmocka_unit_test(jitter_does_not_throttle),
+		cmocka_unit_test(busy_way_back_does_not_throttle),
 		cmocka_unit_test(rate_change_is_followed),
 		cmocka_unit_test(halved_rate_is_followed),
 		cmocka_unit_test(trip_change_is_followed),
