@@ -35,6 +35,9 @@ as {"version": 1, "tunnels": [...]}.
     bytes_up, bytes_down            IP bytes from and to applications
     packets_up, packets_down        a super-segment counts as one
     whole                           the same four of what went as whole packets
+    dns                             {"mode": off, all or split; "way": resolved, resolvconf or
+                                    resolv.conf; "servers", "domains": lists; "why_not": a
+                                    sentence if it is off although it was wished for}
     flows                           {"tcp", "udp", "echo", "up", "down"} at this moment
     connections                     {"opened", "refused"} since the start
     rtt_us                          round trip to the helper; 0: not measured yet

@@ -214,6 +214,29 @@ static const char *packet_option(const struct client_config *config)
 						       : NULL;
 }
 
+static int check_dns(const struct client_config *config, struct err *err)
+{
+	bool is_wanted = config->dns == CLIENT_DNS_ALL ||
+			 config->dns == CLIENT_DNS_SPLIT;
+
+	if (config->mode == RUNG_MODE_SOCKS &&
+	    (is_wanted || config->n_domains > 0))
+		return err_set(err, -EINVAL,
+			       "in mode socks this host's resolver stays as it "
+			       "is: leave out %s",
+			       is_wanted ? "--dns" : "--domain");
+	if (config->dns == CLIENT_DNS_SPLIT && config->n_domains == 0)
+		return err_set(err, -EINVAL,
+			       "--dns split needs to know which names: add "
+			       "--domain");
+	if (config->dns == CLIENT_DNS_OFF && config->n_domains > 0)
+		return err_set(
+			err, -EINVAL,
+			"--domain %s and --dns off contradict each other",
+			config->domains[0]);
+	return 0;
+}
+
 static int check_options(const struct client_config *config, struct err *err)
 {
 	const char *packets = packet_option(config);
@@ -293,6 +316,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		exit_code = CLIENT_EXIT_OK;
 	} else if (parse == CMD_PARSE_RUN) {
 		if (check_options(&config, &err) < 0 ||
+		    check_dns(&config, &err) < 0 ||
 		    take_words(&config, argc, argv, &err) < 0)
 			log_err("%s", err.text);
 		else

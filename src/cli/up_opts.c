@@ -359,6 +359,48 @@ static int apply_door(void *target, const struct option_entry *entry,
 	return 0;
 }
 
+static int apply_dns(void *target, const struct option_entry *entry,
+		     const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[CLIENT_DNS_AUTO] = "auto",
+		[CLIENT_DNS_OFF] = "off",
+		[CLIENT_DNS_ALL] = "all",
+		[CLIENT_DNS_SPLIT] = "split",
+	};
+	struct client_config *config = target;
+
+	(void)entry;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(names[i], value) != 0)
+			continue;
+		config->dns = (enum client_dns)i;
+		return 0;
+	}
+	return no_such(value, "choice for --dns", "auto, off, all or split",
+		       err);
+}
+
+static int apply_domain(void *target, const struct option_entry *entry,
+			const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	char name[DOMAIN_TEXT_MAX];
+	int r = domain_parse(value, strlen(value), name, err);
+
+	(void)entry;
+	for (size_t i = 0; r == 0 && i < config->n_domains; i++)
+		if (strcmp(config->domains[i], name) == 0)
+			return 0;
+	if (r == 0 && config->n_domains == CLIENT_DOMAINS_MAX)
+		r = err_set(err, -E2BIG, "more than %d domains",
+			    CLIENT_DOMAINS_MAX);
+	if (r == 0)
+		memcpy(config->domains[config->n_domains++], name,
+		       sizeof(name));
+	return r;
+}
+
 static int apply_forward(void *target, const struct option_entry *entry,
 			 const char *value, struct err *err)
 {
@@ -418,6 +460,11 @@ const struct option_entry up_opts[] = {
 	{0, "tun", "N", "mode tun: use the server's device tunN", apply_tun},
 	{0, "dns-server", "ADDR", "mode direct: the resolver of the gateway",
 	 apply_dns_server},
+	{0, "dns", "WHAT",
+	 "auto, off, all, split: which names are asked for in the tunnel",
+	 apply_dns},
+	{0, "domain", "NAME", "a domain whose names are, and which is searched",
+	 apply_domain},
 	{0, "channels", "N",
 	 "further channels to the helper, 0 to 8 (default: as the line needs)",
 	 apply_channels},

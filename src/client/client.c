@@ -251,6 +251,14 @@ static bool has_tun(const struct client *c)
 	return c->config->mode != RUNG_MODE_SOCKS;
 }
 
+static int dns_up(struct client *c, struct err *err)
+{
+	const struct ip_addr *server = &c->config->dns_server.addr;
+
+	return host_dns_up(&c->dns, c->config, c->broker, server,
+			   server->version ? 1 : 0, err);
+}
+
 void client_is_up(struct client *c)
 {
 	if (c->config->is_background)
@@ -264,7 +272,8 @@ void client_make_tunnel(struct client *c)
 
 	if (c->tun)
 		tun_port_set_plane(c->tun, c->plane);
-	else if (has_tun(c) && network_up(c, &err) < 0) {
+	else if (has_tun(c) &&
+		 (network_up(c, &err) < 0 || dns_up(c, &err) < 0)) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
 	}

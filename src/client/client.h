@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "ctl_path.h"
+#include "domain.h"
 #include "door_options.h"
 #include "flowplane.h"
 #include "mux_forward.h"
@@ -22,6 +23,17 @@ enum {
 	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
 	CLIENT_MTU_DEFAULT = 1500,
 	CLIENT_FORWARDS_MAX = 64,
+	CLIENT_DOMAINS_MAX = 16,
+};
+
+/* Which names this host has resolved in the tunnel. */
+enum client_dns {
+	CLIENT_DNS_AUTO, /* all if everything goes there; else those in the
+			    domains that are named */
+	CLIENT_DNS_OFF,
+	CLIENT_DNS_ALL,
+	CLIENT_DNS_SPLIT,
+	CLIENT_DNS__N,
 };
 
 enum client_exit {
@@ -64,8 +76,11 @@ struct client_config {
 	size_t n_forwards;
 	struct via via; /* a SOCKS5 server instead of ssh; host "": no */
 	struct endpoint dns_server; /* version 0: the gateway's own */
-	uint32_t tun_unit;	    /* N of the server's tunN; MUX_TUN_ANY */
-	char *script; /* absolute path, or NULL; owned as the subnets */
+	enum client_dns dns;
+	char domains[CLIENT_DOMAINS_MAX][DOMAIN_TEXT_MAX];
+	size_t n_domains;
+	uint32_t tun_unit; /* N of the server's tunN; MUX_TUN_ANY */
+	char *script;	   /* absolute path, or NULL; owned as the subnets */
 	bool is_background;
 	bool reconnects; /* when the connection is lost */
 	/* Written one byte, the exit code, when background work has begun or

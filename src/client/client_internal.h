@@ -14,6 +14,7 @@
 #include "flowplane.h"
 #include "forwards.h"
 #include "hook.h"
+#include "host_dns.h"
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
@@ -118,6 +119,7 @@ struct client {
 	struct broker_tun device;	   /* its fd is the tun port's */
 	struct ip_addr address4, address6; /* in use; version 0: none */
 	struct plan plan;		   /* its routes are made */
+	struct host_dns dns;
 };
 
 /* ---- client.c ---- */

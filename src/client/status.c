@@ -466,6 +466,7 @@ static void print_json(const struct client *c, FILE *out)
 	json_line(c, out);
 	json_doors(c, out);
 	json_forwards(c, out);
+	host_dns_print_json(&c->dns, out);
 	(void)fputs(", \"helper\": {", out);
 	json_text(out, "version", c->helper_version);
 	(void)fputs(", ", out);
@@ -553,6 +554,7 @@ static void print_text(const struct client *c, FILE *out)
 			      "confirm %s\n",
 			      confirm_left_s(c), c->config->name);
 	print_way(c, out);
+	host_dns_print_text(&c->dns, out);
 	print_connections(c, out);
 	if (links_n(c->links) > 0)
 		(void)fprintf(out, "  channels    %u more than one\n",

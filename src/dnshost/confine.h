@@ -6,12 +6,16 @@
 #include "err.h"
 
 /*
- * Keep root's user, whose files those of the resolver are, and lose everything
- * else for good: every capability of every set, and the ways to gain one.  Of
- * the file system only what is beneath `writable` (paths, NULL at the end) can
- * be written from now on, where the kernel has Landlock.  Holds for the
- * programs that are run, too.  Returns 0 or -errno with err.
+ * Keep root's user, whose files those of the resolver are, and lose every
+ * capability of every set and the ways to gain one, for good and for the
+ * programs that are run, too.  Returns 0 or -errno with err, as the next.
  */
-int confine(const char *const *writable, struct err *err);
+int confine_privilege(struct err *err);
+
+/*
+ * Of the file system only what is beneath these paths (NULL at the end) can be
+ * written from now on, where the kernel has Landlock.
+ */
+int confine_writing(const char *const *writable, struct err *err);
 
 #endif

@@ -97,7 +97,7 @@ static int allow(int ruleset, const char *path, uint64_t access)
 		       : 0;
 }
 
-static int confine_writing(const char *const *writable)
+static int restrict_writing(const char *const *writable)
 {
 	struct landlock_ruleset_attr attr = {.handled_access_fs =
 						     known_access()};
@@ -116,13 +116,19 @@ static int confine_writing(const char *const *writable)
 	return r;
 }
 
-int confine(const char *const *writable, struct err *err)
+static int check(int r, struct err *err)
 {
-	int r = lose_capabilities();
-
-	if (r == 0)
-		r = confine_writing(writable);
 	return r < 0 ? err_set(err, r, "cannot confine ecssh-dns: %s",
 			       strerror(-r))
 		     : 0;
+}
+
+int confine_privilege(struct err *err)
+{
+	return check(lose_capabilities(), err);
+}
+
+int confine_writing(const char *const *writable, struct err *err)
+{
+	return check(restrict_writing(writable), err);
 }

@@ -29,6 +29,7 @@ struct worker {
 	struct dnshost d;
 	int sock;	 /* borrowed: to the broker */
 	int guardian_fd; /* owned; at its end if the guardian is; -1: none */
+	bool is_confined;
 	bool is_over;
 };
 
@@ -90,11 +91,39 @@ static void replace_guardian(struct worker *w)
 
 /* ---- the worker ---- */
 
-static int handle(struct dnshost *d, const struct dnshost_msg_request *request,
+/*
+ * Before the first record is read or written.  Where there is no directory for
+ * them nothing has to be done until somebody wants something: most tunnels
+ * leave the resolver alone.
+ */
+static int get_ready(struct worker *w, struct err *err)
+{
+	static const char *const writable[] = {"/etc", "/run", "/var/lib/ecssh",
+					       "/dev/null", NULL};
+	struct dns_store store;
+
+	if (w->is_confined)
+		return 0;
+	/* Makes it, which is not possible any more afterwards. */
+	int r = dns_store_open(&store, w->d.host.state, err);
+	if (r < 0)
+		return r;
+	dns_store_close(&store);
+	r = confine_writing(writable, err);
+	w->is_confined = r == 0;
+	return r;
+}
+
+static int handle(struct worker *w, const struct dnshost_msg_request *request,
 		  struct dnshost_msg_reply *reply, struct err *err)
 {
-	int r;
+	struct dnshost *d = &w->d;
+	int r = get_ready(w, err);
 
+	if (r == 0 && w->guardian_fd < 0)
+		r = start_guardian(w, err);
+	if (r < 0)
+		return r;
 	switch ((enum dnshost_msg_type)request->type) {
 	case DNSHOST_MSG_SET:
 		return dnshost_set(d, request, reply->way, err);
@@ -124,7 +153,7 @@ static void on_request(struct worker *w)
 		return;
 	}
 	reply.type = request.type;
-	reply.result = handle(&w->d, &request, &reply, &err);
+	reply.result = handle(w, &request, &reply, &err);
 	memcpy(reply.text, err.text, sizeof(reply.text));
 	if (send(w->sock, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
 		w->is_over = true;
@@ -182,28 +211,36 @@ static void refuse(int sock, int why, const struct err *err)
 	}
 }
 
+/* What earlier tunnels have left, if there has been one. */
+static int tidy_up(struct worker *w, struct err *err)
+{
+	int r;
+
+	if (access(w->d.host.state, F_OK) < 0)
+		return 0;
+	r = get_ready(w, err);
+	if (r == 0 && dnshost_replay(&w->d, err) < 0)
+		log_warn("%s, ignoring", err->text);
+	if (w->d.restored.text[0] != '\0')
+		log_notice("%s", w->d.restored.text);
+	return r;
+}
+
 void dnshost_run(int sock)
 {
-	static const char *const writable[] = {"/etc", "/run", "/var/lib/ecssh",
-					       "/dev/null", NULL};
 	struct worker w = {.sock = sock, .guardian_fd = -1};
 	struct err err;
 
 	broker_ignore_signals();
 	int r = dnshost_init(&w.d, &dnshost_usual, &err);
-	/* Makes the directory, which is not possible any more afterwards. */
 	if (r == 0)
-		r = dnshost_replay(&w.d, &err);
+		r = confine_privilege(&err);
 	if (r == 0)
-		r = confine(writable, &err);
-	if (r == 0)
-		r = start_guardian(&w, &err);
+		r = tidy_up(&w, &err);
 	if (r < 0) {
 		refuse(sock, r, &err);
 		return;
 	}
-	if (w.d.restored.text[0] != '\0')
-		log_notice("%s", w.d.restored.text);
 	serve(&w);
 	dnshost_fini(&w.d);
 }

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "dnshost_msg.h"
 #include "escape.h"
 #include "fd.h"
 #include "log.h"
@@ -33,8 +34,8 @@ static_assert(sizeof(((struct err *)0)->text) == BROKERMSG_TEXT_MAX, "");
 
 enum {
 	ALARMS_MAX = 4,
-	/* Link and forwarding are one each. */
-	JOURNAL_MAX = 2 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
+	/* Link, forwarding and names are one each. */
+	JOURNAL_MAX = 3 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
 		      BROKERMSG_RULES_MAX,
 };
 
@@ -155,6 +156,8 @@ static int undo_one(struct broker *b, const struct broker_undo *undo,
 		return b->ops->forward_del(b->ctx, &b->forward, err);
 	if (undo->kind == UNDO_RULE)
 		return b->ops->rule_del(b->ctx, &undo->rule, err);
+	if (undo->kind == UNDO_DNS)
+		return b->ops->dns_clear(b->ctx, err);
 	/* The device took its addresses and routes with it, or it is no longer
 	 * what we made. */
 	if (!b->ops->link_is_ours(b->ctx, &b->link))
@@ -170,6 +173,7 @@ static int undo_one(struct broker *b, const struct broker_undo *undo,
 					 err);
 	case UNDO_FORWARD:
 	case UNDO_RULE:
+	case UNDO_DNS:
 	case UNDO__N:
 		break;
 	}
@@ -551,6 +555,63 @@ static int on_tune(struct broker *b, struct call *call)
 	return r;
 }
 
+/* What is asked of a server outside the tunnel is seen by all on the way. */
+static int check_dns_server(const struct broker *b,
+			    const struct brokermsg_dns_server *server,
+			    struct err *err)
+{
+	struct ip_addr addr =
+		addr_make((enum ip_version)server->version, server->bytes);
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < b->n_undo; i++) {
+		const struct broker_undo *undo = &b->journal[i];
+
+		if ((undo->kind == UNDO_ADDR || undo->kind == UNDO_ROUTE) &&
+		    subnet_contains(&undo->net, &addr))
+			return 0;
+	}
+	return err_set(err, -EPERM,
+		       "the name server %s is not reached by the tunnel: it "
+		       "is in none of its subnets",
+		       addr_format(&addr, text));
+}
+
+static int on_dns_set(struct broker *b, struct call *call)
+{
+	const struct brokermsg_dns_set *m = call->request;
+	const struct broker_undo undo = {.kind = UNDO_DNS};
+	int r;
+
+	if (!b->ops->dns_set)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "this broker has nothing to do with names");
+	r = dnshost_msg_check(m, &call->err);
+	for (uint32_t i = 0; r == 0 && i < m->n_servers; i++)
+		r = check_dns_server(b, &m->servers[i], &call->err);
+	if (r == 0 && b->n_of[UNDO_DNS] > 0)
+		r = err_set(&call->err, -EEXIST,
+			    "names are asked for in the tunnel already");
+	if (r < 0)
+		return r;
+	journal_push(b, &undo);
+	r = b->ops->dns_set(b->ctx, &b->link, m, call->reply->name, &call->err);
+	if (r < 0)
+		journal_strike(b, b->n_undo - 1);
+	return r;
+}
+
+static int on_dns_clear(struct broker *b, struct call *call)
+{
+	for (size_t i = 0; i < b->n_undo; i++) {
+		if (b->journal[i].kind != UNDO_DNS)
+			continue;
+		journal_strike(b, i);
+		return b->ops->dns_clear(b->ctx, &call->err);
+	}
+	return 0;
+}
+
 static int on_bye(struct broker *b, struct call *call)
 {
 	return broker_undo(b, &call->err);
@@ -584,6 +645,10 @@ static const struct request {
 			    PHASE_IDLE | PHASE_DOWN | PHASE_UP |
 				    PHASE_FORWARDING,
 			    0, on_tune},
+	[BROKERMSG_DNS_SET] = {sizeof(struct brokermsg_dns_set), PHASE_UP, 0,
+			       on_dns_set},
+	[BROKERMSG_DNS_CLEAR] = {sizeof(struct brokermsg_head), PHASE_UP, 0,
+				 on_dns_clear},
 };
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */
@@ -743,7 +808,8 @@ void broker_serve(struct broker *b, int sock, const struct broker_alarm *alarms,
 	while (verdict == BROKER_GO_ON &&
 	       await_request(sock, alarms, n_alarms)) {
 		/* Larger than any request: what is too long stays so. */
-		_Alignas(uint64_t) uint8_t request[64];
+		_Alignas(uint64_t)
+			uint8_t request[sizeof(struct brokermsg_dns_set) + 4];
 		struct brokermsg_reply reply;
 		bool has_ancillary_data;
 		int fd CLEANUP_FD = -1;

@@ -60,6 +60,7 @@ enum broker_undo_kind {
 	UNDO_ROUTE,
 	UNDO_FORWARD,
 	UNDO_RULE,
+	UNDO_DNS,
 	UNDO__N,
 };
 
@@ -128,6 +129,15 @@ struct broker_ops {
 	 * look again.  NULL: this broker is beneath none.
 	 */
 	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
+	/*
+	 * Have this host's names asked for in the tunnel; undone by the second.
+	 * ret_way says how it was done.  NULL: this broker has nothing to do
+	 * with names.
+	 */
+	int (*dns_set)(void *ctx, const struct broker_link *link,
+		       const struct brokermsg_dns_set *dns,
+		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
+	int (*dns_clear)(void *ctx, struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 	/* In a keeper, which has lost all descriptors: open those that undoing

@@ -575,3 +575,26 @@ int broker_client_tune(struct broker_client *c, struct err *text)
 
 	return r < 0 ? r : err_set(text, 0, "%s", reply.text);
 }
+
+int broker_client_dns_set(struct broker_client *c,
+			  const struct brokermsg_dns_set *dns,
+			  char ret_way[BROKER_CLIENT_NAME_MAX], struct err *err)
+{
+	struct brokermsg_dns_set m = *dns;
+	struct brokermsg_reply reply;
+	int fd CLEANUP_FD = -1;
+
+	m.type = BROKERMSG_DNS_SET;
+	int r = call_fd(c, &m, sizeof(m), &reply, &fd,
+			BROKER_CLIENT_CALL_TIMEOUT_MS, err);
+	if (r == 0)
+		memcpy(ret_way, reply.name, sizeof(reply.name));
+	return r;
+}
+
+int broker_client_dns_clear(struct broker_client *c, struct err *err)
+{
+	struct brokermsg_head m = {.type = BROKERMSG_DNS_CLEAR};
+
+	return call(c, &m, sizeof(m), err);
+}

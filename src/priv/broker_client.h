@@ -15,6 +15,7 @@
 #include "err.h"
 
 struct broker_client;
+struct brokermsg_dns_set;
 
 enum {
 	BROKER_CLIENT_NAME_MAX = 16, /* with its NUL */
@@ -114,5 +115,19 @@ int broker_client_forward(struct broker_client *client, uint32_t flags,
  * sends, also if 0 is returned: it is of use to ask again.  -EALREADY: it is
  * decided. */
 int broker_client_tune(struct broker_client *client, struct err *text);
+
+/*
+ * Have this host's names asked for in the tunnel, after the routes to the
+ * servers are there; dns->type is filled in here.  ret_way says how.  Returns 0
+ * or -errno with err: -EPERM: the broker was not started by root, or a server
+ * is not reached by the tunnel; -EOPNOTSUPP: this host cannot split names.
+ */
+int broker_client_dns_set(struct broker_client *client,
+			  const struct brokermsg_dns_set *dns,
+			  char ret_way[BROKER_CLIENT_NAME_MAX],
+			  struct err *err);
+
+/* Undo that, if it is done; -ESTALE: somebody else has changed it meanwhile. */
+int broker_client_dns_clear(struct broker_client *client, struct err *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dnshost_client.h"
 #include "fd.h"
 #include "keeper.h"
 #include "log.h"
@@ -32,6 +33,9 @@ struct kernel {
 	int control_fd;	   /* owned; -1: used up */
 	int keeper_fd;	   /* owned */
 	struct rtnl *rtnl; /* owned */
+	int dns_fd;	   /* owned; to ecssh-dns; -1: there is none */
+	struct err no_dns; /* why */
+	bool has_dns;	   /* it has something to undo */
 };
 
 /* One value of a device's directory under /proc/sys; these vanish with the
@@ -192,7 +196,10 @@ static void kernel_note(void *ctx, const struct broker_note *note)
 
 static int kernel_reopen(void *ctx, struct err *err)
 {
-	return rtnl_open(&((struct kernel *)ctx)->rtnl, err);
+	struct kernel *k = ctx;
+
+	k->dns_fd = -1; /* the broker's; ecssh-dns has a guardian of its own */
+	return rtnl_open(&k->rtnl, err);
 }
 
 static int on_keeper(void *ctx, struct err *err)
@@ -201,6 +208,44 @@ static int on_keeper(void *ctx, struct err *err)
 	return err_set(err, -ESRCH,
 		       "the process that was to clean up has been killed, so "
 		       "the tunnel had to end");
+}
+
+static int kernel_dns_set(void *ctx, const struct broker_link *link,
+			  const struct brokermsg_dns_set *dns,
+			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
+{
+	struct kernel *k = ctx;
+
+	if (k->dns_fd < 0)
+		return err_set(err, -EPERM, "%s", k->no_dns.text);
+	int r = dnshost_client_set(k->dns_fd, link, dns, ret_way, err);
+
+	k->has_dns = r == 0;
+	return r;
+}
+
+static int kernel_dns_clear(void *ctx, struct err *err)
+{
+	struct kernel *k = ctx;
+
+	k->has_dns = false;
+	/* One that has ended has a guardian. */
+	return k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
+}
+
+/* ecssh-dns says nothing unasked: this is its end. */
+static int on_dns_end(void *ctx, struct err *err)
+{
+	struct kernel *k = ctx;
+	bool had_dns = k->has_dns;
+
+	fd_close(&k->dns_fd);
+	k->has_dns = false;
+	(void)err_set(&k->no_dns, 0, "ecssh-dns has ended");
+	return had_dns ? err_set(err, -EPIPE,
+				 "ecssh-dns has ended, so the tunnel had to "
+				 "end")
+		       : 0;
 }
 
 static const struct broker_ops kernel_ops = {
@@ -216,15 +261,22 @@ static const struct broker_ops kernel_ops = {
 	.rule_del = kernel_rule_del,
 	.note = kernel_note,
 	.reopen = kernel_reopen,
+	.dns_set = kernel_dns_set,
+	.dns_clear = kernel_dns_clear,
 };
 
 void broker_run(int sock)
 {
-	struct kernel k = {.control_fd = -1, .keeper_fd = -1};
-	struct broker_alarm alarm = {.fd = &k.keeper_fd, .on_input = on_keeper};
+	struct kernel k = {.control_fd = -1, .keeper_fd = -1, .dns_fd = -1};
+	const struct broker_alarm alarms[] = {
+		{.fd = &k.keeper_fd, .on_input = on_keeper},
+		{.fd = &k.dns_fd, .on_input = on_dns_end, .ctx = &k},
+	};
 	struct err err = {{0}};
 
 	broker_ignore_signals();
+	/* The first, while we still are root and have nothing open. */
+	(void)dnshost_client_start(&k.dns_fd, &k.no_dns);
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_ALONE, &err);
@@ -235,11 +287,12 @@ void broker_run(int sock)
 	/* Not ready: the engine is told so when it says hello. */
 	struct broker *b = broker_new(&kernel_ops, &k, r, &err);
 	if (b)
-		broker_serve(b, sock, &alarm, 1);
+		broker_serve(b, sock, alarms, 2);
 	else
 		log_err("out of memory");
 	(void)broker_free(b);
 	(void)rtnl_close(k.rtnl);
 	fd_close(&k.keeper_fd);
+	fd_close(&k.dns_fd);
 	fd_close(&k.control_fd);
 }

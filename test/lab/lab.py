@@ -58,7 +58,7 @@ mount -t tmpfs -o mode=755 lab /run
 stage=/run/.lab
 mkdir -m 755 $stage $stage/project /run/sshd /run/lock
 mount --bind "$2" $stage/project
-for dir in etc usr/local; do
+for dir in etc usr/local var/lib; do
     mkdir -p $stage/$dir $stage/work/$dir
     mount -t overlay -o lowerdir=/$dir,upperdir=$stage/$dir,workdir=$stage/work/$dir lab /$dir
 done

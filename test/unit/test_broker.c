@@ -32,6 +32,9 @@
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
+/* The largest request. */
+enum { REQUEST_WORDS = sizeof(struct brokermsg_dns_set) / 4 };
+
 /*
  * The imaginary kernel: writes down what it is asked for.
  */
@@ -213,6 +216,20 @@ static int fake_tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 	return r < 0 ? r : err_set(err, 0, "looked");
 }
 
+static int fake_dns_set(void *ctx, const struct broker_link *link,
+			const struct brokermsg_dns_set *dns,
+			char ret_way[BROKERMSG_NAME_MAX], struct err *err)
+{
+	assert_int_equal(link->ifindex, 7);
+	(void)snprintf(ret_way, BROKERMSG_NAME_MAX, "way");
+	return note(ctx, err, "dns+", dns->n_domains ? dns->domains[0] : "");
+}
+
+static int fake_dns_clear(void *ctx, struct err *err)
+{
+	return note(ctx, err, "dns-", "");
+}
+
 /* The keeper: another broker with the same journal. */
 static void fake_note(void *ctx, const struct broker_note *n)
 {
@@ -237,6 +254,8 @@ static const struct broker_ops fake_ops = {
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
 	.tune = fake_tune,
+	.dns_set = fake_dns_set,
+	.dns_clear = fake_dns_clear,
 	.note = fake_note,
 };
 
@@ -427,6 +446,72 @@ static void broker_tunes_and_has_nothing_to_undo(void **state)
 	assert_string_equal(rig->kernel.log, "link-; ");
 }
 
+static int ask_dns(struct rig *rig, const char *server, const char *domain)
+{
+	struct brokermsg_dns_set m = {.type = BROKERMSG_DNS_SET,
+				      .mode = BROKERMSG_DNS_ALL,
+				      .n_servers = 1};
+	struct ip_addr addr;
+
+	assert_int_equal(addr_parse(server, &addr), 0);
+	m.servers[0].version = addr.version;
+	memcpy(m.servers[0].bytes, addr.bytes, sizeof(addr.bytes));
+	if (domain) {
+		m.n_domains = 1;
+		(void)snprintf(m.domains[0], sizeof(m.domains[0]), "%s",
+			       domain);
+	}
+	return ask(rig, &m, sizeof(m));
+}
+
+static void broker_points_names_at_the_tunnel_and_back_first(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_dns(rig, "10.1.2.3", "corp.example"), 0);
+	assert_string_equal(rig->reply.name, "way");
+	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), -EEXIST);
+	assert_int_equal(ask_plain(rig, BROKERMSG_DNS_CLEAR), 0);
+	assert_int_equal(ask_plain(rig, BROKERMSG_DNS_CLEAR), 0);
+	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), 0);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_ptr_equal(strstr(rig->kernel.log,
+				"dns+ corp.example; dns-; dns+; dns-; route- "),
+			 rig->kernel.log);
+}
+
+static void broker_undoes_names_though_the_device_is_gone(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_addr(rig, "10.1.2.3"), 0);
+	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), 0);
+	rig->kernel.is_link_foreign = true;
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log, "dns-; ");
+}
+
+static void broker_asks_no_server_outside_the_tunnel(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_dns(rig, "192.0.2.1", NULL), -EPERM);
+	assert_int_equal(ask_dns(rig, "fd00::1", NULL), -EPERM);
+	assert_int_equal(ask_dns(rig, "127.0.0.1", NULL), -EINVAL);
+	assert_int_equal(ask_dns(rig, "10.1.2.3", "a..b"), -EINVAL);
+	assert_int_equal(ask_dns(rig, "10.1.2.3", "a\nb"), -EINVAL);
+	rig->kernel.fail = -EOPNOTSUPP;
+	assert_int_equal(ask_dns(rig, "10.1.2.3", "b"), -EOPNOTSUPP);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_ptr_equal(strstr(rig->kernel.log, "dns+ b; route- "),
+			 rig->kernel.log);
+}
+
 static void broker_refuses_to_forward_what_it_does_not_know(void **state)
 {
 	struct rig *rig = rig_up(state);
@@ -558,18 +643,31 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			[BROKERMSG_ROUTE_DEL] = true,
 			[BROKERMSG_FORWARD] = true,
 			[BROKERMSG_TUNE] = true,
+			[BROKERMSG_DNS_SET] = true,
+			[BROKERMSG_DNS_CLEAR] = true,
 			[BROKERMSG_BYE] = true},
 		[FORWARDING] =
 			{[BROKERMSG_TUNE] = true, [BROKERMSG_BYE] = true},
 	};
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4, 8, 4,
+		0,
+		8,
+		28,
+		24,
+		4,
+		28,
+		28,
+		4,
+		8,
+		4,
+		[BROKERMSG_DNS_SET] = 4172,
+		[BROKERMSG_DNS_CLEAR] = 4,
 	};
 
 	(void)state;
 	for (int phase = START; phase < PHASES; phase++) {
 		for (uint32_t type = 0; type < BROKERMSG__N + 3; type++) {
-			uint32_t request[16] = {type};
+			uint32_t request[REQUEST_WORDS] = {type};
 			size_t len = type < BROKERMSG__N ? sizes[type] : 4;
 			void *own = NULL;
 
@@ -599,13 +697,24 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 static void broker_ends_at_a_request_of_any_other_size(void **state)
 {
 	static const size_t sizes[BROKERMSG__N] = {
-		0, 8, 28, 24, 4, 28, 28, 4, 8, 4,
+		0,
+		8,
+		28,
+		24,
+		4,
+		28,
+		28,
+		4,
+		8,
+		4,
+		[BROKERMSG_DNS_SET] = 4172,
+		[BROKERMSG_DNS_CLEAR] = 4,
 	};
 
 	(void)state;
 	for (uint32_t type = 0; type < BROKERMSG__N; type++) {
 		for (size_t len = 1; len <= 64; len++) {
-			uint32_t request[16] = {type};
+			uint32_t request[REQUEST_WORDS] = {type};
 			void *own = NULL;
 
 			if (len == sizes[type])
@@ -1515,6 +1624,9 @@ int main(int argc, char **argv)
 		with_rig(broker_undoes_half_a_forwarding),
 		with_rig(broker_tunes_and_has_nothing_to_undo),
 		with_rig(broker_refuses_to_forward_what_it_does_not_know),
+		with_rig(broker_points_names_at_the_tunnel_and_back_first),
+		with_rig(broker_undoes_names_though_the_device_is_gone),
+		with_rig(broker_asks_no_server_outside_the_tunnel),
 		with_rig(keeper_undoes_what_the_broker_has_not),
 		with_rig(keeper_has_nothing_to_do_after_the_brokers_own_undo),
 		cmocka_unit_test(
