@@ -96,40 +96,45 @@ static bool parse_hex_addr(const char *hex, struct ip_addr *ret_addr)
 	return true;
 }
 
-/* The list of addresses being made. */
+/* Parse "0100007F:0016". */
+static bool parse_hex_endpoint(char *text, struct endpoint *ret)
+{
+	char *colon = strchr(text, ':');
+	unsigned port;
+
+	if (!colon || sscanf(colon + 1, "%4x", &port) != 1)
+		return false;
+	*colon = '\0';
+	ret->port = (uint16_t)port;
+	return parse_hex_addr(text, &ret->addr);
+}
+
+/* The list being made. */
 struct found {
-	struct ip_addr *addrs;
+	struct ssh_peer *peers;
 	size_t n, max;
 };
-
-static void add_addr(struct found *found, const struct ip_addr *a)
-{
-	if (addr_is_loopback(a) || found->n == found->max)
-		return;
-	for (size_t i = 0; i < found->n; i++)
-		if (addr_equal(&found->addrs[i], a))
-			return;
-	found->addrs[found->n++] = *a;
-}
 
 static void take_table_line(const char *line, const struct sockets *s,
 			    struct found *found)
 {
-	char remote[33];
+	char local[38], remote[38];
 	unsigned state;
 	uint64_t inode;
-	struct ip_addr addr;
+	struct ssh_peer peer;
 
 	/* sl local:port remote:port st tx:rx tr:when retr uid timeout inode */
 	if (sscanf(line,
-		   " %*d: %*[0-9A-F]:%*x %32[0-9A-F]:%*x %x %*x:%*x %*x:%*x "
+		   " %*d: %37[0-9A-F:] %37[0-9A-F:] %x %*x:%*x %*x:%*x "
 		   "%*x %*d %*d %" SCNu64,
-		   remote, &state, &inode) != 3)
+		   local, remote, &state, &inode) != 4)
 		return;
 	if (state != TCP_STATE_ESTABLISHED && state != TCP_STATE_SYN_SENT)
 		return;
-	if (has_inode(s, inode) && parse_hex_addr(remote, &addr))
-		add_addr(found, &addr);
+	if (has_inode(s, inode) && parse_hex_endpoint(local, &peer.local) &&
+	    parse_hex_endpoint(remote, &peer.remote) &&
+	    !addr_is_loopback(&peer.remote.addr) && found->n < found->max)
+		found->peers[found->n++] = peer;
 }
 
 static void scan_table(pid_t pid, const char *table, const struct sockets *s,
@@ -146,11 +151,11 @@ static void scan_table(pid_t pid, const char *table, const struct sockets *s,
 	(void)fclose(f);
 }
 
-int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
+int ssh_peers_connections(pid_t pid, struct ssh_peer *ret_peers, size_t max)
 {
 	pid_t tree[TREE_MAX];
 	struct sockets sockets = {.n_inodes = 0};
-	struct found found = {.addrs = ret_addrs, .max = max};
+	struct found found = {.peers = ret_peers, .max = max};
 	int n = proc_tree(pid, tree, TREE_MAX);
 
 	if (n < 0)
@@ -162,4 +167,22 @@ int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
 	scan_table(pid, "tcp", &sockets, &found);
 	scan_table(pid, "tcp6", &sockets, &found);
 	return (int)found.n;
+}
+
+int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
+{
+	struct ssh_peer peers[SOCKETS_MAX];
+	int n = ssh_peers_connections(pid, peers, SOCKETS_MAX);
+	size_t n_addrs = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < n_addrs &&
+		       !addr_equal(&ret_addrs[k], &peers[i].remote.addr))
+			k++;
+		if (k == n_addrs && k < max)
+			ret_addrs[n_addrs++] = peers[i].remote.addr;
+	}
+	return n < 0 ? n : (int)n_addrs;
 }

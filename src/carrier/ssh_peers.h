@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ssh_peers: the addresses that must never be routed into the tunnel, because
- * the tunnel itself goes there. */
+/* ssh_peers: the connections that must never be routed into the tunnel, because
+ * the tunnel itself is carried by them. */
 #ifndef ECSSH_SSH_PEERS_H
 #define ECSSH_SSH_PEERS_H
 
@@ -9,13 +9,21 @@
 
 #include "addr.h"
 
+/* A TCP connection, by both its ends. */
+struct ssh_peer {
+	struct endpoint local, remote;
+};
+
 /*
- * Find the remote addresses of the TCP connections that process pid and its
- * descendants hold or are opening: the server, or the first jump host, or the
- * proxy.  Each address is listed once; loopback is left out, a v4-mapped
- * address is IPv4.  Reads /proc.  Returns how many were found (at most max), 0
- * also if pid is gone or may not be looked at, or -errno of /proc itself.
+ * Find the TCP connections that process pid and its descendants hold or are
+ * opening: to the server, or the first jump host, or the proxy.  Loopback is
+ * left out, a v4-mapped address is IPv4.  Reads /proc.  Returns how many were
+ * found (at most max), 0 also if pid is gone or may not be looked at, or -errno
+ * of /proc itself.
  */
+int ssh_peers_connections(pid_t pid, struct ssh_peer *ret_peers, size_t max);
+
+/* The same, but only their remote addresses, each once. */
 int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max);
 
 #endif

@@ -100,6 +100,11 @@ static int borrow(const struct ssh_socket *s)
 		       : -ESRCH;
 }
 
+int ssh_socket_dup(const struct ssh_socket *s)
+{
+	return s->pid == 0 ? -ESRCH : borrow(s);
+}
+
 void ssh_socket_tune(struct ssh_socket *s, mono_us_t now_us)
 {
 	if (s->pid == 0 || s->tune.state != TCP_TUNE_WATCHES)

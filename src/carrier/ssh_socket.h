@@ -37,6 +37,10 @@ bool ssh_socket_find(pid_t pid, struct ssh_socket *ret);
  * To be called now and then while it sends, see tcp_tune.h. */
 void ssh_socket_tune(struct ssh_socket *s, mono_us_t now_us);
 
+/* Another descriptor of it, to be closed at once: see above.  Returns it, or
+ * -errno: -ESRCH: none was found, or it is over. */
+int ssh_socket_dup(const struct ssh_socket *s);
+
 /* Look at the connection now.  Returns 0, or -errno with err: why it cannot be
  * reached. */
 int ssh_socket_read(const struct ssh_socket *s, struct tcp_conn *ret,

@@ -11,6 +11,7 @@
 #include "client.h"
 #include "connections.h"
 #include "ctl_server.h"
+#include "exempt.h"
 #include "flowplane.h"
 #include "forwards.h"
 #include "hook.h"
@@ -93,6 +94,7 @@ struct client {
 	struct flowplane *plane;
 	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;
+	struct exempt exempt;
 	bool has_been_up; /* CONNECTED at least once */
 	struct reconnect reconnect;
 	struct hook *hook; /* NULL: no script */
@@ -150,9 +152,12 @@ void client_on_tun_gone(void *ctx);
  * -EIO: ssh does not start. */
 int way_start(struct client *c, struct err *err);
 
-/* Addresses that what carries us talks to: they stay out of the tunnel.
- * Returns their number, 0 or less if it is not known. */
+/* Addresses that what carries us talks to.  Returns their number, 0 or less if
+ * it is not known. */
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max);
+
+/* The ssh that carries us; 0: none. */
+pid_t way_pid(const struct client *c);
 
 /* The rung that is in use. */
 enum rung way_rung(const struct client *c);

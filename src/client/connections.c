@@ -12,8 +12,8 @@
  *   (PerSourcePenalties).  The session does not depend on any of them.
  *
  *   A further ssh looks up the name again and may find another address than
- *   the one that is kept out of the tunnel: it would run through itself.  Such
- *   a one is not taken.
+ *   the one that goes past the tunnel: it would run through itself.  Such a one
+ *   is not taken.
  *
  * Ownership: links are the carrier's; each ssh is ours, also when its link has
  * ended, until it is reaped.
@@ -42,6 +42,7 @@ enum {
 
 struct connection {
 	struct ssh_join *ssh; /* owned; NULL: this is free */
+	pid_t pid; /* of it, also when it has ended; 0: not known yet */
 	uint32_t number;
 	bool is_joined, is_over; /* its link is there; was there */
 };
@@ -179,6 +180,8 @@ static void on_joined(void *ctx, struct ssh_join *j, int rfd, int wfd,
 
 	/* The carrier takes the descriptors in any case. */
 	bool is_same = goes_as_the_first(c, ssh_join_pid(j));
+	one->pid = is_same ? ssh_join_pid(j) : 0;
+	c->config.on_dialled(c->config.ctx, one->pid);
 	if (is_same && c->carrier) {
 		r = bond_carrier_add_numbered(c->carrier, one->number, rfd, wfd,
 					      leftover, leftover_len);
@@ -200,7 +203,7 @@ static void on_joined(void *ctx, struct ssh_join *j, int rfd, int wfd,
 	(void)err_set(&why, 0, "another ssh to %s: %s", c->config.dest->host,
 		      is_same ? strerror(-r)
 			      : "it goes by another address than the first, "
-				"which is not kept out of the tunnel");
+				"which does not go past the tunnel");
 	note_failure(c, !is_same, &why);
 }
 
@@ -216,6 +219,8 @@ static void on_ended(void *ctx, struct ssh_join *j, bool is_denied,
 		c->why_not = *why;
 	one->is_over = true;
 	loop_post(c->loop, &c->tidy);
+	if (was_joining)
+		c->config.on_dialled(c->config.ctx, 0);
 	if (was_joining)
 		note_failure(c, is_denied, why);
 }
@@ -235,6 +240,8 @@ static void on_tidy(void *ctx)
 		/* While it is joined the link's end is yet to come. */
 		if (!one->ssh || !one->is_over || one->is_joined)
 			continue;
+		if (one->pid != 0)
+			c->config.on_gone(c->config.ctx, one->pid);
 		*one = (struct connection){.ssh = ssh_join_free(one->ssh)};
 	}
 	begin_next(c);
@@ -284,9 +291,12 @@ static void start(struct connections *c, const struct bond_offer *offer)
 	if (!one)
 		return; /* tidy begins again */
 	*one = (struct connection){.number = config.number};
+	c->config.on_dial(c->config.ctx);
 	one->ssh = ssh_join_start(c->loop, &config, &join_ops, c, &why);
-	if (!one->ssh)
-		note_failure(c, false, &why);
+	if (one->ssh)
+		return;
+	c->config.on_dialled(c->config.ctx, 0);
+	note_failure(c, false, &why);
 }
 
 static void on_offer(void *ctx, const struct bond_offer *offer)

@@ -24,6 +24,11 @@ struct connections_config {
 	const struct ssh_config *config;
 	pid_t first; /* the ssh of the session */
 	unsigned n;  /* how many in all, with that one */
+	/* An ssh is about to be started; it is through with the login, or has
+	 * failed (pid 0); it has ended. */
+	void (*on_dial)(void *ctx);
+	void (*on_dialled)(void *ctx, pid_t pid);
+	void (*on_gone)(void *ctx, pid_t pid);
 	/* There is no further one, and none will come. */
 	void (*on_hopeless)(void *ctx);
 	void *ctx;

@@ -2,10 +2,8 @@
 /*
  * network: what of this machine's network leads into the tunnel.
  *
- * Routes are those of the plan (netcfg/plan.h), less the addresses that ssh
- * itself talks to.  Exclusion is by subtraction: 10/8 less one address becomes
- * 24 routes.  So nothing but routes of our own device is ever added, and when
- * the device goes everything goes with it, whatever became of us.
+ * Routes are those of the plan (netcfg/plan.h), in a table that is looked up
+ * before all others; what carries the tunnel goes past it (exempt.h).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,67 +17,6 @@
 #include "plan.h"
 #include "rtnl.h"
 #include "tun.h"
-
-enum {
-	PEERS_MAX = 32,
-	MAIN_TABLE = 254, /* RT_TABLE_MAIN */
-};
-
-/* True if a subnet that the user asked for is larger than net, and holds it. */
-static bool is_within_request(const struct client *c, const struct subnet *net)
-{
-	for (size_t i = 0; i < c->config->n_subnets; i++)
-		if (c->config->subnets[i].prefix_len < net->prefix_len &&
-		    subnet_covers(&c->config->subnets[i], net))
-			return true;
-	return false;
-}
-
-/*
- * What has to stay out for the sake of a peer: its address; or, if this machine
- * has a route of its own for a network around it that is smaller than what was
- * asked for, that network.  The pieces that are left of the larger subnet are
- * smaller than it and would otherwise take it over.
- */
-static struct subnet hole_around(const struct client *c,
-				 const struct ip_addr *peer,
-				 const struct rtnl_route *routes, size_t n)
-{
-	struct subnet hole = subnet_of_addr(peer);
-	uint8_t longest = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct subnet *dst = &routes[i].dst;
-
-		if (routes[i].table != MAIN_TABLE ||
-		    dst->prefix_len <= longest || !subnet_contains(dst, peer) ||
-		    !is_within_request(c, dst))
-			continue;
-		hole = *dst;
-		longest = dst->prefix_len;
-	}
-	return hole;
-}
-
-static int exclude_peers(struct client *c, const struct ip_addr *peers,
-			 size_t n_peers, struct err *err)
-{
-	struct rtnl *rtnl = NULL;
-	struct rtnl_route *routes = NULL;
-	size_t n = 0;
-	int r = rtnl_open(&rtnl, err);
-
-	if (r == 0)
-		r = rtnl_route_dump(rtnl, &routes, &n, err);
-	for (size_t i = 0; i < n_peers && r == 0; i++) {
-		struct subnet hole = hole_around(c, &peers[i], routes, n);
-
-		r = plan_exclude(&c->plan, &hole, err);
-	}
-	free(routes);
-	(void)rtnl_close(rtnl);
-	return r;
-}
 
 static void say_notes(const struct plan *plan)
 {
@@ -125,18 +62,6 @@ static int plan_routes(struct client *c, struct err *err)
 	return r;
 }
 
-/* What carries the tunnel stays out of it. */
-static int exclude_transport(struct client *c, struct err *err)
-{
-	struct ip_addr peers[PEERS_MAX];
-	int n = way_peers(c, peers, PEERS_MAX);
-
-	if (n <= 0)
-		log_warn("cannot tell which address carries the tunnel; if it "
-			 "lies in a subnet of the tunnel, exclude it with -x");
-	return n > 0 ? exclude_peers(c, peers, (size_t)n, err) : 0;
-}
-
 static bool has_version(const struct client *c, enum ip_version version)
 {
 	for (size_t i = 0; i < c->plan.n_routes; i++)
@@ -179,7 +104,7 @@ int network_plan(struct client *c, struct err *err)
 	int r = plan_routes(c, err);
 
 	if (r == 0)
-		r = exclude_transport(c, err);
+		r = exempt_plan(c, err);
 	return r < 0 ? r : choose_addresses(c, err);
 }
 
@@ -235,6 +160,8 @@ int network_up(struct client *c, struct err *err)
 		r = broker_client_addr_add(c->broker, &c->address6, err);
 	if (r == 0)
 		r = broker_client_link_up(c->broker, err);
+	if (r == 0)
+		r = exempt_up(c, err);
 	for (size_t i = 0; i < c->plan.n_routes && r == 0; i++)
 		r = broker_client_route_add(c->broker, &c->plan.routes[i], err);
 	return r;

@@ -64,6 +64,7 @@ static void on_ssh_message(void *ctx, const char *line)
 /* An ssh is through with the login. */
 static void take_socket(struct client *c, pid_t pid)
 {
+	exempt_dialled(c, pid);
 	if (ssh_socket_find(pid, &c->socket) && !c->config->no_tune)
 		ssh_socket_tune(&c->socket, loop_now_us(c->loop));
 }
@@ -105,6 +106,7 @@ static void on_helper_failed(void *ctx, int exit_code, const struct err *err)
 {
 	struct client *c = ctx;
 
+	exempt_dialled(c, 0);
 	if (exit_code == CLIENT_EXIT_LACKING &&
 	    c->config->mode != RUNG_MODE_HELPER)
 		fall_to_channels(c, err);
@@ -158,6 +160,7 @@ static int start_helper(struct client *c, struct err *err)
 		.helper_args = helper_args,
 		.is_background = config->is_background,
 	};
+	exempt_dial(c);
 	c->ssh = ssh_stdio_start(c->loop, &ssh, &helper_ops, c, err);
 	return c->ssh ? 0 : -EIO;
 }
@@ -279,6 +282,7 @@ static void on_retire(void *ctx)
 
 		if (!w->channels || !w->is_empty)
 			continue;
+		exempt_drop(c, channels_pid(w->channels));
 		*w = (struct worn){.channels = channels_free(w->channels)};
 		if (was_listening)
 			ask_for_forwards(c);
@@ -360,6 +364,8 @@ static void on_channels_failed(void *ctx, struct channels *ch, int exit_code,
 	struct client *c = ctx;
 	struct worn *w = worn_find(c, ch);
 
+	if (!w)
+		exempt_dialled(c, 0);
 	if (w) {
 		on_worn_failed(c, w);
 	} else if (ch == c->fresh) {
@@ -387,6 +393,7 @@ static struct channels *start(struct client *c,
 		.is_background = c->config->is_background,
 	};
 
+	exempt_dial(c);
 	return channels_start(c->loop, &config, &channels_ops, c, err);
 }
 
@@ -553,9 +560,20 @@ int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
 			ret_peers[0] = *server;
 		return server && max > 0;
 	}
-	return ssh_peers_find(c->way == WAY_HELPER ? ssh_stdio_pid(c->ssh)
-						   : channels_pid(c->channels),
-			      ret_peers, max);
+	return ssh_peers_find(way_pid(c), ret_peers, max);
+}
+
+pid_t way_pid(const struct client *c)
+{
+	switch (c->way) {
+	case WAY_HELPER:
+		return c->ssh ? ssh_stdio_pid(c->ssh) : 0;
+	case WAY_CHANNELS:
+		return c->channels ? channels_pid(c->channels) : 0;
+	case WAY_VIA:
+		break;
+	}
+	return 0;
 }
 
 enum rung way_rung(const struct client *c)
@@ -586,6 +604,21 @@ static void on_no_connections(void *ctx)
 	start_links(c);
 }
 
+static void on_dial(void *ctx)
+{
+	exempt_dial(ctx);
+}
+
+static void on_dialled(void *ctx, pid_t pid)
+{
+	exempt_dialled(ctx, pid);
+}
+
+static void on_gone(void *ctx, pid_t pid)
+{
+	exempt_drop(ctx, pid);
+}
+
 static void start_connections(struct client *c)
 {
 	struct connections_config config = {
@@ -594,6 +627,9 @@ static void start_connections(struct client *c)
 		.config = c->ssh_config,
 		.first = ssh_stdio_pid(c->ssh),
 		.n = c->config->connections,
+		.on_dial = on_dial,
+		.on_dialled = on_dialled,
+		.on_gone = on_gone,
 		.on_hopeless = on_no_connections,
 		.ctx = c,
 	};
@@ -646,6 +682,7 @@ void way_stop(struct client *c)
 	loop_unpost(&c->retire);
 	timer_disarm(c->loop, &c->renewal);
 	c->fresh = channels_free(c->fresh);
+	exempt_dialled(c, 0);
 }
 
 void way_free(struct client *c)
@@ -661,4 +698,5 @@ void way_free(struct client *c)
 	c->channels = channels_free(c->channels);
 	c->ssh = ssh_stdio_free(c->ssh);
 	c->sock = mux_sock_free(c->sock);
+	exempt_drop(c, 0);
 }

@@ -59,7 +59,8 @@ struct broker {
 	struct broker_forward forward; /* valid if it is in the journal */
 	size_t n_undo;
 	size_t n_of[UNDO__N]; /* of each kind, in the journal */
-	uint8_t ruled;	      /* enum broker_family: has a rule of its own */
+	uint8_t ruled;	      /* enum broker_family: its routes are looked up */
+	uint8_t marked;	      /* likewise: marked packets are let past them */
 	struct broker_undo journal[JOURNAL_MAX];
 };
 
@@ -329,7 +330,8 @@ static int read_route(const struct brokermsg_route *m, struct subnet *ret_dst,
 struct call {
 	const void *request;
 	struct brokermsg_reply *reply;
-	int fd; /* to be sent along, or -1 */
+	int along; /* the descriptor that came with it, or -1 */
+	int fd;	   /* to be sent back, or -1 */
 	struct err err;
 };
 
@@ -430,18 +432,19 @@ static int add_rule(struct broker *b, const struct journal_rule *rule,
 	return r;
 }
 
-/* Have the routes of a family looked up, if that was not done yet. */
-static int lead_in(struct broker *b, enum ip_version version, struct err *err)
+/* A rule of which there is one a family: *done says for which. */
+static int add_rule_once(struct broker *b, enum journal_rule_kind kind,
+			 uint8_t version, uint32_t first_priority,
+			 uint8_t *done, struct err *err)
 {
-	struct journal_rule rule = {.kind = JOURNAL_RULE_TUNNEL,
-				    .version = (uint8_t)version};
+	struct journal_rule rule = {.kind = kind, .version = version};
 	uint8_t family = version == IPV4 ? BROKER_FAMILY_4 : BROKER_FAMILY_6;
 
-	if (!b->ops->rule_add || (b->ruled & family))
+	if (!b->ops->rule_add || (*done & family))
 		return 0;
-	int r = add_rule(b, &rule, BROKERMSG_TUNNEL_PRIORITY, err);
+	int r = add_rule(b, &rule, first_priority, err);
 	if (r == 0)
-		b->ruled |= family;
+		*done |= family;
 	return r;
 }
 
@@ -455,7 +458,8 @@ static int on_route_add(struct broker *b, struct call *call)
 	if (b->n_of[UNDO_ROUTE] >= BROKERMSG_ROUTES_MAX)
 		return err_set(&call->err, -E2BIG, "more than %d routes",
 			       BROKERMSG_ROUTES_MAX);
-	r = lead_in(b, (enum ip_version)dst.addr.version, &call->err);
+	r = add_rule_once(b, JOURNAL_RULE_TUNNEL, dst.addr.version,
+			  BROKERMSG_TUNNEL_PRIORITY, &b->ruled, &call->err);
 	if (r < 0)
 		return r;
 	struct broker_undo undo = {.kind = UNDO_ROUTE, .net = dst};
@@ -489,6 +493,108 @@ static int on_route_del(struct broker *b, struct call *call)
 	}
 	return err_set(&call->err, -ENOENT, "%s is not routed by this broker",
 		       subnet_format(&dst, text));
+}
+
+/*
+ * What goes past the tunnels.  A connection that is there is told from all
+ * others by its four names; one that is to come by its user besides.
+ */
+static int read_exempt(const struct brokermsg_exempt *m,
+		       struct journal_rule *ret, struct err *err)
+{
+	struct journal_rule rule = {.kind = JOURNAL_RULE_EXEMPT,
+				    .version = (uint8_t)m->version,
+				    .has_uid = m->uid != BROKERMSG_NO_UID,
+				    .uid = m->uid};
+	struct ip_addr local = {0}, remote = {0};
+	bool has_local = !is_zero(m->local, sizeof(m->local));
+	int r = read_addr(m->version, m->remote, &remote, err);
+
+	if (r == 0 && has_local)
+		r = read_addr(m->version, m->local, &local, err);
+	if (r < 0)
+		return r;
+	struct subnet net = subnet_of_addr(&remote);
+	if (m->remote_port == 0 || m->remote_port > UINT16_MAX ||
+	    m->local_port > UINT16_MAX || is_special(&net))
+		return err_set(err, -EINVAL,
+			       "an exemption needs the address of a host and a "
+			       "port");
+	if (m->local_port != 0 ? !has_local || rule.has_uid : !rule.has_uid)
+		return err_set(err, -EINVAL,
+			       "an exemption is for one connection, or for the "
+			       "next ones of one user");
+	rule.local = (struct endpoint){local, (uint16_t)m->local_port};
+	rule.remote = (struct endpoint){remote, (uint16_t)m->remote_port};
+	*ret = rule;
+	return 0;
+}
+
+static int no_rules(struct err *err)
+{
+	return err_set(err, -EOPNOTSUPP,
+		       "the broker of the far side makes no rules");
+}
+
+static int on_exempt_add(struct broker *b, struct call *call)
+{
+	struct journal_rule rule;
+
+	if (!b->ops->rule_add)
+		return no_rules(&call->err);
+	int r = read_exempt(call->request, &rule, &call->err);
+	return r < 0 ? r
+		     : add_rule(b, &rule, BROKERMSG_EXEMPT_PRIORITY,
+				&call->err);
+}
+
+static bool is_same_exempt(const struct broker_undo *undo,
+			   const struct journal_rule *rule)
+{
+	const struct journal_rule *it = &undo->rule;
+
+	return undo->kind == UNDO_RULE && it->kind == JOURNAL_RULE_EXEMPT &&
+	       it->version == rule->version && it->has_uid == rule->has_uid &&
+	       it->uid == rule->uid &&
+	       endpoint_equal(&it->local, &rule->local) &&
+	       endpoint_equal(&it->remote, &rule->remote);
+}
+
+static int on_exempt_del(struct broker *b, struct call *call)
+{
+	struct journal_rule rule = {0};
+	int r = read_exempt(call->request, &rule, &call->err);
+
+	for (size_t i = 0; i < b->n_undo && r == 0; i++) {
+		struct broker_undo undo = b->journal[i];
+
+		if (!is_same_exempt(&undo, &rule))
+			continue;
+		r = undo_one(b, &undo, &call->err);
+		if (r < 0 && !is_gone(r))
+			return r;
+		journal_strike(b, i);
+		return 0;
+	}
+	return r < 0 ? r
+		     : err_set(&call->err, -ENOENT,
+			       "there is no such exemption");
+}
+
+/* The mark itself is not in the journal: it ends with the connection. */
+static int on_mark(struct broker *b, struct call *call)
+{
+	const struct brokermsg_mark *m = call->request;
+
+	if (!b->ops->rule_add)
+		return no_rules(&call->err);
+	if (call->along < 0 || (m->version != IPV4 && m->version != IPV6))
+		return err_set(&call->err, -EINVAL,
+			       "there is nothing to be marked");
+	int r = add_rule_once(b, JOURNAL_RULE_MARK, (uint8_t)m->version,
+			      BROKERMSG_EXEMPT_PRIORITY, &b->marked,
+			      &call->err);
+	return r < 0 ? r : b->ops->mark(b->ctx, call->along, &call->err);
 }
 
 /* The subnets routed into the device.  Returns their number. */
@@ -641,6 +747,12 @@ static const struct request {
 			   PHASE_END, on_bye},
 	[BROKERMSG_FORWARD] = {sizeof(struct brokermsg_forward), PHASE_UP,
 			       PHASE_FORWARDING, on_forward},
+	[BROKERMSG_EXEMPT_ADD] = {sizeof(struct brokermsg_exempt),
+				  PHASE_DOWN | PHASE_UP, 0, on_exempt_add},
+	[BROKERMSG_EXEMPT_DEL] = {sizeof(struct brokermsg_exempt),
+				  PHASE_DOWN | PHASE_UP, 0, on_exempt_del},
+	[BROKERMSG_MARK] = {sizeof(struct brokermsg_mark),
+			    PHASE_DOWN | PHASE_UP, 0, on_mark},
 	[BROKERMSG_TUNE] = {sizeof(struct brokermsg_head),
 			    PHASE_IDLE | PHASE_DOWN | PHASE_UP |
 				    PHASE_FORWARDING,
@@ -653,14 +765,15 @@ static const struct request {
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */
 static const struct request *find_request(const struct broker *b, uint32_t type,
-					  size_t len, bool has_ancillary_data,
+					  size_t len, int along,
 					  struct err *err)
 {
 	const struct request *q =
 		type < BROKERMSG__N ? &requests[type] : &requests[0];
 	const char *crime = NULL;
 
-	if (has_ancillary_data)
+	if (along == BROKER_ALONG_OTHER ||
+	    (along >= 0 && type != BROKERMSG_MARK))
 		crime = "with a descriptor";
 	else if (!q->handle)
 		crime = "of unknown type";
@@ -676,11 +789,14 @@ static const struct request *find_request(const struct broker *b, uint32_t type,
 }
 
 enum broker_verdict broker_handle(struct broker *b, const void *request,
-				  size_t len, bool has_ancillary_data,
+				  size_t len, int along,
 				  struct brokermsg_reply *ret_reply,
 				  int *ret_fd)
 {
-	struct call call = {.request = request, .reply = ret_reply, .fd = -1};
+	struct call call = {.request = request,
+			    .reply = ret_reply,
+			    .along = along,
+			    .fd = -1};
 	struct brokermsg_head head = {0};
 	int r = -EPROTO;
 
@@ -689,7 +805,7 @@ enum broker_verdict broker_handle(struct broker *b, const void *request,
 		memcpy(&head, request, sizeof(head));
 	ret_reply->type = head.type;
 	const struct request *q =
-		find_request(b, head.type, len, has_ancillary_data, &call.err);
+		find_request(b, head.type, len, along, &call.err);
 	if (q)
 		r = q->handle(b, &call);
 	if (r < 0)
@@ -736,20 +852,42 @@ static int send_reply(int sock, const struct brokermsg_reply *reply, int fd)
 	}
 }
 
-/* Receive one request.  Returns its length, 0 at the end, or -errno. */
-static ssize_t receive(int sock, void *buf, size_t cap, bool *ret_has_anc)
+/*
+ * Receive one request.  *ret_along: a descriptor for the caller, or an enum
+ * broker_along.  Returns its length, 0 at the end, or -errno.
+ */
+static ssize_t receive(int sock, void *buf, size_t cap, int *ret_along)
 {
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 	struct iovec iov = {.iov_base = buf, .iov_len = cap};
-	/* Without room for them the kernel closes descriptors that come along,
-	 * and says that it did. */
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	/* There is room for one descriptor: the kernel closes more of them, and
+	 * says that it did. */
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = CMSG_LEN(sizeof(int))};
 	ssize_t n;
 
+	*ret_along = BROKER_ALONG_NOTHING;
 	do {
-		n = recvmsg(sock, &msg, 0);
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	*ret_has_anc = n >= 0 && (msg.msg_flags & MSG_CTRUNC);
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		return -errno;
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int fd CLEANUP_FD = -1;
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
+	    cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len == CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	if (fd >= 0 && !(msg.msg_flags & MSG_CTRUNC))
+		*ret_along = fd_take(&fd);
+	else if (cmsg || (msg.msg_flags & MSG_CTRUNC))
+		*ret_along = BROKER_ALONG_OTHER;
+	return n;
 }
 
 /* Say why this is the end, though nobody asked. */
@@ -811,15 +949,13 @@ void broker_serve(struct broker *b, int sock, const struct broker_alarm *alarms,
 		_Alignas(uint64_t)
 			uint8_t request[sizeof(struct brokermsg_dns_set) + 4];
 		struct brokermsg_reply reply;
-		bool has_ancillary_data;
-		int fd CLEANUP_FD = -1;
-		ssize_t n = receive(sock, request, sizeof(request),
-				    &has_ancillary_data);
+		int along CLEANUP_FD = -1, fd CLEANUP_FD = -1;
+		ssize_t n = receive(sock, request, sizeof(request), &along);
 
 		if (n <= 0)
 			break;
-		verdict = broker_handle(b, request, (size_t)n,
-					has_ancillary_data, &reply, &fd);
+		verdict = broker_handle(b, request, (size_t)n, along, &reply,
+					&fd);
 		if (send_reply(sock, &reply, fd) < 0)
 			break;
 	}

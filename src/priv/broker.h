@@ -107,6 +107,9 @@ struct broker_ops {
 			struct err *err);
 	int (*rule_del)(void *ctx, const struct journal_rule *rule,
 			struct err *err);
+	/* Mark the packets of somebody's TCP connection.  -EINVAL: it is
+	 * none. */
+	int (*mark)(void *ctx, int fd, struct err *err);
 	/*
 	 * Forwarding for the subnets routed into the device (families: enum
 	 * broker_family), in two steps: find out what has to be changed, then
@@ -171,12 +174,19 @@ struct broker *broker_new(const struct broker_ops *ops, void *ctx, int ready,
 /* Accepts NULL; returns NULL.  Undoes nothing. */
 struct broker *broker_free(struct broker *broker);
 
+/* What came along with a request, if not a descriptor. */
+enum broker_along {
+	BROKER_ALONG_NOTHING = -1,
+	BROKER_ALONG_OTHER = -2, /* several descriptors, or something else */
+};
+
 /*
- * Answer one request of len bytes.  *ret_fd becomes a descriptor to be sent
- * along and closed, or -1.
+ * Answer one request of len bytes.  along: the descriptor that came with it,
+ * borrowed, or an enum broker_along.  *ret_fd becomes a descriptor to be sent
+ * back and closed, or -1.
  */
 enum broker_verdict broker_handle(struct broker *broker, const void *request,
-				  size_t len, bool has_ancillary_data,
+				  size_t len, int along,
 				  struct brokermsg_reply *ret_reply,
 				  int *ret_fd);
 

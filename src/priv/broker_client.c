@@ -60,10 +60,28 @@ static int died(struct err *err)
 		       "ecssh-broker has ended, and with it the tunnel device");
 }
 
-static int send_request(int sock, const void *request, size_t len,
+/* along: a descriptor to be lent, or -1. */
+static int send_request(int sock, const void *request, size_t len, int along,
 			struct err *err)
 {
-	if (send(sock, request, len, MSG_NOSIGNAL) >= 0)
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)request,
+			    .iov_len = len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (along >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(along));
+		memcpy(CMSG_DATA(cmsg), &along, sizeof(along));
+	}
+	if (sendmsg(sock, &msg, MSG_NOSIGNAL) >= 0)
 		return 0;
 	if (errno == EPIPE || errno == ECONNRESET)
 		return died(err);
@@ -145,7 +163,7 @@ static int call_fd(struct broker_client *c, const void *request, size_t len,
 		   uint32_t timeout_ms, struct err *err)
 {
 	uint32_t type;
-	int r = send_request(c->sock, request, len, err);
+	int r = send_request(c->sock, request, len, -1, err);
 
 	if (r >= 0)
 		r = await_reply(c->sock, in_ms(timeout_ms), err);
@@ -360,7 +378,7 @@ static int greet(struct broker_client *c, const char *path, enum broker_via via,
 			     {.fd = c->pidfd, .events = POLLIN}};
 	mono_us_t until_us = UINT64_MAX;
 	int fd CLEANUP_FD = -1;
-	int n = 0, r = send_request(c->sock, &hello, sizeof(hello), err);
+	int n = 0, r = send_request(c->sock, &hello, sizeof(hello), -1, err);
 
 	/* Only where nobody has to type a password time tells something. */
 	if (via == BROKER_VIA_DIRECT)
@@ -554,6 +572,54 @@ int broker_client_route_del(struct broker_client *c, const struct subnet *dst,
 			    struct err *err)
 {
 	return change_route(c, BROKERMSG_ROUTE_DEL, dst, err);
+}
+
+static int change_exempt(struct broker_client *c, enum brokermsg_type type,
+			 const struct endpoint *local,
+			 const struct endpoint *remote, uint32_t uid,
+			 struct err *err)
+{
+	struct brokermsg_exempt m = {.type = type,
+				     .version = remote->addr.version,
+				     .local_port = local->port,
+				     .remote_port = remote->port,
+				     .uid = uid};
+
+	memcpy(m.local, local->addr.bytes, sizeof(m.local));
+	memcpy(m.remote, remote->addr.bytes, sizeof(m.remote));
+	return call(c, &m, sizeof(m), err);
+}
+
+int broker_client_exempt_add(struct broker_client *c,
+			     const struct endpoint *local,
+			     const struct endpoint *remote, uint32_t uid,
+			     struct err *err)
+{
+	return change_exempt(c, BROKERMSG_EXEMPT_ADD, local, remote, uid, err);
+}
+
+int broker_client_exempt_del(struct broker_client *c,
+			     const struct endpoint *local,
+			     const struct endpoint *remote, uint32_t uid,
+			     struct err *err)
+{
+	return change_exempt(c, BROKERMSG_EXEMPT_DEL, local, remote, uid, err);
+}
+
+int broker_client_mark(struct broker_client *c, int fd, enum ip_version version,
+		       struct err *err)
+{
+	struct brokermsg_mark m = {BROKERMSG_MARK, version};
+	struct brokermsg_reply reply;
+	int none CLEANUP_FD = -1;
+	int r = send_request(c->sock, &m, sizeof(m), fd, err);
+
+	if (r >= 0)
+		r = await_reply(c->sock, in_ms(BROKER_CLIENT_CALL_TIMEOUT_MS),
+				err);
+	return r < 0 ? r
+		     : receive_reply(c->sock, BROKERMSG_MARK, &reply, &none,
+				     err);
 }
 
 int broker_client_forward(struct broker_client *c, uint32_t flags,

@@ -17,6 +17,9 @@
 struct broker_client;
 struct brokermsg_dns_set;
 
+/* No user. */
+#define BROKER_CLIENT_NO_UID UINT32_MAX
+
 enum {
 	BROKER_CLIENT_NAME_MAX = 16, /* with its NUL */
 	BROKER_CLIENT_CALL_TIMEOUT_MS = 10000,
@@ -104,6 +107,26 @@ int broker_client_route_add(struct broker_client *client,
 /* Take back a route added before. */
 int broker_client_route_del(struct broker_client *client,
 			    const struct subnet *dst, struct err *err);
+
+/*
+ * Have a TCP connection go past all tunnels: that from local to remote; or,
+ * with port 0 of local, each that the user uid opens to remote (local's address
+ * may be missing then) and BROKER_CLIENT_NO_UID in the first case.  What was
+ * added twice has to be deleted twice.
+ */
+int broker_client_exempt_add(struct broker_client *client,
+			     const struct endpoint *local,
+			     const struct endpoint *remote, uint32_t uid,
+			     struct err *err);
+int broker_client_exempt_del(struct broker_client *client,
+			     const struct endpoint *local,
+			     const struct endpoint *remote, uint32_t uid,
+			     struct err *err);
+
+/* Mark the packets of a TCP connection, of IP version 4 or 6, and have marked
+ * ones go past all tunnels.  fd is borrowed. */
+int broker_client_mark(struct broker_client *client, int fd,
+		       enum ip_version version, struct err *err);
 
 /* Forward what is from and to the subnets routed into the device (flags: enum
  * brokermsg_forward_flag).  Far side only; the last call of the set-up. */

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "dnshost_client.h"
@@ -165,12 +167,30 @@ static int kernel_route_del(void *ctx, uint32_t ifindex,
 /* What a record means to the kernel. */
 static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 {
-	return (struct rtnl_rule){
-		.version = rule->version,
-		.priority = rule->priority,
-		.table = rule->kind == JOURNAL_RULE_TUNNEL ? BROKERMSG_TABLE
-							   : RTNL_TABLE_MAIN,
-	};
+	struct rtnl_rule it = {.version = rule->version,
+			       .priority = rule->priority,
+			       .table = RTNL_TABLE_MAIN};
+
+	switch (rule->kind) {
+	case JOURNAL_RULE_TUNNEL:
+		it.table = BROKERMSG_TABLE;
+		break;
+	case JOURNAL_RULE_EXEMPT:
+		it.from = rule->local.addr;
+		it.from_port = rule->local.port;
+		it.to = rule->remote.addr;
+		it.to_port = rule->remote.port;
+		it.ip_proto = IPPROTO_TCP;
+		it.has_uid = rule->has_uid;
+		it.uid = rule->uid;
+		break;
+	case JOURNAL_RULE_MARK:
+		it.mark = BROKERMSG_MARK_VALUE;
+		break;
+	case JOURNAL_RULE__N:
+		break;
+	}
+	return it;
 }
 
 static int kernel_rule_add(void *ctx, const struct journal_rule *rule,
@@ -187,6 +207,24 @@ static int kernel_rule_del(void *ctx, const struct journal_rule *rule,
 	struct rtnl_rule it = kernel_rule(rule);
 
 	return rtnl_rule_del(((struct kernel *)ctx)->rtnl, &it, err);
+}
+
+static int kernel_mark(void *ctx, int fd, struct err *err)
+{
+	uint32_t mark = BROKERMSG_MARK_VALUE;
+	struct sockaddr_storage peer;
+	int protocol = 0;
+	socklen_t len = sizeof(protocol), peer_len = sizeof(peer);
+
+	(void)ctx;
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 ||
+	    protocol != IPPROTO_TCP ||
+	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+		return err_set(err, -EINVAL, "this is no TCP connection");
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+		return err_set(err, -errno, "cannot mark a connection: %s",
+			       strerror(errno));
+	return 0;
 }
 
 static void kernel_note(void *ctx, const struct broker_note *note)
@@ -259,6 +297,7 @@ static const struct broker_ops kernel_ops = {
 	.route_del = kernel_route_del,
 	.rule_add = kernel_rule_add,
 	.rule_del = kernel_rule_del,
+	.mark = kernel_mark,
 	.note = kernel_note,
 	.reopen = kernel_reopen,
 	.dns_set = kernel_dns_set,

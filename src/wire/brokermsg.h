@@ -39,6 +39,9 @@ enum brokermsg_routing {
 	BROKERMSG_RULES_N = 64,
 	BROKERMSG_EXEMPT_PRIORITY = 5000, /* the first of RULES_N */
 	BROKERMSG_TUNNEL_PRIORITY = 5100, /* likewise */
+	/* Of packets that no tunnel is to have.  Bits that nobody else tests:
+	 * not 0x4000 and 0x8000 of kube-proxy, nor 0xff0000 of Tailscale. */
+	BROKERMSG_MARK_VALUE = 0xec,
 };
 
 enum brokermsg_type {
@@ -51,6 +54,9 @@ enum brokermsg_type {
 	BROKERMSG_BYE = 7,
 	BROKERMSG_FORWARD = 8,
 	BROKERMSG_TUNE = 9,
+	BROKERMSG_EXEMPT_ADD = 10,
+	BROKERMSG_EXEMPT_DEL = 11,
+	BROKERMSG_MARK = 12,
 	BROKERMSG_DNS_SET = 17,
 	BROKERMSG_DNS_CLEAR = 18,
 	BROKERMSG__N,
@@ -106,6 +112,25 @@ struct brokermsg_route {
 	uint8_t bytes[16];   /* 12: as above; zero beyond the prefix */
 };
 
+/* No user: a connection that is there says enough. */
+#define BROKERMSG_NO_UID UINT32_MAX
+
+struct brokermsg_exempt {
+	uint32_t type;	     /* 0: BROKERMSG_EXEMPT_ADD, BROKERMSG_EXEMPT_DEL */
+	uint32_t version;    /* 4: 4 or 6 */
+	uint8_t local[16];   /* 8: as above; zeros: any */
+	uint8_t remote[16];  /* 24 */
+	uint32_t local_port; /* 40: 0: any */
+	uint32_t remote_port; /* 44 */
+	uint32_t uid;	      /* 48: of who connects, or BROKERMSG_NO_UID */
+};
+
+/* With it comes a connected TCP socket. */
+struct brokermsg_mark {
+	uint32_t type;	  /* 0: BROKERMSG_MARK */
+	uint32_t version; /* 4: of its packets: 4 or 6 */
+};
+
 struct brokermsg_forward {
 	uint32_t type;	/* 0: BROKERMSG_FORWARD */
 	uint32_t flags; /* 4: enum brokermsg_forward_flag */
@@ -147,6 +172,8 @@ static_assert(sizeof(struct brokermsg_hello) == 8, "");
 static_assert(sizeof(struct brokermsg_tun_create) == 28, "");
 static_assert(sizeof(struct brokermsg_addr) == 24, "");
 static_assert(sizeof(struct brokermsg_route) == 28, "");
+static_assert(sizeof(struct brokermsg_exempt) == 52, "");
+static_assert(sizeof(struct brokermsg_mark) == 8, "");
 static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");

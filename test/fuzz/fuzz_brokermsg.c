@@ -15,7 +15,8 @@
 
 enum {
 	IFINDEX = 7,
-	A_DESCRIPTOR = 1000, /* nothing here uses it */
+	A_DESCRIPTOR = 1000, /* nothing here uses it, nor */
+	LENT = 1001,	     /* that which comes with a request */
 	ENTRIES_MAX = 64,
 };
 
@@ -25,6 +26,8 @@ struct kernel {
 	struct subnet entries[ENTRIES_MAX]; /* addresses and routes */
 	bool is_route[ENTRIES_MAX];
 	size_t n;
+	struct journal_rule rules[BROKERMSG_RULES_MAX];
+	size_t n_rules;
 };
 
 static int change(struct kernel *k, struct err *err)
@@ -127,6 +130,50 @@ static int del(struct kernel *k, uint32_t ifindex, bool is_route,
 	return 0;
 }
 
+static int rule_add(void *ctx, const struct journal_rule *rule, struct err *err)
+{
+	struct kernel *k = ctx;
+
+	assert_always(rule->kind < JOURNAL_RULE__N);
+	assert_always(rule->version == IPV4 || rule->version == IPV6);
+	assert_always(rule->priority >= BROKERMSG_EXEMPT_PRIORITY &&
+		      rule->priority <
+			      BROKERMSG_TUNNEL_PRIORITY + BROKERMSG_RULES_N);
+	/* Never by its address alone. */
+	assert_always(rule->kind != JOURNAL_RULE_EXEMPT ||
+		      (rule->remote.addr.version == rule->version &&
+		       rule->remote.port != 0 &&
+		       (rule->has_uid || (rule->local.addr.version != 0 &&
+					  rule->local.port != 0))));
+	int r = change(k, err);
+	if (r < 0)
+		return r;
+	assert_always(k->n_rules < BROKERMSG_RULES_MAX);
+	k->rules[k->n_rules++] = *rule;
+	return 0;
+}
+
+static int rule_del(void *ctx, const struct journal_rule *rule, struct err *err)
+{
+	struct kernel *k = ctx;
+	size_t i = 0;
+
+	(void)err;
+	while (i < k->n_rules && memcmp(&k->rules[i], rule, sizeof(*rule)) != 0)
+		i++;
+	assert_always(i < k->n_rules);
+	k->rules[i] = k->rules[--k->n_rules];
+	return 0;
+}
+
+static int mark(void *ctx, int fd, struct err *err)
+{
+	struct kernel *k = ctx;
+
+	assert_always(fd == LENT && k->n_rules > 0);
+	return change(k, err);
+}
+
 static int addr_add(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
 		    struct err *err)
 {
@@ -215,6 +262,9 @@ static const struct broker_ops ops = {
 	.route_add = route_add,
 	.route_del = route_del,
 	.forward_plan = forward_plan,
+	.rule_add = rule_add,
+	.rule_del = rule_del,
+	.mark = mark,
 	.forward_add = forward_add,
 	.forward_del = forward_del,
 };
@@ -227,8 +277,8 @@ static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
 	int fd;
 
 	memcpy(request, bytes, len);
-	enum broker_verdict verdict =
-		broker_handle(b, request, len, has_ancillary_data, &reply, &fd);
+	enum broker_verdict verdict = broker_handle(
+		b, request, len, has_ancillary_data ? LENT : -1, &reply, &fd);
 	assert_always(reply.result <= 0);
 	assert_always(memchr(reply.text, '\0', sizeof(reply.text)));
 	assert_always((reply.text[0] != '\0') ==
@@ -271,7 +321,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert_always(k.n_changes == n_changes);
 	}
 	(void)broker_undo(b, NULL);
-	assert_always(k.n == 0 && !k.has_link && !k.is_forwarding);
+	assert_always(k.n == 0 && k.n_rules == 0 && !k.has_link &&
+		      !k.is_forwarding);
 	(void)broker_free(b);
 	return 0;
 }

@@ -154,8 +154,17 @@ static int note_rule(struct fake *k, const char *what,
 	static const char *const kinds[] = {"tunnel", "exempt", "mark"};
 	char arg[128];
 
-	(void)snprintf(arg, sizeof(arg), "%s%u %u", kinds[rule->kind],
-		       rule->version, rule->priority);
+	char local[ENDPOINT_TEXT_MAX] = "any", remote[ENDPOINT_TEXT_MAX];
+	int len = snprintf(arg, sizeof(arg), "%s%u %u", kinds[rule->kind],
+			   rule->version, rule->priority);
+
+	if (rule->kind == JOURNAL_RULE_EXEMPT) {
+		if (rule->local.addr.version)
+			(void)endpoint_format(&rule->local, local);
+		(void)snprintf(arg + len, sizeof(arg) - (size_t)len, " %s %s%s",
+			       local, endpoint_format(&rule->remote, remote),
+			       rule->has_uid ? " uid" : "");
+	}
 	return note(k, err, what, arg);
 }
 
@@ -169,6 +178,14 @@ static int fake_rule_del(void *ctx, const struct journal_rule *rule,
 			 struct err *err)
 {
 	return note_rule(ctx, "rule-", rule, err);
+}
+
+static int fake_mark(void *ctx, int fd, struct err *err)
+{
+	char arg[16];
+
+	(void)snprintf(arg, sizeof(arg), "%d", fd);
+	return note(ctx, err, "mark", arg);
 }
 
 static int fake_forward_plan(void *ctx, const struct broker_link *link,
@@ -250,6 +267,7 @@ static const struct broker_ops fake_ops = {
 	.route_del = fake_route_del,
 	.rule_add = fake_rule_add,
 	.rule_del = fake_rule_del,
+	.mark = fake_mark,
 	.forward_plan = fake_forward_plan,
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
@@ -290,8 +308,8 @@ static int ask(struct rig *rig, const void *request, size_t len)
 {
 	int fd;
 
-	rig->verdict = broker_handle(rig->broker, request, len, false,
-				     &rig->reply, &fd);
+	rig->verdict =
+		broker_handle(rig->broker, request, len, -1, &rig->reply, &fd);
 	assert_int_equal(fd >= 0, rig->reply.type == BROKERMSG_TUN_CREATE &&
 					  rig->reply.result == 0);
 	fd_close(&fd);
@@ -636,9 +654,15 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			  [BROKERMSG_BYE] = true},
 		[DOWN] = {[BROKERMSG_ADDR_ADD] = true,
 			  [BROKERMSG_LINK_UP] = true,
+			  [BROKERMSG_EXEMPT_ADD] = true,
+			  [BROKERMSG_EXEMPT_DEL] = true,
+			  [BROKERMSG_MARK] = true,
 			  [BROKERMSG_TUNE] = true,
 			  [BROKERMSG_BYE] = true},
 		[UP] = {[BROKERMSG_ADDR_ADD] = true,
+			[BROKERMSG_EXEMPT_ADD] = true,
+			[BROKERMSG_EXEMPT_DEL] = true,
+			[BROKERMSG_MARK] = true,
 			[BROKERMSG_ROUTE_ADD] = true,
 			[BROKERMSG_ROUTE_DEL] = true,
 			[BROKERMSG_FORWARD] = true,
@@ -660,6 +684,9 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 		4,
 		8,
 		4,
+		52,
+		52,
+		8,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
 	};
@@ -707,6 +734,9 @@ static void broker_ends_at_a_request_of_any_other_size(void **state)
 		4,
 		8,
 		4,
+		52,
+		52,
+		8,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
 	};
@@ -743,12 +773,24 @@ static void broker_ends_at_a_descriptor(void **state)
 				    .bytes = {10}};
 	int fd;
 
-	assert_int_equal(broker_handle(rig->broker, &m, sizeof(m), true,
-				       &rig->reply, &fd),
-			 BROKER_END);
+	assert_int_equal(
+		broker_handle(rig->broker, &m, sizeof(m), 0, &rig->reply, &fd),
+		BROKER_END);
 	assert_int_equal(rig->reply.result, -EPROTO);
 	assert_int_equal(fd, -1);
 	assert_string_equal(rig->kernel.log, "");
+}
+
+static void broker_ends_at_two_descriptors(void **state)
+{
+	struct rig *rig = rig_up(state);
+	struct brokermsg_mark m = {BROKERMSG_MARK, 4};
+	int fd;
+
+	assert_int_equal(broker_handle(rig->broker, &m, sizeof(m),
+				       BROKER_ALONG_OTHER, &rig->reply, &fd),
+			 BROKER_END);
+	assert_int_equal(rig->reply.result, -EPROTO);
 }
 
 static void broker_checks_the_name(void **state)
@@ -1034,6 +1076,120 @@ static void broker_bounds_addresses_and_routes(void **state)
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_DEL, "10.1.0.0", 32),
 			 0);
 	assert_int_equal(ask(rig, &m, sizeof(m)), 0);
+}
+
+static int ask_exempt(struct rig *rig, uint32_t type, const char *local,
+		      uint32_t local_port, const char *remote,
+		      uint32_t remote_port, uint32_t uid)
+{
+	struct brokermsg_exempt m = {.type = type,
+				     .local_port = local_port,
+				     .remote_port = remote_port,
+				     .uid = uid};
+	struct ip_addr addr;
+
+	assert_int_equal(addr_parse(remote, &addr), 0);
+	m.version = addr.version;
+	memcpy(m.remote, addr.bytes, sizeof(m.remote));
+	if (local) {
+		assert_int_equal(addr_parse(local, &addr), 0);
+		memcpy(m.local, addr.bytes, sizeof(m.local));
+	}
+	return ask(rig, &m, sizeof(m));
+}
+
+static void broker_exempts_connections(void **state)
+{
+	const uint32_t add = BROKERMSG_EXEMPT_ADD, del = BROKERMSG_EXEMPT_DEL;
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_exempt(rig, add, NULL, 0, "192.0.2.1", 22, 1000),
+			 0);
+	assert_int_equal(ask_exempt(rig, add, "192.0.2.9", 40000, "192.0.2.1",
+				    22, BROKERMSG_NO_UID),
+			 0);
+	assert_int_equal(ask_exempt(rig, del, NULL, 0, "192.0.2.1", 22, 1000),
+			 0);
+	assert_int_equal(ask_exempt(rig, del, NULL, 0, "192.0.2.1", 22, 1000),
+			 -ENOENT);
+	assert_int_equal(ask_exempt(rig, del, "192.0.2.9", 40001, "192.0.2.1",
+				    22, BROKERMSG_NO_UID),
+			 -ENOENT);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(
+		rig->kernel.log,
+		"rule+ exempt4 5007 any 192.0.2.1:22 uid; "
+		"rule+ exempt4 5007 192.0.2.9:40000 192.0.2.1:22; "
+		"rule- exempt4 5007 any 192.0.2.1:22 uid; "
+		"rule- exempt4 5007 192.0.2.9:40000 192.0.2.1:22; link-; ");
+}
+
+static void broker_exempts_no_address_alone(void **state)
+{
+	static const struct {
+		const char *local;
+		uint32_t local_port;
+		const char *remote;
+		uint32_t remote_port, uid;
+	} cases[] = {
+		{NULL, 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{"192.0.2.9", 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{"192.0.2.9", 40000, "192.0.2.1", 0, BROKERMSG_NO_UID},
+		{"192.0.2.9", 40000, "192.0.2.1", 22, 1000},
+		{NULL, 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{NULL, 0, "192.0.2.1", 0, 1000},
+		{NULL, 0, "192.0.2.1", 65536 + 22, 1000},
+		{"192.0.2.9", 65536, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{NULL, 0, "0.0.0.0", 22, 1000},
+		{NULL, 0, "::", 22, 1000},
+		{NULL, 0, "127.0.0.1", 22, 1000},
+		{"fd00::9", 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
+	};
+	struct rig *rig = rig_up(state);
+
+	for (size_t i = 0; i < N(cases); i++)
+		assert_int_equal(ask_exempt(rig, BROKERMSG_EXEMPT_ADD,
+					    cases[i].local, cases[i].local_port,
+					    cases[i].remote,
+					    cases[i].remote_port, cases[i].uid),
+				 -EINVAL);
+	assert_string_equal(rig->kernel.log, "");
+}
+
+static void broker_bounds_rules(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	for (uint32_t i = 0; i <= BROKERMSG_RULES_MAX; i++) {
+		rig->kernel.log[0] = '\0';
+		assert_int_equal(ask_exempt(rig, BROKERMSG_EXEMPT_ADD, NULL, 0,
+					    "192.0.2.1", 1 + i, 0),
+				 i < BROKERMSG_RULES_MAX ? 0 : -E2BIG);
+	}
+}
+
+static void broker_marks_what_is_lent(void **state)
+{
+	struct rig *rig = rig_up(state);
+	struct brokermsg_mark m = {BROKERMSG_MARK, 4};
+	int fd;
+
+	assert_int_equal(ask(rig, &m, sizeof(m)), -EINVAL); /* nothing */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(broker_handle(rig->broker, &m, sizeof(m), 9,
+					       &rig->reply, &fd),
+				 BROKER_GO_ON);
+		assert_int_equal(rig->reply.result, 0);
+	}
+	m.version = 5;
+	assert_int_equal(
+		broker_handle(rig->broker, &m, sizeof(m), 9, &rig->reply, &fd),
+		BROKER_GO_ON);
+	assert_int_equal(rig->reply.result, -EINVAL);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(
+		rig->kernel.log,
+		"rule+ mark4 5007; mark 9; mark 9; rule- mark4 5007; link-; ");
 }
 
 /* What a dead one of the same place has left, or another tunnel has. */
@@ -1604,6 +1760,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(broker_ends_at_a_request_out_of_order),
 		cmocka_unit_test(broker_ends_at_a_request_of_any_other_size),
 		with_rig(broker_ends_at_a_descriptor),
+		with_rig(broker_ends_at_two_descriptors),
 		cmocka_unit_test(broker_checks_the_name),
 		with_rig(broker_wants_zeros_behind_the_name),
 		with_rig(broker_checks_the_mtu_and_offloads),
@@ -1618,6 +1775,10 @@ int main(int argc, char **argv)
 		with_rig(broker_leaves_a_foreign_device_alone),
 		with_rig(broker_bounds_addresses_and_routes),
 		with_rig(broker_goes_past_rules_that_are_there),
+		with_rig(broker_exempts_connections),
+		with_rig(broker_exempts_no_address_alone),
+		with_rig(broker_bounds_rules),
+		with_rig(broker_marks_what_is_lent),
 		with_rig(broker_adds_no_route_that_nothing_looks_up),
 		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
 		with_rig(broker_stops_forwarding_though_the_device_is_gone),

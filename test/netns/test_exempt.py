@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""What carries the tunnel goes past it, and nothing else does: not even what is for the same address.
+
+    near (10.9.0.2) ──ssh── gw (10.9.0.1) ── far (10.77.0.2) ── deep (10.78.0.2)
+
+The helper on gw connects for the others, so sshd sees them come from gw's own address.
+"""
+
+import os
+import signal
+
+from common import Tunnel, expect, expect_in
+from lab import SUBNETS, Lab, wait_for
+from test_lifecycle import BOB_ENV, carries, make_runtime_dir
+
+GATEWAY = ("10.9.0.0/24", "fd09::/64")
+DIRECT, THROUGH = "10.9.0.2", "10.9.0.1"
+
+
+def comes_from(lab: Lab, user: str = "root", host: str = "gw") -> str:
+    """The address that sshd on gw sees another ssh of this user come from."""
+    return lab.near.run(["ssh", host, "echo $SSH_CONNECTION"], user).stdout.split()[0]
+
+
+def rules(lab: Lab, family: str = "-4") -> list[str]:
+    lines = lab.near.run(["ip", family, "rule"]).stdout.splitlines()
+    return [line.split(":", 1)[1].strip() for line in lines if 5000 <= int(line.split(":")[0]) < 5200]
+
+
+def exact(lab: Lab) -> list[str]:
+    return [rule for rule in rules(lab) if "sport" in rule]
+
+
+def test_the_gateways_address_is_in_the_tunnel_for_all_others(lab: Lab):
+    """TunnelCrack ServerIP: whoever tells others where to connect cannot have them avoid the tunnel."""
+    for user in ("root", "bob"):
+        expect(comes_from(lab, user), DIRECT, f"control: {user} without a tunnel")
+    tunnel = Tunnel(lab, subnets=SUBNETS + GATEWAY)
+    for user in ("root", "bob"):
+        expect(comes_from(lab, user), THROUGH, f"{user}'s ssh to the gateway")
+        expect(comes_from(lab, user, "gw6"), "fd09::1", f"{user}'s ssh to the gateway by IPv6")
+    assert carries(lab.near) and carries(lab.near, "fd77::2")
+    expect(len(exact(lab)), 1, f"exemptions by both ends, of {rules(lab)}")
+    expect(len([rule for rule in rules(lab) if "uidrange" in rule]), 0, f"exemptions by user, of {rules(lab)}")
+    expect_in("fwmark:0xec", lab.near.run(["ss", "-tne", "dst", "10.9.0.1:22"]).stdout)
+    tunnel.down()
+    expect(comes_from(lab), DIRECT, "after the tunnel")
+    tunnel.expect_restored()
+
+
+def test_over_ipv6(lab: Lab):
+    tunnel = Tunnel(lab, to="gw6", subnets=SUBNETS + GATEWAY)
+    expect(comes_from(lab, host="gw6"), "fd09::1", "another ssh")
+    assert carries(lab.near) and carries(lab.near, "fd77::2")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_strict_reverse_path_filter(lab: Lab):
+    """What comes in is looked up by its names, as nobody's and without a mark."""
+    lab.near.sysctl(ipv4__conf__all__rp_filter=1, ipv4__conf__up0__rp_filter=1)
+    make_runtime_dir(lab)
+    tunnel = Tunnel(lab, "--reconnect", subnets=SUBNETS + GATEWAY, user="bob", env=BOB_ENV)
+    assert carries(lab.near)
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    wait_for(lambda: "again, after" in tunnel.stderr(), 20, "connected again")
+    assert carries(lab.near)
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_a_connection_made_again_is_exempted(lab: Lab):
+    tunnel = Tunnel(lab, "--reconnect", subnets=SUBNETS + GATEWAY)
+    before = exact(lab)
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    wait_for(lambda: "again, after" in tunnel.stderr(), 20, "connected again")
+    assert carries(lab.near)
+    after = exact(lab)
+    expect(len(after), 1, "exemptions by both ends")
+    assert after != before, after
+    assert not any("uidrange" in rule for rule in rules(lab)), rules(lab)
+    expect(comes_from(lab), THROUGH, "another ssh")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_further_connections_are_exempted(lab: Lab):
+    tunnel = Tunnel(lab, "--connections", "3", subnets=SUBNETS + GATEWAY)
+    wait_for(lambda: len(exact(lab)) == 3, 20, "three connections are exempted")
+    wait_for(lambda: not any("uidrange" in rule for rule in rules(lab)), 20, "none is being opened")
+    expect(comes_from(lab), THROUGH, "another ssh")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_a_tunnel_inside_a_tunnel(lab: Lab):
+    """The second one's ssh must stay in the first, though the second covers where it goes."""
+    lab.sshd(host=lab.far)
+    one = Tunnel(lab, "--name", "one", subnets=("10.77.0.0/24",))
+    two = Tunnel(lab, "--name", "two", to="far", subnets=("10.64.0.0/10",))
+    assert carries(lab.near, "10.78.0.2")
+    assert "10.77.0.2" not in " ".join(rules(lab)), rules(lab)
+    two.down("two")
+    assert carries(lab.near)
+    one.down("one")
+    one.expect_restored()
+
+
+def test_through_a_jump_host(lab: Lab):
+    """It is the inner ssh's connection that is exempted."""
+    lab.sshd(host=lab.far)
+    tunnel = Tunnel(lab, "-J", "alice@gw", to="alice@far", subnets=("10.78.0.0/24", *GATEWAY))
+    assert carries(lab.near, "10.78.0.2")
+    expect(len(exact(lab)), 1, "exemptions by both ends")
+    tunnel.down()
+    tunnel.expect_restored()
