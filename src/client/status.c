@@ -6,6 +6,7 @@
 #include "confirm.h"
 #include "bond_carrier.h"
 #include "escape.h"
+#include "sandbox.h"
 
 enum { TEXT_MAX = 512 };
 
@@ -431,10 +432,18 @@ static void json_line(const struct client *c, FILE *out)
 		      line.allowed_bytes);
 }
 
+/* "" if it does not tell, or there is none. */
+static const char *helper_sandbox(const struct client *c,
+				  char out[SANDBOX_TEXT_MAX])
+{
+	return c->peer.tells_sandbox ? sandbox_text(c->peer.sandbox, out) : "";
+}
+
 static void print_json(const struct client *c, FILE *out)
 {
 	uint64_t drops[DROP__N];
 	const struct client_config *config = c->config;
+	char sandboxed[SANDBOX_TEXT_MAX];
 
 	(void)fputc('{', out);
 	json_text(out, "name", config->name);
@@ -473,6 +482,8 @@ static void print_json(const struct client *c, FILE *out)
 	json_text(out, "origin", boot_origin_name(c->helper_origin));
 	(void)fputs(", ", out);
 	json_text(out, "user", c->peer.user);
+	(void)fputs(", ", out);
+	json_text(out, "sandbox", helper_sandbox(c, sandboxed));
 	(void)fputc('}', out);
 	json_missing(c, out);
 	(void)fputs(", \"drops\": {", out);
@@ -620,6 +631,15 @@ static void print_ssh(const struct client *c, FILE *out)
 		t.queued_bytes, t.notsent_bytes, t.unacked, t.cwnd);
 }
 
+static void print_sandbox(const struct client *c, FILE *out)
+{
+	char text[SANDBOX_TEXT_MAX];
+
+	if (c->state == CLIENT_CONNECTED && c->peer.tells_sandbox)
+		(void)fprintf(out, "  sandbox     helper: %s\n",
+			      helper_sandbox(c, text));
+}
+
 static void print_drops(const struct client *c, FILE *out)
 {
 	uint64_t near[DROP__N];
@@ -657,6 +677,7 @@ void status_print(const struct client *c, enum ctl_status kind, FILE *out)
 		print_text(c, out);
 		print_line(c, out);
 		print_ssh(c, out);
+		print_sandbox(c, out);
 		return;
 	case CTL_STATUS_DROPS:
 		print_drops(c, out);

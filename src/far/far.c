@@ -126,7 +126,9 @@ static uint32_t capabilities(const struct far *far,
 static int fill_hello(const struct far *far, const struct far_options *options,
 		      struct frame_hello *ret_hello)
 {
-	struct frame_hello hello = {.software = "ecssh-helper " ECSSH_VERSION};
+	struct frame_hello hello = {.software = "ecssh-helper " ECSSH_VERSION,
+				    .tells_sandbox = true,
+				    .sandbox = options->sandbox};
 
 	if (getrandom(hello.session_id, sizeof(hello.session_id), 0) < 0 ||
 	    getrandom(hello.resume_token, sizeof(hello.resume_token), 0) < 0)
@@ -310,6 +312,8 @@ struct far *far_new(struct loop *loop, struct carrier *carrier,
 			      options->resolv_conf ? options->resolv_conf
 						   : "/etc/resolv.conf",
 			      options->dns_port ? options->dns_port : DNS_PORT);
+		far->resolver.open_file = options->open_file;
+		far->resolver.open_ctx = options->open_ctx;
 		name_out_table_init(&far->names, &far->tcp, &far->resolver,
 				    options->hosts ? options->hosts
 						   : "/etc/hosts");

@@ -7,6 +7,7 @@
 #define ECSSH_FAR_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "carrier.h"
 #include "err.h"
@@ -36,7 +37,11 @@ struct far_options {
 	const char *user;	 /* for the greeting; NULL: not told */
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
 	const char *hosts;	 /* NULL: /etc/hosts */
-	uint16_t dns_port;	 /* of the resolvers there; 0: 53 */
+	/* Opens these two for reading, if we may not; NULL: we may. */
+	FILE *(*open_file)(void *ctx, const char *path);
+	void *open_ctx;	   /* borrowed */
+	uint16_t dns_port; /* of the resolvers there; 0: 53 */
+	uint8_t sandbox;   /* enum frame_sandbox, for the greeting */
 	const struct far_network_ops *network; /* NULL: no packet plane */
 	void *network_ctx;		       /* borrowed */
 	/* The session is over, once; call far_free in a later turn.  why is one

@@ -99,7 +99,7 @@ static void look_into_hosts(struct lookup *l, const char *path,
 {
 	char line[LINE_MAX_BYTES];
 	size_t n_read = 0;
-	FILE *f = fopen(path, "re");
+	FILE *f = resolver_open_file(l->resolver, path);
 
 	if (!f)
 		return;
@@ -166,10 +166,10 @@ static void take_options(struct search *s, char **rest)
 		}
 }
 
-static void read_search(const char *path, struct search *s)
+static void read_search(const struct resolver *r, struct search *s)
 {
 	char line[LINE_MAX_BYTES];
-	FILE *f = fopen(path, "re");
+	FILE *f = resolver_open_file(r, r->conf_path);
 
 	*s = (struct search){.ndots = NDOTS_DEFAULT};
 	if (!f)
@@ -204,7 +204,7 @@ static void choose_names(struct lookup *l, const char *name)
 	size_t len = strlen(name);
 	int dots = 0;
 
-	read_search(l->resolver->conf_path, &s);
+	read_search(l->resolver, &s);
 	for (const char *p = name; *p; p++)
 		dots += *p == '.';
 	bool is_whole = len > 0 && name[len - 1] == '.';

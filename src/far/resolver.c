@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -68,6 +69,18 @@ static socklen_t sockaddr_len(const struct sockaddr_storage *ss)
 
 /* ---- which servers ---- */
 
+/* if_nametoindex(3), which would do it by a Unix socket.  0: there is none. */
+static uint32_t index_of(const char *name)
+{
+	struct ifreq request = {.ifr_ifindex = 0};
+	CLEANUP_FD int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCGIFINDEX, &request) < 0)
+		return 0;
+	return (uint32_t)request.ifr_ifindex;
+}
+
 /* "nameserver ADDR", where an IPv6 address may have a scope.  True if so. */
 static bool parse_line(char *line, uint16_t port, struct sockaddr_storage *ret)
 {
@@ -85,9 +98,14 @@ static bool parse_line(char *line, uint16_t port, struct sockaddr_storage *ret)
 		return false;
 	(void)endpoint_to_sockaddr(&e, ret);
 	if (scope && e.addr.version == IPV6)
-		((struct sockaddr_in6 *)ret)->sin6_scope_id =
-			if_nametoindex(scope);
+		((struct sockaddr_in6 *)ret)->sin6_scope_id = index_of(scope);
 	return true;
+}
+
+FILE *resolver_open_file(const struct resolver *r, const char *path)
+{
+	return r->open_file ? r->open_file(r->open_ctx, path)
+			    : fopen(path, "re");
 }
 
 int resolver_servers(const struct resolver *r,
@@ -95,7 +113,7 @@ int resolver_servers(const struct resolver *r,
 {
 	char line[512];
 	int n = 0;
-	FILE *f = fopen(r->conf_path, "re");
+	FILE *f = resolver_open_file(r, r->conf_path);
 
 	if (!f)
 		return 0;

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "list.h"
@@ -27,6 +28,9 @@ struct resolver {
 	struct session *session; /* borrowed; set by the owner */
 	const char *conf_path;	 /* borrowed */
 	uint16_t port;
+	/* Set by the owner if this process may open no files; else NULL. */
+	FILE *(*open_file)(void *ctx, const char *path);
+	void *open_ctx;	     /* borrowed */
 	struct list queries; /* struct query */
 	uint32_t n;
 };
@@ -38,6 +42,10 @@ void resolver_init(struct resolver *r, struct loop *loop, const char *conf_path,
 
 /* Forget all queries. */
 void resolver_fini(struct resolver *r);
+
+/* Open conf_path or another file of this host for reading.  NULL if that
+ * fails. */
+FILE *resolver_open_file(const struct resolver *r, const char *path);
 
 /* Fill in the addresses of the servers that conf_path names.  Returns how many
  * there are, at most RESOLVER_SERVERS_MAX. */

@@ -3,11 +3,11 @@
  * join: see join.h.
  *
  * Theory of operation
- *   ASK makes a directory, a socket in it and a token, unless they are there,
- *   and tells of them.  Each connection is a guest until it has shown the
- *   token; then its descriptor is a link's and none of our business.  The
- *   socket goes away when nobody has asked or joined for a while: what is not
- *   there cannot be left behind.
+ *   ASK has the process outside make a directory, a socket in it and a token,
+ *   unless they are there, and tells of them.  Each connection is a guest until
+ * it has shown the token; then its descriptor is a link's and none of our
+ * business.  The socket goes away when nobody has asked or joined for a while:
+ * what is not there cannot be left behind.
  */
 #include "join.h"
 
@@ -17,15 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "bond_carrier.h"
 #include "fd.h"
 #include "log.h"
+#include "outside.h"
+#include "sandbox.h"
 
 enum {
 	IDLE_US = 60000000,
@@ -33,8 +33,6 @@ enum {
 	GUESTS_MAX = 16,
 	BRIDGE_BYTES = 128 << 10,
 };
-
-static const char socket_name[] = "/s";
 
 /* A connection that has not shown the token. */
 struct guest {
@@ -49,11 +47,11 @@ struct guest {
 struct join {
 	struct loop *loop;	 /* borrowed */
 	struct carrier *carrier; /* borrowed */
+	struct outside *outside; /* borrowed */
 	struct loop_io listener; /* fd -1: there is no socket */
 	struct timer idle;
 	struct list guests; /* owned */
 	unsigned n_guests;
-	char dir[BOND_PATH_MAX - 2]; /* empty: none; socket_name fits, too */
 	struct bond_offer offer;
 };
 
@@ -131,14 +129,11 @@ static void close_socket(struct join *j)
 	while ((at = list_pop(&j->guests)))
 		dismiss(container_of(at, struct guest, link));
 	timer_disarm(j->loop, &j->idle);
-	if (j->listener.fd >= 0)
+	if (j->listener.fd >= 0) {
 		loop_io_del(j->loop, &j->listener);
-	fd_close(&j->listener.fd);
-	if (j->dir[0] != '\0') {
-		(void)unlink(j->offer.path);
-		(void)rmdir(j->dir);
+		(void)outside_ask(j->outside, OUTSIDE_UNLISTEN, NULL, NULL);
 	}
-	j->dir[0] = '\0';
+	fd_close(&j->listener.fd);
 	explicit_bzero(&j->offer, sizeof(j->offer));
 }
 
@@ -178,63 +173,15 @@ static void on_idle(void *ctx)
 	close_socket(ctx);
 }
 
-static int make_dir(struct join *j, const char *parent)
-{
-	int n;
-
-	if (!parent || parent[0] != '/')
-		return -ENOENT;
-	n = snprintf(j->dir, sizeof(j->dir), "%s/ecssh-XXXXXX", parent);
-	if (n < 0 || (size_t)n >= sizeof(j->dir) ||
-	    !bond_path_is_valid(j->dir) || !mkdtemp(j->dir)) {
-		j->dir[0] = '\0';
-		return -EINVAL;
-	}
-	(void)snprintf(j->offer.path, sizeof(j->offer.path), "%s%s", j->dir,
-		       socket_name);
-	return 0;
-}
-
-/* The helper's own file, if it can be started again under a harmless name. */
-static void find_self(char ret_path[BOND_PATH_MAX + 1])
-{
-	ssize_t n = readlink("/proc/self/exe", ret_path, BOND_PATH_MAX);
-
-	ret_path[n > 0 ? n : 0] = '\0';
-	if (!bond_path_is_valid(ret_path) || access(ret_path, X_OK) < 0)
-		ret_path[0] = '\0';
-}
-
-static int listen_at(struct join *j)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
-	_Static_assert(sizeof(addr.sun_path) > BOND_PATH_MAX, "it fits");
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
-		       j->offer.path);
-	j->listener.fd =
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (j->listener.fd < 0 ||
-	    bind(j->listener.fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    listen(j->listener.fd, BOND_LINKS_MAX) < 0)
-		return -errno;
-	return loop_io_add(j->loop, &j->listener, EPOLLIN);
-}
-
 static int open_socket(struct join *j)
 {
-	int r = make_dir(j, getenv("XDG_RUNTIME_DIR"));
+	int fd = outside_ask(j->outside, OUTSIDE_LISTEN, NULL, &j->offer);
 
+	if (fd < 0)
+		return fd;
+	j->listener.fd = fd;
+	int r = loop_io_add(j->loop, &j->listener, EPOLLIN);
 	if (r < 0)
-		r = make_dir(j, "/tmp");
-	if (r == 0 && getrandom(j->offer.token, sizeof(j->offer.token), 0) !=
-			      (ssize_t)sizeof(j->offer.token))
-		r = -EIO;
-	if (r == 0)
-		r = listen_at(j);
-	if (r == 0)
-		find_self(j->offer.helper);
-	else
 		close_socket(j);
 	return r;
 }
@@ -257,7 +204,8 @@ static const struct bond_ops bond_ops = {.on_ask = on_ask};
 
 /* ---- life ---- */
 
-struct join *join_new(struct loop *loop, struct carrier *carrier)
+struct join *join_new(struct loop *loop, struct carrier *carrier,
+		      struct outside *outside)
 {
 	struct join *j = calloc(1, sizeof(*j));
 
@@ -265,6 +213,7 @@ struct join *join_new(struct loop *loop, struct carrier *carrier)
 		return NULL;
 	j->loop = loop;
 	j->carrier = carrier;
+	j->outside = outside;
 	j->listener =
 		(struct loop_io){.fd = -1, .on_event = on_connection, .ctx = j};
 	j->idle = (struct timer){.on_fire = on_idle, .ctx = j};
@@ -301,7 +250,10 @@ static ssize_t pass_on(int from, int to, uint8_t *buf)
 static void bridge_forever(int from, int to)
 {
 	uint8_t *buf = malloc(BRIDGE_BYTES);
+	unsigned parts;
 
+	if (sandbox_enter(&sandbox_helper, NULL, 0, &parts, NULL) < 0)
+		_exit(1);
 	while (buf && pass_on(from, to, buf) > 0)
 		continue;
 	free(buf);
@@ -334,7 +286,7 @@ int join_bridge(const char *path)
 		(void)shutdown(s, SHUT_RDWR);
 		_exit(0);
 	}
+	/* The other half ends with us. */
 	bridge_forever(s, STDOUT_FILENO);
-	(void)kill(pid, SIGTERM);
 	return 0;
 }

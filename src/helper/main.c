@@ -6,9 +6,10 @@
  *   Run by the near side through ssh, or by a forced command.  It announces
  *   itself on standard output, then speaks the session protocol on standard
  *   input and output until one of them ends, a BYE comes, the near side is
- *   silent for too long, or a signal tells it to stop.  Everything it has are
- *   sockets, so nothing is left behind; a network device for packets is made
- *   and undone by another process, the broker (--broker).
+ *   silent for too long, or a signal tells it to stop.  It does so within a
+ *   sandbox; what it may not do there is done by the process outside.
+ *   Everything it has are sockets, so nothing is left behind; a network device
+ *   for packets is made and undone by another process, the broker (--broker).
  *
  * Spec: doc/PROTOCOL.boot section 6, doc/PROTOCOL.session
  */
@@ -30,7 +31,9 @@
 #include "join.h"
 #include "log.h"
 #include "network.h"
+#include "outside.h"
 #include "privdrop.h"
+#include "sandbox.h"
 #include "session.h"
 
 enum exit_code {
@@ -39,9 +42,14 @@ enum exit_code {
 	EXIT_USAGE = 2,
 };
 
+_Static_assert((int)SANDBOX_SECCOMP == (int)FRAME_SANDBOX_SECCOMP &&
+		       (int)SANDBOX_LANDLOCK == (int)FRAME_SANDBOX_LANDLOCK,
+	       "what is told is what is done");
+
 struct helper {
 	struct loop *loop; /* owned */
 	struct far *far;   /* owned */
+	struct outside outside;
 	struct network network;
 	struct join *join; /* owned; NULL: one link it is */
 	struct loop_io signals;
@@ -288,6 +296,9 @@ static int start_engine(struct helper *h)
 		.user = user ? user : getenv("LOGNAME"),
 		.network = h->has_no_packets ? NULL : network_ops(),
 		.network_ctx = &h->network,
+		.open_file = outside_open_file,
+		.open_ctx = &h->outside,
+		.sandbox = (uint8_t)sandbox_probe(),
 		.on_down = on_down,
 		.ctx = h,
 	};
@@ -301,8 +312,20 @@ static int start_engine(struct helper *h)
 		return -errno;
 	h->network.loop = h->loop;
 	h->network.far = h->far;
-	h->join = join_new(h->loop, carrier);
+	h->network.outside = &h->outside;
+	h->join = join_new(h->loop, carrier, &h->outside);
 	return 0;
+}
+
+static int enter_sandbox(void)
+{
+	unsigned parts;
+	struct err err;
+	int r = sandbox_enter(&sandbox_helper, NULL, 0, &parts, &err);
+
+	if (r < 0)
+		log_err("%s", err.text);
+	return r;
 }
 
 /* Returns 0 when the session is over, or -errno. */
@@ -314,10 +337,17 @@ static int serve(struct helper *h)
 		r = announce(h);
 	if (r < 0)
 		return r;
+	r = outside_start(&h->outside, !h->has_no_packets);
+	if (r < 0)
+		return r;
+	privdrop_capabilities();
 	h->loop = loop_new(LOOP_TIME_REAL);
 	r = h->loop ? watch_signals(h) : -errno;
 	if (r == 0)
 		r = start_engine(h);
+	/* What the near side has sent was not looked at before. */
+	if (r == 0)
+		r = enter_sandbox();
 	if (r == 0)
 		r = loop_run(h->loop);
 	network_fini(&h->network);
@@ -325,12 +355,13 @@ static int serve(struct helper *h)
 	h->far = far_free(h->far);
 	fd_close(&h->signals.fd);
 	h->loop = loop_free(h->loop);
+	outside_fini(&h->outside);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	struct helper h = {.signals.fd = -1};
+	struct helper h = {.outside.sock = -1, .signals.fd = -1};
 
 	network_init(&h.network);
 	log_init("ecssh-helper", LOG_LEVEL_NOTICE);

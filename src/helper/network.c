@@ -3,29 +3,24 @@
  * network: how the helper comes by a device for the packet plane.
  *
  * Theory of operation
- *   Asking sudo and the broker takes its time, so a fork of ours does it
- *   (setup.h) and hands back the device and the socket of the broker, whose
- *   only user we are then.  When that socket closes, because we end or are
- *   killed, the broker undoes everything.
+ *   Asking sudo and the broker takes its time, and more than the sandbox
+ *   allows, so the process outside has a fork of its own do it (setup.h), which
+ *   hands us the device and the socket of the broker, whose only user we are
+ *   then.  When that socket closes, because we end or are killed, the broker
+ *   undoes everything.
  */
 #include "network.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "brokermsg.h"
 #include "escape.h"
 #include "fd.h"
 
-enum {
-	PATIENCE_US = 20000000,
-	GRACE_MS = 1000,
-};
+enum { PATIENCE_US = 20000000 };
 
 void network_init(struct network *n)
 {
@@ -42,8 +37,6 @@ void network_fini(struct network *n)
 	loop_io_del(n->loop, &n->broker);
 	fd_close(&n->result.fd);
 	fd_close(&n->broker.fd);
-	if (n->setup.loop)
-		child_end(&n->setup, GRACE_MS);
 }
 
 /*
@@ -160,54 +153,16 @@ static void on_impatience(void *ctx)
 			 "come to an end within 20 seconds");
 }
 
-static void on_setup_exit(void *ctx, int wait_status)
-{
-	(void)ctx; /* the end of its socket tells more */
-	(void)wait_status;
-}
-
-/* In the fork: be nothing but the set-up. */
-static void run_setup(int sock, pid_t parent,
-		      const struct frame_network *network)
-{
-	sigset_t none;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	/* The session's descriptors are not ours. */
-	if (dup2(sock, STDIN_FILENO) < 0 ||
-	    dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
-	    close_range(3, ~0U, 0) < 0)
-		_exit(1);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	setup_run(STDIN_FILENO, network);
-	_exit(0);
-}
-
 static int start_setup(struct network *n, const struct frame_network *network)
 {
-	int pair[2];
-	pid_t parent = getpid();
+	int fd = outside_ask(n->outside, OUTSIDE_NETWORK, network, NULL);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		       0, pair) < 0)
-		return -errno;
-	n->result.fd = pair[0];
-	n->setup.pid = fork();
-	if (n->setup.pid == 0)
-		run_setup(pair[1], parent, network);
-	int r = n->setup.pid < 0 ? -errno : 0;
-	fd_close(&pair[1]);
-	if (r < 0)
-		return r;
-	n->setup.on_exit = on_setup_exit;
-	n->setup.ctx = n;
-	r = child_watch(n->loop, &n->setup);
+	if (fd < 0)
+		return fd;
+	n->result.fd = fd;
 	n->result.on_event = on_result;
 	n->result.ctx = n;
-	return r < 0 ? r : loop_io_add(n->loop, &n->result, EPOLLIN);
+	return loop_io_add(n->loop, &n->result, EPOLLIN);
 }
 
 static void on_start(void *ctx, const struct frame_network *network)

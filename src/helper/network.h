@@ -4,23 +4,24 @@
 #define ECSSH_HELPER_NETWORK_H
 
 #include "busy.h"
-#include "child.h"
 #include "far.h"
 #include "loop.h"
+#include "outside.h"
 #include "setup.h"
 
 struct network {
-	struct loop *loop;     /* borrowed */
-	struct far *far;       /* borrowed */
-	struct child setup;    /* makes the device, blocking; then ends */
-	struct loop_io result; /* fd: owned; -1: nothing is expected */
-	struct loop_io broker; /* fd: owned; -1: none */
+	struct loop *loop;	 /* borrowed */
+	struct far *far;	 /* borrowed */
+	struct outside *outside; /* borrowed */
+	struct loop_io result;	 /* fd: owned; -1: nothing is expected */
+	struct loop_io broker;	 /* fd: owned; -1: none */
 	struct timer impatience;
 	struct setup_result made;
 	struct busy busy; /* has the broker look at sshd's socket */
 };
 
-/* loop and far are set by the caller, at the latest when the loop runs. */
+/* loop, far and outside are set by the caller, at the latest when the loop
+ * runs. */
 void network_init(struct network *n);
 
 /* End whatever there is; the broker undoes what it did. */

@@ -28,4 +28,7 @@ int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err);
  */
 void privdrop_file_capabilities(void);
 
+/* Lose all there are.  Root keeps what files give to its id. */
+void privdrop_capabilities(void);
+
 #endif

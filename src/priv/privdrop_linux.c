@@ -121,8 +121,13 @@ int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err)
 
 void privdrop_file_capabilities(void)
 {
+	if (geteuid() != 0)
+		privdrop_capabilities();
+}
+
+void privdrop_capabilities(void)
+{
 	struct __user_cap_data_struct none[CAPS_WORDS] = {0};
 
-	if (geteuid() != 0)
-		(void)caps_set(none);
+	(void)caps_set(none);
 }

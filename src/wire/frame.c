@@ -21,6 +21,7 @@ enum {
 	OPTION_GATEWAY4 = 2,
 	OPTION_GATEWAY6 = 3,
 	OPTION_USER = 4,
+	OPTION_SANDBOX = 5,
 	HELLO_FIXED_LEN = 44,
 	HELLO_VERSIONS_LEN = 8,
 	OPEN_LEN = 44,
@@ -159,6 +160,8 @@ size_t frame_build_hello(uint8_t *out, const struct frame_hello *hello)
 				 hello->gateway6.bytes, 16);
 	at += put_option(body + at, OPTION_USER, hello->user,
 			 strlen(hello->user));
+	if (hello->tells_sandbox)
+		at += put_option(body + at, OPTION_SANDBOX, &hello->sandbox, 1);
 	return frame_build_header(out, FRAME_HELLO, at, 0) + at;
 }
 
@@ -189,6 +192,12 @@ static int take_option(struct frame_hello *h, uint8_t type,
 		if (len != 16)
 			return -EBADMSG;
 		h->gateway6 = addr_make(IPV6, value);
+		return 0;
+	case OPTION_SANDBOX:
+		if (len != 1)
+			return -EBADMSG;
+		h->tells_sandbox = true;
+		h->sandbox = value[0];
 		return 0;
 	default:
 		return 0;

@@ -111,6 +111,12 @@ struct frame_header {
 	uint32_t id;
 };
 
+/* What confines the sender: bits. */
+enum frame_sandbox {
+	FRAME_SANDBOX_SECCOMP = 1,
+	FRAME_SANDBOX_LANDLOCK = 2,
+};
+
 struct frame_hello {
 	uint16_t version_highest, version_lowest;
 	uint32_t capabilities; /* enum frame_capability */
@@ -119,6 +125,8 @@ struct frame_hello {
 	char software[32];		   /* text, not escaped */
 	char user[64];			   /* text, not escaped */
 	struct ip_addr gateway4, gateway6; /* version 0: not told */
+	bool tells_sandbox;
+	uint8_t sandbox; /* enum frame_sandbox */
 };
 
 struct frame_open {

@@ -55,6 +55,8 @@ static void check_hello(const uint8_t *body, size_t len)
 	assert_always(strcmp(again.user, h.user) == 0);
 	assert_always(addr_equal(&again.gateway4, &h.gateway4));
 	assert_always(addr_equal(&again.gateway6, &h.gateway6));
+	assert_always(again.tells_sandbox == h.tells_sandbox);
+	assert_always(again.sandbox == h.sandbox);
 }
 
 static void check_bye(const uint8_t *body, size_t len)

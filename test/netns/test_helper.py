@@ -6,12 +6,15 @@
 
 import os
 import re
+import signal
+from pathlib import Path
 
 from common import GATEWAY, RUNTIME, SSH, Ecssh, Tunnel, connect_error, expect, expect_in, timeout
-from lab import BUILD, HELPER, USERS, Lab, wait_for
+from lab import BUILD, HELPER, USERS, Lab, Process, wait_for
 from services import ECHO
 
 FAR = "10.77.0.2"
+OUTSIDE = "^ecssh-outside"
 INSTALLED = "/usr/local/bin/ecssh-helper"
 PLACES = ("/home", "/tmp", "/var/tmp", "/dev/shm", "/run")      # of gw, each a tmpfs
 
@@ -308,6 +311,42 @@ def test_descriptor_limit_of_the_server(lab: Lab):
         sock.close()
     wait_for(lambda: connect_error(lab.near, FAR, ECHO, 2) == "connected", 10, "new flows after the old ones closed")
     expect(tunnel.status()["state"], "connected")
+
+
+def status_of(process: Process) -> dict[str, str]:
+    """/proc/PID/status."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    return {key: value.strip() for key, value in (line.split(":", 1) for line in text.splitlines())}
+
+
+def check_sandbox(lab: Lab, tunnel: Tunnel) -> None:
+    """The one that reads the session is confined, the one outside is not, and status tells."""
+    outside, = lab.gw.processes(OUTSIDE)
+    told = tunnel.status()["helper"]["sandbox"]
+    expect_in("seccomp", told)
+    within, without = status_of(tunnel.helper()), status_of(outside)
+    expect((within["Seccomp"], within["NoNewPrivs"]), ("2", "1"), "of the helper")
+    expect((without["Seccomp"], without["NoNewPrivs"]), ("0", "0"), "of the process outside")
+    expect(int(within["CapEff"], 16) | int(within["CapPrm"], 16), 0, "capabilities of the helper")
+    expect_in(f"helper: {told}", lab.near.run(["ecssh", "status", "-v"]).stdout)
+
+
+def test_sandbox_is_in_force(lab: Lab, tunnel):
+    check_sandbox(lab, tunnel)
+
+
+def test_sandbox_of_root(lab: Lab):
+    check_sandbox(lab, Tunnel(lab, to="root@gw"))
+
+
+def test_outside_ends_with_the_helper(lab: Lab, tunnel):
+    """And without it the tunnel goes on, but for names."""
+    outside, = lab.gw.processes(OUTSIDE)
+    os.kill(outside.pid, signal.SIGKILL)
+    expect(connect_error(lab.near, FAR, ECHO, 5), "connected")
+    tunnel.down()
+    os.kill(Tunnel(lab).helper().pid, signal.SIGKILL)
+    wait_for(lambda: len(lab.gw.processes()) == 1, what="all of gw has ended")
 
 
 def test_helper_has_no_privileges_and_no_open_port(lab: Lab, tunnel):

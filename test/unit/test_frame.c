@@ -117,6 +117,8 @@ static void frame_hello_parses_back(void **state)
 			h.gateway4 = addr_of(gateways[i][0]);
 		if (gateways[i][1])
 			h.gateway6 = addr_of(gateways[i][1]);
+		h.tells_sandbox = i % 2;
+		h.sandbox = i % 2 ? FRAME_SANDBOX_LANDLOCK : 0;
 		size_t len = frame_build_hello(out, &h);
 		const uint8_t *body = assert_header(len, FRAME_HELLO,
 						    len - FRAME_HEADER_LEN, 0);
@@ -133,6 +135,8 @@ static void frame_hello_parses_back(void **state)
 		assert_string_equal(got.user, h.user);
 		assert_true(addr_equal(&got.gateway4, &h.gateway4));
 		assert_true(addr_equal(&got.gateway6, &h.gateway6));
+		assert_int_equal(got.tells_sandbox, h.tells_sandbox);
+		assert_int_equal(got.sandbox, h.sandbox);
 	}
 }
 
@@ -182,6 +186,8 @@ static void frame_hello_reads_options_as_specified(void **state)
 		 -EBADMSG},
 		{"IPv6 of 4 bytes", 6, "\x03\x04\x01\x02\x03\x04", -EBADMSG},
 		{"empty text", 2, "\x01\x00", 0},
+		{"sandbox", 3, "\x05\x01\x03", 0},
+		{"sandbox of 2 bytes", 4, "\x05\x02\x03\x00", -EBADMSG},
 	};
 	uint8_t body[FRAME_FIXED_MAX];
 	struct frame_hello h;
