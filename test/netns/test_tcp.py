@@ -152,8 +152,8 @@ def test_50_parallel_connections_v6(lab: Lab, tunnel):
 @slow
 @timeout(300)
 def test_1000_parallel_connections(lab: Lab, tunnel):
-    """1,000 connections of 1 MiB, SHA-256 checked both ways."""
-    swap_many(lab, FAR, 1000, MIB)
+    """1,000 connections of 512 KiB, SHA-256 checked both ways."""
+    swap_many(lab, FAR, 1000, MIB // 2)
     wait_for(lambda: tunnel.status()["flows"]["tcp"] == 0, 10, "no flow is left")
 
 
