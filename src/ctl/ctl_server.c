@@ -76,7 +76,10 @@ static void answer_confirm(struct connection *c)
 
 static void answer(struct connection *c)
 {
-	if (strcmp(c->request, "status json") == 0)
+	/* The line has len bytes; what strcmp(3) sees may be less. */
+	if (strlen(c->request) != c->len)
+		connection_close(c);
+	else if (strcmp(c->request, "status json") == 0)
 		answer_status(c, CTL_STATUS_JSON);
 	else if (strcmp(c->request, "status text") == 0)
 		answer_status(c, CTL_STATUS_TEXT);
@@ -108,6 +111,7 @@ static void on_request(void *ctx, uint32_t events)
 	char *newline = memchr(c->request, '\n', c->len);
 	if (newline) {
 		*newline = '\0';
+		c->len = (size_t)(newline - c->request);
 		answer(c);
 	} else if (c->len == REQUEST_MAX) {
 		connection_close(c);
