@@ -256,7 +256,8 @@ static int dns_up(struct client *c, struct err *err)
 	const struct ip_addr *server = &c->config->dns_server.addr;
 
 	return host_dns_up(&c->dns, c->config, c->broker, server,
-			   server->version ? 1 : 0, err);
+			   server->version ? 1 : 0,
+			   c->ssh_config ? c->ssh_config->port : 0, err);
 }
 
 void client_is_up(struct client *c)

@@ -57,18 +57,31 @@ static int ask(struct host_dns *dns, enum client_dns mode,
 	return r;
 }
 
+/* Rejected by the broker's rules in mode all. */
+static bool is_port_of_dns(uint16_t port)
+{
+	return port == 53 || port == 853 || port == 5355;
+}
+
 int host_dns_up(struct host_dns *dns, const struct client_config *config,
 		struct broker_client *broker, const struct ip_addr *servers,
-		size_t n, struct err *err)
+		size_t n, uint16_t ssh_port, struct err *err)
 {
 	enum client_dns mode = choose_mode(config);
 	bool is_auto = config->dns == CLIENT_DNS_AUTO;
 	struct err why;
+	int r;
 
 	*dns = (struct host_dns){.mode = CLIENT_DNS_OFF};
 	if (mode == CLIENT_DNS_OFF)
 		return 0;
-	int r = ask(dns, mode, config, broker, servers, n, &why);
+	if (mode == CLIENT_DNS_ALL && is_port_of_dns(ssh_port))
+		r = err_set(&why, -EOPNOTSUPP,
+			    "ssh itself uses port %u, which with --dns all "
+			    "nothing may use outside the tunnel",
+			    ssh_port);
+	else
+		r = ask(dns, mode, config, broker, servers, n, &why);
 	if (r == -EOPNOTSUPP && is_auto && mode == CLIENT_DNS_SPLIT && n > 0) {
 		r = ask(dns, CLIENT_DNS_ALL, config, broker, servers, n, &why);
 		if (r == 0)

@@ -19,12 +19,13 @@ struct host_dns {
 
 /*
  * Do what the configuration says, once device and routes are there.  n servers
- * answer for the gateway.  What only CLIENT_DNS_AUTO would have liked is
+ * answer for the gateway; ssh_port is what carries the tunnel, 0 if that is not
+ * known.  What only CLIENT_DNS_AUTO would have liked is
  * warned about and let be.  Returns 0 or -errno with err, to end the tunnel.
  */
 int host_dns_up(struct host_dns *dns, const struct client_config *config,
 		struct broker_client *broker, const struct ip_addr *servers,
-		size_t n, struct err *err);
+		size_t n, uint16_t ssh_port, struct err *err);
 
 /* For the status: ", "dns": {...}", and a line for people. */
 void host_dns_print_json(const struct host_dns *dns, FILE *out);

@@ -272,7 +272,8 @@ static int undo(struct dns_host *host, const struct dns_record *record,
 	r = call_plain(host->bus->bus, "RevertLink", record->device.ifindex,
 		       err);
 	(void)call_plain(host->bus->bus, "FlushCaches", 0, NULL);
-	return r;
+	/* The device may have gone while we asked. */
+	return r < 0 && !dns_way_has_device(&record->device) ? 0 : r;
 }
 
 const struct dns_way dns_way_resolved = {

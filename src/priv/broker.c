@@ -158,7 +158,7 @@ static int undo_one(struct broker *b, const struct broker_undo *undo,
 	if (undo->kind == UNDO_RULE)
 		return b->ops->rule_del(b->ctx, &undo->rule, err);
 	if (undo->kind == UNDO_DNS)
-		return b->ops->dns_clear(b->ctx, err);
+		return b->ops->dns_clear(b->ctx, &b->link, err);
 	/* The device took its addresses and routes with it, or it is no longer
 	 * what we made. */
 	if (!b->ops->link_is_ours(b->ctx, &b->link))
@@ -713,7 +713,7 @@ static int on_dns_clear(struct broker *b, struct call *call)
 		if (b->journal[i].kind != UNDO_DNS)
 			continue;
 		journal_strike(b, i);
-		return b->ops->dns_clear(b->ctx, &call->err);
+		return b->ops->dns_clear(b->ctx, &b->link, &call->err);
 	}
 	return 0;
 }

@@ -140,7 +140,8 @@ struct broker_ops {
 	int (*dns_set)(void *ctx, const struct broker_link *link,
 		       const struct brokermsg_dns_set *dns,
 		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
-	int (*dns_clear)(void *ctx, struct err *err);
+	int (*dns_clear)(void *ctx, const struct broker_link *link,
+			 struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 	/* In a keeper, which has lost all descriptors: open those that undoing

@@ -16,6 +16,8 @@
 #include "fd.h"
 #include "keeper.h"
 #include "log.h"
+#include "nft_dns.h"
+#include "nft_run.h"
 #include "privdrop.h"
 #include "rtnl.h"
 #include "tun.h"
@@ -248,6 +250,24 @@ static int on_keeper(void *ctx, struct err *err)
 		       "the tunnel had to end");
 }
 
+static int forbid_dns(const char *device, struct err *err)
+{
+	char text[NFT_DNS_TEXT_MAX];
+	int r = nft_dns_build(device, text, sizeof(text));
+
+	if (r < 0)
+		return err_set(err, r, "the rules for names do not fit");
+	return nft_run(text, NULL, 0, err);
+}
+
+static int allow_dns(const char *device, struct err *err)
+{
+	char text[NFT_DNS_TEXT_MAX];
+	int r = nft_dns_build_removal(device, text, sizeof(text));
+
+	return r < 0 ? r : nft_run(text, NULL, 0, err);
+}
+
 static int kernel_dns_set(void *ctx, const struct broker_link *link,
 			  const struct brokermsg_dns_set *dns,
 			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
@@ -256,19 +276,30 @@ static int kernel_dns_set(void *ctx, const struct broker_link *link,
 
 	if (k->dns_fd < 0)
 		return err_set(err, -EPERM, "%s", k->no_dns.text);
-	int r = dnshost_client_set(k->dns_fd, link, dns, ret_way, err);
-
+	/* Before anybody is pointed elsewhere: at no moment do both hold. */
+	int r = dns->mode == BROKERMSG_DNS_ALL ? forbid_dns(link->name, err)
+					       : 0;
+	if (r == 0)
+		r = dnshost_client_set(k->dns_fd, link, dns, ret_way, err);
+	if (r < 0 && dns->mode == BROKERMSG_DNS_ALL)
+		(void)allow_dns(link->name, NULL);
 	k->has_dns = r == 0;
 	return r;
 }
 
-static int kernel_dns_clear(void *ctx, struct err *err)
+static int kernel_dns_clear(void *ctx, const struct broker_link *link,
+			    struct err *err)
 {
 	struct kernel *k = ctx;
+	/* One that has ended has a guardian. */
+	int r = k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
+	struct err why;
+	int rules = allow_dns(link->name, &why);
 
 	k->has_dns = false;
-	/* One that has ended has a guardian. */
-	return k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
+	return r < 0 || rules == 0 || rules == -ENOENT
+		       ? r
+		       : err_set(err, rules, "%s", why.text);
 }
 
 /* ecssh-dns says nothing unasked: this is its end. */
@@ -318,7 +349,7 @@ void broker_run(int sock)
 	(void)dnshost_client_start(&k.dns_fd, &k.no_dns);
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
-		r = privdrop_keep_net_admin(PRIVDROP_ALONE, &err);
+		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
 	if (r >= 0)
 		r = keeper_start(&kernel_ops, &k, -1, &k.keeper_fd, &err);
 	if (r >= 0)

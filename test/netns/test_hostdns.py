@@ -126,6 +126,12 @@ def test_what_cannot_be_had_is_said(lab: Lab):
     expect(records(lab), [], "records")
 
 
+def test_an_ssh_on_a_port_of_the_dns_is_not_cut_off(lab: Lab):
+    lab.sshd(port=53)
+    up = Ecssh(lab.near, "up", *NAMED, "--dns", "all", "gw:53", *SUBNETS)
+    up.fails(RUNTIME, "ssh itself uses port 53")
+
+
 def test_contradictions_are_refused(lab: Lab):
     for options, words in ((("--dns", "split"), "--domain"), (("--dns", "off", "--domain", "a"), "contradict"),
                            (("--dns", "maybe"), "maybe"), (("--mode", "socks", "--dns", "all"), "--dns"),
