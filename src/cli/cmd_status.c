@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "ctl_client.h"
 #include "escape.h"
+#include "kill_notes.h"
 #include "log.h"
 
 enum { TUNNELS_MAX = 256 };
@@ -100,6 +101,27 @@ static int ask_all(const struct ctl_tunnel *tunnels, size_t n, const char *name,
 	return answered;
 }
 
+/* Of kill switches too, for without a tunnel they matter most. */
+static size_t print_kill_switches(bool is_json)
+{
+	struct killnote notes[KILL_NOTES_MAX];
+	char text[KILL_NOTES_TEXT_MAX];
+	size_t n = kill_notes_load(notes, KILL_NOTES_MAX);
+
+	if (is_json && n > 0)
+		(void)fputs("], \"kill_switches\": [", stdout);
+	for (size_t i = 0; i < n; i++) {
+		if (is_json)
+			(void)printf("%s{\"name\": \"%s\", \"since\": %lld}",
+				     i > 0 ? ", " : "", notes[i].name,
+				     (long long)notes[i].since_s);
+		else
+			(void)printf("%s\n",
+				     kill_notes_describe(&notes[i], text));
+	}
+	return n;
+}
+
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
 	struct status_options o = {0};
@@ -119,6 +141,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	if (o.is_json)
 		(void)fputs("{\"version\": 1, \"tunnels\": [", stdout);
 	int answered = ask_all(tunnels, n, name, &o);
+	size_t n_switches = o.is_drops ? 0 : print_kill_switches(o.is_json);
 	if (o.is_json)
 		(void)puts("]}");
 	if (answered > 0)
@@ -128,7 +151,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		    sizeof(shown));
 	if (name)
 		log_err("no tunnel named \"%s\" is up", shown);
-	else
+	else if (n_switches == 0 || o.is_json)
 		log_err("no tunnel is up");
 	return CLIENT_EXIT_NOT_RUNNING;
 }

@@ -192,7 +192,7 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	default_name(config);
 	if (config->mode == RUNG_MODE_SOCKS)
 		return take_no_subnets(config, argc, argv, err);
-	if (argc < 1 && !config->is_full)
+	if (argc < 1 && !config->is_full && !config->block_only)
 		return err_set(err, -EINVAL,
 			       "what is to go through %s?  Add subnets, such "
 			       "as 10.0.0.0/8, or --full for everything, or "
@@ -262,6 +262,13 @@ static int check_options(const struct client_config *config, struct err *err)
 		return err_set(err, -EINVAL,
 			       "--script is told of a device, and --mode socks "
 			       "makes none");
+	if (config->kill_switch && config->mode == RUNG_MODE_SOCKS)
+		return err_set(err, -EINVAL,
+			       "--kill-switch lets pass what goes through the "
+			       "tunnel's device, and --mode socks has none");
+	if (config->n_kill_allowed > 0 && !config->kill_switch)
+		return err_set(err, -EINVAL,
+			       "--kill-switch-allow goes with --kill-switch");
 	if (is_via && config->n_forwards > 0)
 		return err_set(err, -EINVAL,
 			       "-L and -R are carried by ssh, and --via uses "
@@ -315,6 +322,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	if (parse == CMD_PARSE_HELP) {
 		exit_code = CLIENT_EXIT_OK;
 	} else if (parse == CMD_PARSE_RUN) {
+		config.kill_switch |= config.block_only;
 		if (check_options(&config, &err) < 0 ||
 		    check_dns(&config, &err) < 0 ||
 		    take_words(&config, argc, argv, &err) < 0)

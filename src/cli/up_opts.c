@@ -158,6 +158,8 @@ static int apply_flag(void *target, const struct option_entry *entry,
 		{"allow-lan", offsetof(struct client_config, allow_lan)},
 		{"allow-link-local",
 		 offsetof(struct client_config, allow_link_local)},
+		{"kill-switch", offsetof(struct client_config, kill_switch)},
+		{"block-only", offsetof(struct client_config, block_only)},
 		{"no-nat", offsetof(struct client_config, no_nat)},
 		{"allow-inbound",
 		 offsetof(struct client_config, allow_inbound)},
@@ -302,6 +304,29 @@ static int apply_tune(void *target, const struct option_entry *entry,
 	return no_such(value, "way to tune", "auto or off", err);
 }
 
+static int apply_kill_allow(void *target, const struct option_entry *entry,
+			    const char *value, struct err *err)
+{
+	struct client_config *config = target;
+	struct endpoint *e = &config->kill_allowed[config->n_kill_allowed];
+	struct ssh_dest dest;
+
+	(void)entry;
+	if (config->n_kill_allowed == CLIENT_GATEWAYS_MAX)
+		return err_set(err, -E2BIG,
+			       "more than %d endpoints for the kill switch",
+			       CLIENT_GATEWAYS_MAX);
+	if (ssh_dest_parse(value, &dest, err) < 0 || dest.user[0] != '\0' ||
+	    dest.port == 0 || addr_parse(dest.host, &e->addr) < 0)
+		return no_such(value, "TCP endpoint",
+			       "an address and a port, such as "
+			       "192.0.2.1:22 or [2001:db8::1]:22",
+			       err);
+	e->port = dest.port;
+	config->n_kill_allowed++;
+	return 0;
+}
+
 static int apply_dns_server(void *target, const struct option_entry *entry,
 			    const char *value, struct err *err)
 {
@@ -432,6 +457,14 @@ const struct option_entry up_opts[] = {
 	 apply_flag},
 	{0, "reconnect", NULL,
 	 "connect again when the connection is lost, until it works",
+	 apply_flag},
+	{0, "kill-switch", NULL,
+	 "nothing leaves this host but by the tunnel, until the user ends it",
+	 apply_flag},
+	{0, "kill-switch-allow", "ADDR:PORT",
+	 "kill switch: where ssh connects to, if that is not known",
+	 apply_kill_allow},
+	{0, "block-only", NULL, "put the kill switch in force, and no tunnel",
 	 apply_flag},
 	{0, "name", "NAME", "name of the tunnel (default: the host)",
 	 apply_name},

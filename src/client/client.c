@@ -110,6 +110,7 @@ static void on_stop(void *ctx)
 	timer_disarm(c->loop, &c->network_timer);
 	if (c->broker)
 		loop_io_del(c->loop, &c->broker_io);
+	kill_switch_end(c);
 	/* A broker that died was the reason, and needs no second line. */
 	if (broker_client_stop(c->broker, &err) < 0 && !c->is_broker_dead)
 		log_warn("%s", err.text);
@@ -133,12 +134,17 @@ static void on_signal(void *ctx, int signo)
 	struct client *c = ctx;
 
 	log_debug("signal %d", signo);
+	/* A terminal that is closed is no wish to be seen by everybody. */
+	c->kill.is_unwanted = signo != SIGHUP;
 	end_on_request(c);
 }
 
 static void on_ctl_down(void *ctx)
 {
-	end_on_request(ctx);
+	struct client *c = ctx;
+
+	c->kill.is_unwanted = true;
+	end_on_request(c);
 }
 
 static void on_ctl_status(void *ctx, enum ctl_status kind, FILE *out)
@@ -552,6 +558,8 @@ static int set_up(struct client *c, struct err *err)
 	if (r == -EPERM || r == -EACCES)
 		return CLIENT_EXIT_PRIVILEGE;
 	if (r == 0)
+		kill_switch_init(c);
+	if (r == 0)
 		r = become_user(err);
 	if (r == 0 && (r = script_start(c, err)) == -ENOENT)
 		return CLIENT_EXIT_USAGE;
@@ -620,13 +628,16 @@ int client_run(const struct client_config *config)
 
 	client_init(&c, config);
 	c.exit_code = set_up(&c, &err);
-	if (c.exit_code == CLIENT_EXIT_OK) {
+	if (c.exit_code != CLIENT_EXIT_OK) {
+		log_err("%s", err.text);
+		kill_switch_end(&c);
+	} else if (config->block_only) {
+		kill_switch_end(&c);
+	} else {
 		int r = loop_run(c.loop);
 
 		if (r < 0)
 			log_err("waiting for events failed: %s", strerror(-r));
-	} else {
-		log_err("%s", err.text);
 	}
 	say_ready(&c, c.exit_code);
 	client_fini(&c);

@@ -23,6 +23,7 @@ enum {
 	CLIENT_SUBNETS_MAX = 1024, /* asked for or excluded, each */
 	CLIENT_MTU_DEFAULT = 1500,
 	CLIENT_FORWARDS_MAX = 64,
+	CLIENT_GATEWAYS_MAX = 16,
 	CLIENT_DOMAINS_MAX = 16,
 };
 
@@ -81,6 +82,11 @@ struct client_config {
 	size_t n_domains;
 	uint32_t tun_unit; /* N of the server's tunN; MUX_TUN_ANY */
 	char *script;	   /* absolute path, or NULL; owned as the subnets */
+	bool kill_switch;  /* nothing leaves this host but by the tunnel */
+	bool block_only;   /* put that in force, and nothing more */
+	/* Where what carries the tunnel goes, if it cannot be found out. */
+	struct endpoint kill_allowed[CLIENT_GATEWAYS_MAX];
+	size_t n_kill_allowed;
 	bool is_background;
 	bool reconnects; /* when the connection is lost */
 	/* Written one byte, the exit code, when background work has begun or

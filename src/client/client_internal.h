@@ -16,6 +16,7 @@
 #include "forwards.h"
 #include "hook.h"
 #include "host_dns.h"
+#include "kill_switch.h"
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
@@ -101,6 +102,7 @@ struct client {
 	struct hook_plan hook_plan;
 	struct hook_facts hook_facts; /* that the script was told last */
 	bool is_saying_goodbye;	      /* the script runs, and then c->stop */
+	struct kill_switch kill;
 	struct timer ending;
 	struct timer confirm;  /* armed: waits for that word */
 	struct loop_task stop; /* teardown, once nothing is on the stack */

@@ -15,6 +15,8 @@ static void on_due(void *ctx)
 		      "not confirmed within %u s by \"ecssh confirm %s\": the "
 		      "tunnel is taken down, and what it changed is undone",
 		      c->config->confirm_s, c->config->name);
+	/* Whoever is locked out is not to stay so. */
+	c->kill.is_unwanted = true;
 	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 

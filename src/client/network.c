@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "addr_pick.h"
+#include "brokermsg.h"
 #include "client_internal.h"
 #include "connected.h"
 #include "host_seed.h"
@@ -143,6 +144,22 @@ int network_request(struct client *c)
 	return r;
 }
 
+/* Without it a tunnel is none the worse, but somebody in the local network may
+ * find out about it. */
+static int guard(struct client *c, struct err *err)
+{
+	bool is_announced = c->config->n_announced > 0;
+	int r = broker_client_guard(
+		c->broker, is_announced ? BROKERMSG_GUARD_ANNOUNCED : 0, err);
+
+	if (r == -EPIPE || r == 0)
+		return r;
+	log_warn("hosts of the local network can reach the tunnel's addresses: "
+		 "%s",
+		 err->text);
+	return 0;
+}
+
 int network_up(struct client *c, struct err *err)
 {
 	int r = broker_client_tun_create(c->broker, "", c->config->mtu_bytes,
@@ -158,6 +175,8 @@ int network_up(struct client *c, struct err *err)
 		r = broker_client_addr_add(c->broker, &c->address4, err);
 	if (r == 0 && c->address6.version)
 		r = broker_client_addr_add(c->broker, &c->address6, err);
+	if (r == 0)
+		r = guard(c, err);
 	if (r == 0)
 		r = broker_client_link_up(c->broker, err);
 	if (r == 0)

@@ -536,14 +536,17 @@ int way_start(struct client *c, struct err *err)
 				   c->config->n_forwards);
 	if (!c->forwards)
 		return err_set(err, -ENOMEM, "out of memory");
-	if (c->config->via.host[0] != '\0') {
-		c->way = WAY_VIA;
+	c->way = c->config->via.host[0] != '\0' ? WAY_VIA : WAY_HELPER;
+	int r = c->way == WAY_VIA || c->ssh_config ? 0
+						   : query_ssh_config(c, err);
+	if (r == 0 && !c->has_been_up)
+		r = kill_switch_begin(c, err);
+	if (r < 0 || c->config->block_only)
+		return r;
+	if (c->way == WAY_VIA) {
 		loop_post(c->loop, &c->go_on);
 		return 0;
 	}
-	int r = c->ssh_config ? 0 : query_ssh_config(c, err);
-	if (r < 0)
-		return r;
 	c->way = skips_helper(c) ? WAY_CHANNELS : WAY_HELPER;
 	return c->way == WAY_HELPER ? start_helper(c, err)
 				    : start_channels(c, err);

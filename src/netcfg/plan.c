@@ -112,17 +112,22 @@ static bool is_private(const struct subnet *net)
 	return is_covered(nets, sizeof(nets) / sizeof(nets[0]), net);
 }
 
-static enum fate fate_in_full(const struct plan_input *in,
-			      const struct subnet *net)
+bool plan_is_lan(const struct subnet *net)
 {
 	uint8_t min = net->addr.version == IPV4 ? PLAN_LAN_PREFIX_MIN4
 						: PLAN_LAN_PREFIX_MIN6;
 
+	return is_private(net) && net->prefix_len >= min;
+}
+
+static enum fate fate_in_full(const struct plan_input *in,
+			      const struct subnet *net)
+{
 	if (!in->allow_lan)
 		return FATE_FULL;
 	if (!is_private(net))
 		return FATE_LAN_PUBLIC;
-	return net->prefix_len < min ? FATE_LAN_TOO_LARGE : FATE_LAN;
+	return plan_is_lan(net) ? FATE_LAN : FATE_LAN_TOO_LARGE;
 }
 
 static enum fate fate_of(const struct plan_input *in, const struct subnet *net)

@@ -72,6 +72,10 @@ int plan_make(const struct plan_input *in, struct plan *ret_plan,
  */
 int plan_exclude(struct plan *plan, const struct subnet *hole, struct err *err);
 
+/* True if --allow-lan may leave this network alone: it is private, and no
+ * larger than a /16 (IPv6: /48). */
+bool plan_is_lan(const struct subnet *net);
+
 /* Frees what is in it; all zeros are fine. */
 void plan_fini(struct plan *plan);
 

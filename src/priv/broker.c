@@ -28,14 +28,15 @@
 #include "dnshost_msg.h"
 #include "escape.h"
 #include "fd.h"
+#include "kill_policy.h"
 #include "log.h"
 
 static_assert(sizeof(((struct err *)0)->text) == BROKERMSG_TEXT_MAX, "");
 
 enum {
 	ALARMS_MAX = 4,
-	/* Link, forwarding and names are one each. */
-	JOURNAL_MAX = 3 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
+	/* Link, forwarding, names and guard are one each. */
+	JOURNAL_MAX = 4 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
 		      BROKERMSG_RULES_MAX,
 };
 
@@ -159,6 +160,8 @@ static int undo_one(struct broker *b, const struct broker_undo *undo,
 		return b->ops->rule_del(b->ctx, &undo->rule, err);
 	if (undo->kind == UNDO_DNS)
 		return b->ops->dns_clear(b->ctx, &b->link, err);
+	if (undo->kind == UNDO_GUARD)
+		return b->ops->guard_del(b->ctx, &b->link, err);
 	/* The device took its addresses and routes with it, or it is no longer
 	 * what we made. */
 	if (!b->ops->link_is_ours(b->ctx, &b->link))
@@ -175,6 +178,7 @@ static int undo_one(struct broker *b, const struct broker_undo *undo,
 	case UNDO_FORWARD:
 	case UNDO_RULE:
 	case UNDO_DNS:
+	case UNDO_GUARD:
 	case UNDO__N:
 		break;
 	}
@@ -649,6 +653,55 @@ static int on_forward(struct broker *b, struct call *call)
 	return r;
 }
 
+/* Asked for once more it is for the addresses that were added meanwhile. */
+static int on_guard(struct broker *b, struct call *call)
+{
+	const struct brokermsg_guard *m = call->request;
+	struct broker_guard guard = {.link = b->link, .flags = m->flags};
+	bool is_first = b->n_of[UNDO_GUARD] == 0;
+	struct broker_undo undo = {.kind = UNDO_GUARD};
+
+	if (!b->ops->guard_add)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "the device of the far side has no addresses to "
+			       "be guarded");
+	if (m->flags & ~(uint32_t)BROKERMSG_GUARD_ALL)
+		return err_set(&call->err, -EINVAL,
+			       "unknown flags of a guard %#x", m->flags);
+	for (size_t i = 0; i < b->n_undo; i++)
+		if (b->journal[i].kind == UNDO_ADDR)
+			guard.addrs[guard.n_addrs++] = b->journal[i].net.addr;
+	if (is_first)
+		journal_push(b, &undo);
+	int r = b->ops->guard_add(b->ctx, &guard, &call->err);
+	if (r < 0 && is_first)
+		journal_strike(b, b->n_undo - 1);
+	return r;
+}
+
+/* Not in the journal: it stays until somebody wants it lifted. */
+static int on_kill_on(struct broker *b, struct call *call)
+{
+	struct broker_kill kill;
+	int r = kill_policy_read(call->request, &kill, &call->err);
+
+	if (!b->ops->kill_on)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "the far side has no kill switch");
+	return r < 0 ? r : b->ops->kill_on(b->ctx, &kill, &call->err);
+}
+
+static int on_kill_off(struct broker *b, struct call *call)
+{
+	const struct brokermsg_kill_off *m = call->request;
+	int r = kill_policy_check_name(m->name, &call->err);
+
+	if (!b->ops->kill_off)
+		return err_set(&call->err, -EOPNOTSUPP,
+			       "the far side has no kill switch");
+	return r < 0 ? r : b->ops->kill_off(b->ctx, m->name, &call->err);
+}
+
 /* Not in the journal: it ends with the connection. */
 static int on_tune(struct broker *b, struct call *call)
 {
@@ -761,6 +814,13 @@ static const struct request {
 			       on_dns_set},
 	[BROKERMSG_DNS_CLEAR] = {sizeof(struct brokermsg_head), PHASE_UP, 0,
 				 on_dns_clear},
+	[BROKERMSG_KILL_ON] = {sizeof(struct brokermsg_kill_on), PHASE_IDLE, 0,
+			       on_kill_on},
+	[BROKERMSG_KILL_OFF] = {sizeof(struct brokermsg_kill_off),
+				PHASE_IDLE | PHASE_DOWN | PHASE_UP, 0,
+				on_kill_off},
+	[BROKERMSG_GUARD] = {sizeof(struct brokermsg_guard),
+			     PHASE_DOWN | PHASE_UP, 0, on_guard},
 };
 
 /* Find what a well-formed request is to be answered by, or NULL with err. */

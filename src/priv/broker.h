@@ -61,6 +61,7 @@ enum broker_undo_kind {
 	UNDO_FORWARD,
 	UNDO_RULE,
 	UNDO_DNS,
+	UNDO_GUARD,
 	UNDO__N,
 };
 
@@ -71,6 +72,26 @@ struct broker_undo {
 		struct subnet net;	  /* ADDR: its addr only; ROUTE */
 		struct journal_rule rule; /* RULE */
 	};
+};
+
+/* What a device's guard is made of. */
+struct broker_guard {
+	struct broker_link link;
+	uint32_t flags; /* enum brokermsg_guard_flag */
+	size_t n_addrs;
+	struct ip_addr addrs[BROKERMSG_ADDRS_MAX]; /* of the device */
+};
+
+/* A kill switch: all that may leave this host. */
+struct broker_kill {
+	char name[BROKERMSG_TUNNEL_MAX]; /* of the tunnel, as its kin allow */
+	uint32_t uid;			 /* who alone may reach: */
+	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
+	size_t n_gateways;
+	struct subnet lans[BROKERMSG_LANS_MAX];
+	size_t n_lans;
+	struct endpoint kept[2]; /* a connection: this end, the other; or
+				    version 0 */
 };
 
 /* A change of the journal, for who keeps a copy of it. */
@@ -142,6 +163,22 @@ struct broker_ops {
 		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
 	int (*dns_clear)(void *ctx, const struct broker_link *link,
 			 struct err *err);
+	/*
+	 * Rules that keep the device's addresses to the device, in place of
+	 * earlier ones of the device.  They outlive it.  NULL: this broker
+	 * makes none.
+	 */
+	int (*guard_add)(void *ctx, const struct broker_guard *guard,
+			 struct err *err);
+	int (*guard_del)(void *ctx, const struct broker_link *link,
+			 struct err *err);
+	/*
+	 * Put a kill switch in force, in place of an earlier one of that name,
+	 * and lift one.  It outlives the broker.  NULL: this broker has none.
+	 */
+	int (*kill_on)(void *ctx, const struct broker_kill *kill,
+		       struct err *err);
+	int (*kill_off)(void *ctx, const char *name, struct err *err);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 	/* In a keeper, which has lost all descriptors: open those that undoing

@@ -622,6 +622,30 @@ int broker_client_mark(struct broker_client *c, int fd, enum ip_version version,
 				     err);
 }
 
+int broker_client_guard(struct broker_client *c, uint32_t flags,
+			struct err *err)
+{
+	struct brokermsg_guard m = {.type = BROKERMSG_GUARD, .flags = flags};
+
+	return call(c, &m, sizeof(m), err);
+}
+
+int broker_client_kill_on(struct broker_client *c,
+			  struct brokermsg_kill_on *kill, struct err *err)
+{
+	kill->type = BROKERMSG_KILL_ON;
+	return call(c, kill, sizeof(*kill), err);
+}
+
+int broker_client_kill_off(struct broker_client *c, const char *name,
+			   struct err *err)
+{
+	struct brokermsg_kill_off m = {.type = BROKERMSG_KILL_OFF};
+
+	memcpy(m.name, name, strnlen(name, sizeof(m.name)));
+	return call(c, &m, sizeof(m), err);
+}
+
 int broker_client_forward(struct broker_client *c, uint32_t flags,
 			  struct err *err)
 {

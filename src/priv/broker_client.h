@@ -99,6 +99,12 @@ int broker_client_addr_add(struct broker_client *client,
 /* Set the device up.  Once, after the addresses and before the routes. */
 int broker_client_link_up(struct broker_client *client, struct err *err);
 
+/* Keep the device's addresses to the device by rules of nft (flags: enum
+ * brokermsg_guard_flag), for those that it has by now; again if more were
+ * added.  -ENOENT: there is no nft here. */
+int broker_client_guard(struct broker_client *client, uint32_t flags,
+			struct err *err);
+
 /* Route a subnet into the device; -EEXIST: something else has that very route,
  * which err names. */
 int broker_client_route_add(struct broker_client *client,
@@ -127,6 +133,17 @@ int broker_client_exempt_del(struct broker_client *client,
  * ones go past all tunnels.  fd is borrowed. */
 int broker_client_mark(struct broker_client *client, int fd,
 		       enum ip_version version, struct err *err);
+
+struct brokermsg_kill_on;
+
+/* Put a kill switch in force, whose type is filled in here; before there is a
+ * device.  -EBUSY: that of another tunnel is in force. */
+int broker_client_kill_on(struct broker_client *client,
+			  struct brokermsg_kill_on *kill, struct err *err);
+
+/* Lift the kill switch of a tunnel, if it is in force. */
+int broker_client_kill_off(struct broker_client *client, const char *name,
+			   struct err *err);
 
 /* Forward what is from and to the subnets routed into the device (flags: enum
  * brokermsg_forward_flag).  Far side only; the last call of the set-up. */

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,8 +16,10 @@
 #include "dnshost_client.h"
 #include "fd.h"
 #include "keeper.h"
+#include "kill.h"
 #include "log.h"
 #include "nft_dns.h"
+#include "nft_near.h"
 #include "nft_run.h"
 #include "privdrop.h"
 #include "rtnl.h"
@@ -34,12 +37,13 @@ static_assert((int)TUN_OFFLOAD_USO == (int)BROKERMSG_OFFLOAD_USO, "");
 static_assert((int)TUN_OFFLOAD_ALL == (int)BROKERMSG_OFFLOAD_ALL, "");
 
 struct kernel {
-	int control_fd;	   /* owned; -1: used up */
-	int keeper_fd;	   /* owned */
-	struct rtnl *rtnl; /* owned */
-	int dns_fd;	   /* owned; to ecssh-dns; -1: there is none */
-	struct err no_dns; /* why */
-	bool has_dns;	   /* it has something to undo */
+	int control_fd;		/* owned; -1: used up */
+	int keeper_fd;		/* owned */
+	struct rtnl *rtnl;	/* owned */
+	int dns_fd;		/* owned; to ecssh-dns; -1: there is none */
+	struct err no_dns;	/* why */
+	bool has_dns;		/* it has something to undo */
+	struct kill_place kill; /* owned */
 };
 
 /* One value of a device's directory under /proc/sys; these vanish with the
@@ -317,6 +321,39 @@ static int on_dns_end(void *ctx, struct err *err)
 		       : 0;
 }
 
+static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
+			    struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+	int r = nft_near_build_guard(guard, text, sizeof(text));
+
+	(void)ctx;
+	return r < 0 ? err_set(err, r, "the rules for %s do not fit",
+			       guard->link.name)
+		     : nft_run(text, NULL, 0, err);
+}
+
+static int kernel_guard_del(void *ctx, const struct broker_link *link,
+			    struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+	int r = nft_near_build_guard_removal(link->name, text, sizeof(text));
+
+	(void)ctx;
+	return r < 0 ? r : nft_run(text, NULL, 0, err);
+}
+
+static int kernel_kill_on(void *ctx, const struct broker_kill *kill,
+			  struct err *err)
+{
+	return kill_on(&((struct kernel *)ctx)->kill, kill, err);
+}
+
+static int kernel_kill_off(void *ctx, const char *name, struct err *err)
+{
+	return kill_off(&((struct kernel *)ctx)->kill, name, err);
+}
+
 static const struct broker_ops kernel_ops = {
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
@@ -333,6 +370,10 @@ static const struct broker_ops kernel_ops = {
 	.reopen = kernel_reopen,
 	.dns_set = kernel_dns_set,
 	.dns_clear = kernel_dns_clear,
+	.guard_add = kernel_guard_add,
+	.guard_del = kernel_guard_del,
+	.kill_on = kernel_kill_on,
+	.kill_off = kernel_kill_off,
 };
 
 void broker_run(int sock)
@@ -347,6 +388,7 @@ void broker_run(int sock)
 	broker_ignore_signals();
 	/* The first, while we still are root and have nothing open. */
 	(void)dnshost_client_start(&k.dns_fd, &k.no_dns);
+	kill_open(&k.kill, sock);
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
@@ -364,5 +406,6 @@ void broker_run(int sock)
 	(void)rtnl_close(k.rtnl);
 	fd_close(&k.keeper_fd);
 	fd_close(&k.dns_fd);
+	kill_close(&k.kill);
 	fd_close(&k.control_fd);
 }

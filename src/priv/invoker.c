@@ -183,6 +183,27 @@ static void find_agent(uid_t uid, char out[SOCKET_PATH_MAX])
 	free(environ_of);
 }
 
+void invoker_ssh_connection(char *out, size_t cap)
+{
+	const char *own = getenv("SSH_CONNECTION");
+	char *environ_of = own ? NULL : malloc(ENVIRON_MAX_BYTES);
+	pid_t pid = getppid();
+
+	out[0] = '\0';
+	if (own)
+		copy_text(out, cap, own);
+	for (int i = 0; environ_of && i < ANCESTORS_MAX && pid > 1; i++) {
+		const char *value = env_of(pid, "SSH_CONNECTION", environ_of,
+					   ENVIRON_MAX_BYTES);
+		if (value) {
+			copy_text(out, cap, value);
+			break;
+		}
+		pid = parent_of(pid);
+	}
+	free(environ_of);
+}
+
 /*
  * Becoming
  */

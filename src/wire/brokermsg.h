@@ -26,6 +26,9 @@ enum {
 	BROKERMSG_DNS_SERVERS_MAX = 3, /* what resolv.conf(5) has room for */
 	BROKERMSG_DNS_DOMAINS_MAX = 16,
 	BROKERMSG_DOMAIN_MAX = 256, /* a name of up to 253, and NULs */
+	BROKERMSG_TUNNEL_MAX = 48,  /* name of a tunnel, with its NUL */
+	BROKERMSG_GATEWAYS_MAX = 16,
+	BROKERMSG_LANS_MAX = 32,
 };
 
 /*
@@ -57,6 +60,9 @@ enum brokermsg_type {
 	BROKERMSG_EXEMPT_ADD = 10,
 	BROKERMSG_EXEMPT_DEL = 11,
 	BROKERMSG_MARK = 12,
+	BROKERMSG_KILL_ON = 14,
+	BROKERMSG_KILL_OFF = 15,
+	BROKERMSG_GUARD = 16,
 	BROKERMSG_DNS_SET = 17,
 	BROKERMSG_DNS_CLEAR = 18,
 	BROKERMSG__N,
@@ -74,6 +80,12 @@ enum brokermsg_forward_flag {
 	BROKERMSG_FORWARD_NAT = 1 << 0,
 	BROKERMSG_FORWARD_INBOUND = 1 << 1,
 	BROKERMSG_FORWARD_ALL = (1 << 2) - 1,
+};
+
+enum brokermsg_guard_flag {
+	/* This host speaks with other sources, too, which the far end knows. */
+	BROKERMSG_GUARD_ANNOUNCED = 1 << 0,
+	BROKERMSG_GUARD_ALL = (1 << 1) - 1,
 };
 
 enum brokermsg_dns_mode {
@@ -136,6 +148,41 @@ struct brokermsg_forward {
 	uint32_t flags; /* 4: enum brokermsg_forward_flag */
 };
 
+struct brokermsg_endpoint {
+	uint32_t version;  /* 0: 4 or 6; 0 where none is allowed, too */
+	uint32_t port;	   /* 4: 1 to 65535 */
+	uint8_t bytes[16]; /* 8: as above */
+};
+
+struct brokermsg_subnet {
+	uint32_t version;    /* 0: 4 or 6 */
+	uint32_t prefix_len; /* 4 */
+	uint8_t bytes[16];   /* 8: as above; zero beyond the prefix */
+};
+
+struct brokermsg_kill_on {
+	uint32_t type;	     /* 0: BROKERMSG_KILL_ON */
+	uint32_t uid;	     /* 4: whose ssh may reach the gateways */
+	uint32_t n_gateways; /* 8: 1 to BROKERMSG_GATEWAYS_MAX */
+	uint32_t n_lans;     /* 12: 0 to BROKERMSG_LANS_MAX */
+	char name[BROKERMSG_TUNNEL_MAX]; /* 16: of the tunnel, NUL-padded */
+	/* 64: a TCP connection that goes on: this end, the other */
+	struct brokermsg_endpoint kept[2];
+	/* 112, 496: those beyond the numbers are not looked at */
+	struct brokermsg_endpoint gateways[BROKERMSG_GATEWAYS_MAX];
+	struct brokermsg_subnet lans[BROKERMSG_LANS_MAX];
+};
+
+struct brokermsg_kill_off {
+	uint32_t type;			 /* 0: BROKERMSG_KILL_OFF */
+	char name[BROKERMSG_TUNNEL_MAX]; /* 4: NUL-padded */
+};
+
+struct brokermsg_guard {
+	uint32_t type;	/* 0: BROKERMSG_GUARD */
+	uint32_t flags; /* 4: enum brokermsg_guard_flag */
+};
+
 struct brokermsg_dns_server {
 	uint32_t version;  /* 0: 4 or 6 */
 	uint8_t bytes[16]; /* 4: as above */
@@ -176,6 +223,9 @@ static_assert(sizeof(struct brokermsg_exempt) == 52, "");
 static_assert(sizeof(struct brokermsg_mark) == 8, "");
 static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");
+static_assert(sizeof(struct brokermsg_kill_on) == 1264, "");
+static_assert(sizeof(struct brokermsg_kill_off) == 52, "");
+static_assert(sizeof(struct brokermsg_guard) == 8, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
 
 #endif

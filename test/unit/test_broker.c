@@ -225,6 +225,39 @@ static int fake_forward_del(void *ctx, const struct broker_forward *forward,
 	return note(ctx, err, "forward-", forward->name);
 }
 
+static int fake_guard_add(void *ctx, const struct broker_guard *guard,
+			  struct err *err)
+{
+	char arg[256];
+	size_t len = (size_t)snprintf(arg, sizeof(arg), "%s %u",
+				      guard->link.name, guard->flags);
+
+	for (size_t i = 0; i < guard->n_addrs; i++) {
+		char text[ADDR_TEXT_MAX];
+
+		len += (size_t)snprintf(arg + len, sizeof(arg) - len, " %s",
+					addr_format(&guard->addrs[i], text));
+	}
+	return note(ctx, err, "guard+", arg);
+}
+
+static int fake_guard_del(void *ctx, const struct broker_link *link,
+			  struct err *err)
+{
+	return note(ctx, err, "guard-", link->name);
+}
+
+static int fake_kill_on(void *ctx, const struct broker_kill *kill,
+			struct err *err)
+{
+	return note(ctx, err, "kill+", kill->name);
+}
+
+static int fake_kill_off(void *ctx, const char *name, struct err *err)
+{
+	return note(ctx, err, "kill-", name);
+}
+
 static int fake_tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 {
 	(void)snprintf(name, BROKERMSG_NAME_MAX, "cubic");
@@ -273,6 +306,10 @@ static const struct broker_ops fake_ops = {
 	.forward_plan = fake_forward_plan,
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
+	.guard_add = fake_guard_add,
+	.guard_del = fake_guard_del,
+	.kill_on = fake_kill_on,
+	.kill_off = fake_kill_off,
 	.tune = fake_tune,
 	.dns_set = fake_dns_set,
 	.dns_clear = fake_dns_clear,
@@ -544,6 +581,66 @@ static void broker_refuses_to_forward_what_it_does_not_know(void **state)
 	assert_int_equal(rig->verdict, BROKER_GO_ON);
 }
 
+static int ask_guard(struct rig *rig, uint32_t flags)
+{
+	struct brokermsg_guard m = {BROKERMSG_GUARD, flags};
+
+	return ask(rig, &m, sizeof(m));
+}
+
+static void broker_guards_the_addresses_of_its_device(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_addr(rig, "198.18.0.1"), 0);
+	assert_int_equal(ask_guard(rig, 0), 0);
+	assert_int_equal(ask_addr(rig, "fd00::1"), 0);
+	assert_int_equal(ask_guard(rig, BROKERMSG_GUARD_ANNOUNCED), 0);
+	assert_int_equal(ask_guard(rig, 2), -EINVAL);
+	assert_string_equal(rig->kernel.log,
+			    "addr+ 198.18.0.1; guard+ ecssh0 0 198.18.0.1; "
+			    "addr+ fd00::1; guard+ ecssh0 1 198.18.0.1 "
+			    "fd00::1; ");
+	/* It outlives the device, and is one. */
+	rig->kernel.is_link_foreign = true;
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log, "guard- ecssh0; ");
+}
+
+static void broker_forgets_a_guard_that_failed(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	rig->kernel.fail = -ENOENT;
+	assert_int_equal(ask_guard(rig, 0), -ENOENT);
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log, "link-; ");
+}
+
+static void broker_leaves_a_kill_switch_in_force(void **state)
+{
+	struct brokermsg_kill_on on = {
+		.type = BROKERMSG_KILL_ON,
+		.n_gateways = 1,
+		.name = "gw",
+		.gateways = {{.version = 4, .port = 22, .bytes = {192, 0, 2}}},
+	};
+	struct brokermsg_kill_off off = {BROKERMSG_KILL_OFF, "gw"};
+	struct rig *rig = *state;
+
+	assert_int_equal(ask_hello(rig, BROKERMSG_VERSION), 0);
+	assert_int_equal(ask(rig, &on, sizeof(on)), 0);
+	assert_int_equal(ask_tun(rig, "", 1500, 0), 0);
+	assert_int_equal(ask(rig, &off, sizeof(off)), 0);
+	off.name[0] = '-';
+	assert_int_equal(ask(rig, &off, sizeof(off)), -EINVAL);
+	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
+	assert_string_equal(rig->kernel.log,
+			    "kill+ gw; tun ecssh%d 1500; kill- gw; link-; ");
+}
+
 static void keeper_undoes_what_the_broker_has_not(void **state)
 {
 	struct rig *rig = *state;
@@ -652,9 +749,13 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 	static const bool is_allowed[PHASES][BROKERMSG__N] = {
 		[START] = {[BROKERMSG_HELLO] = true},
 		[IDLE] = {[BROKERMSG_TUN_CREATE] = true,
+			  [BROKERMSG_KILL_ON] = true,
+			  [BROKERMSG_KILL_OFF] = true,
 			  [BROKERMSG_TUNE] = true,
 			  [BROKERMSG_BYE] = true},
 		[DOWN] = {[BROKERMSG_ADDR_ADD] = true,
+			  [BROKERMSG_GUARD] = true,
+			  [BROKERMSG_KILL_OFF] = true,
 			  [BROKERMSG_LINK_UP] = true,
 			  [BROKERMSG_EXEMPT_ADD] = true,
 			  [BROKERMSG_EXEMPT_DEL] = true,
@@ -665,6 +766,8 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			[BROKERMSG_EXEMPT_ADD] = true,
 			[BROKERMSG_EXEMPT_DEL] = true,
 			[BROKERMSG_MARK] = true,
+			[BROKERMSG_GUARD] = true,
+			[BROKERMSG_KILL_OFF] = true,
 			[BROKERMSG_ROUTE_ADD] = true,
 			[BROKERMSG_ROUTE_DEL] = true,
 			[BROKERMSG_FORWARD] = true,
@@ -691,6 +794,9 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 		8,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
+		[BROKERMSG_KILL_ON] = 1264,
+		[BROKERMSG_KILL_OFF] = 52,
+		[BROKERMSG_GUARD] = 8,
 	};
 
 	(void)state;
@@ -741,6 +847,9 @@ static void broker_ends_at_a_request_of_any_other_size(void **state)
 		8,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
+		[BROKERMSG_KILL_ON] = 1264,
+		[BROKERMSG_KILL_OFF] = 52,
+		[BROKERMSG_GUARD] = 8,
 	};
 
 	(void)state;
@@ -1764,6 +1873,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(broker_ends_at_a_request_of_any_other_size),
 		with_rig(broker_ends_at_a_descriptor),
 		with_rig(broker_ends_at_two_descriptors),
+		with_rig(broker_guards_the_addresses_of_its_device),
+		with_rig(broker_forgets_a_guard_that_failed),
+		with_rig(broker_leaves_a_kill_switch_in_force),
 		cmocka_unit_test(broker_checks_the_name),
 		with_rig(broker_wants_zeros_behind_the_name),
 		with_rig(broker_checks_the_mtu_and_offloads),

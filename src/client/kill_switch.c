@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* kill_switch: nothing leaves this host but by the tunnel. */
+#include "kill_switch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "beside.h"
+#include "brokermsg.h"
+#include "client_internal.h"
+#include "connected.h"
+#include "gateway_find.h"
+#include "invoker.h"
+#include "kill_notes.h"
+#include "log.h"
+#include "plan.h"
+#include "rtnl.h"
+
+void kill_switch_init(struct client *c)
+{
+	invoker_ssh_connection(c->kill.session, sizeof(c->kill.session));
+}
+
+/* ---- what is asked for ---- */
+
+static void put_endpoint(const struct endpoint *e, struct brokermsg_endpoint *m)
+{
+	m->version = e->addr.version;
+	m->port = e->port;
+	memcpy(m->bytes, e->addr.bytes, sizeof(m->bytes));
+}
+
+/* "THEIRS PORT OURS PORT": whoever works here by ssh goes on doing so. */
+static void keep_session(const char *session, struct brokermsg_kill_on *m)
+{
+	char there_text[64], here_text[64];
+	struct endpoint here, there;
+
+	if (sscanf(session, "%63s %" SCNu16 " %63s %" SCNu16, there_text,
+		   &there.port, here_text, &here.port) != 4 ||
+	    addr_parse(there_text, &there.addr) < 0 ||
+	    addr_parse(here_text, &here.addr) < 0 || here.port == 0 ||
+	    there.port == 0 || here.addr.version != there.addr.version)
+		return;
+	put_endpoint(&here, &m->kept[0]);
+	put_endpoint(&there, &m->kept[1]);
+}
+
+/* The networks that stay local with --allow-lan.  Returns 0 or -errno. */
+static int put_lans(struct brokermsg_kill_on *m, struct err *err)
+{
+	struct connected_list connected = {0};
+	struct rtnl *rtnl = NULL;
+	int r = rtnl_open(&rtnl, err);
+
+	if (r == 0)
+		r = connected_list(rtnl, &connected, err);
+	for (size_t i = 0; r == 0 && i < connected.n; i++) {
+		const struct subnet *net = &connected.nets[i].net;
+		struct brokermsg_subnet *lan = &m->lans[m->n_lans];
+
+		if (!plan_is_lan(net) || m->n_lans == BROKERMSG_LANS_MAX)
+			continue;
+		lan->version = net->addr.version;
+		lan->prefix_len = net->prefix_len;
+		memcpy(lan->bytes, net->addr.bytes, sizeof(lan->bytes));
+		m->n_lans++;
+	}
+	connected_list_fini(&connected);
+	(void)rtnl_close(rtnl);
+	return r;
+}
+
+/* By a proxy there is no ssh, and its name is looked up much later. */
+static int find_via(const struct client *c, struct endpoint *ret,
+		    struct err *err)
+{
+	ret->port = c->config->via.port;
+	if (addr_parse(c->config->via.host, &ret->addr) == 0)
+		return 1;
+	return err_set(err, -EINVAL,
+		       "with --kill-switch the server of --via must be an "
+		       "address, for its name cannot be looked up any more");
+}
+
+/* What ssh looks up for itself has to be found without asking anybody. */
+static int find_by_ssh(const struct client *c, const struct killnote *in_force,
+		       struct endpoint ret[BROKERMSG_GATEWAYS_MAX],
+		       struct err *err)
+{
+	struct gateway_host host;
+	int r = gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
+				  err);
+
+	if (r < 0)
+		return r;
+	size_t n = gateway_find_here(&host, ret, BROKERMSG_GATEWAYS_MAX);
+	if (n > 0)
+		return (int)n;
+	(void)in_force;
+	return err_set(err, -ENOENT,
+		       "the kill switch lets no name be looked up, and %s is "
+		       "known by that only: write its address as HostName into "
+		       "ssh_config, or into /etc/hosts",
+		       status_gateway(c));
+}
+
+/* Returns how many there are, or -errno with err. */
+static int find_gateways(const struct client *c,
+			 const struct killnote *in_force,
+			 struct endpoint ret[BROKERMSG_GATEWAYS_MAX],
+			 struct err *err)
+{
+	const struct client_config *config = c->config;
+
+	if (config->n_kill_allowed > 0) {
+		memcpy(ret, config->kill_allowed, sizeof(config->kill_allowed));
+		return (int)config->n_kill_allowed;
+	}
+	if (config->via.host[0] != '\0')
+		return find_via(c, ret, err);
+	return find_by_ssh(c, in_force, ret, err);
+}
+
+/* ---- on and off ---- */
+
+static int put_in_force(struct client *c, const struct endpoint *gateways,
+			size_t n, struct err *err)
+{
+	struct brokermsg_kill_on m = {.uid = geteuid(),
+				      .n_gateways = (uint32_t)n};
+
+	(void)snprintf(m.name, sizeof(m.name), "%s", c->config->name);
+	for (size_t i = 0; i < n; i++)
+		put_endpoint(&gateways[i], &m.gateways[i]);
+	keep_session(c->kill.session, &m);
+	int r = c->config->allow_lan ? put_lans(&m, err) : 0;
+	return r < 0 ? r : broker_client_kill_on(c->broker, &m, err);
+}
+
+/* What somebody who wonders why nothing works should know. */
+static void say_in_force(const struct client *c)
+{
+	struct killnote notes[KILL_NOTES_MAX];
+	char text[KILL_NOTES_TEXT_MAX];
+	size_t n = kill_notes_load(notes, KILL_NOTES_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		log_warn("%s%s", kill_notes_describe(&notes[i], text),
+			 c->config->kill_switch && strcmp(notes[i].name,
+							  c->config->name) == 0
+				 ? ", and so does the end of this tunnel, "
+				   "which takes it over"
+				 : "");
+}
+
+int kill_switch_begin(struct client *c, struct err *err)
+{
+	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
+	struct killnote in_force;
+	bool is_taken_over = kill_notes_find(c->config->name, &in_force);
+
+	say_in_force(c);
+	if (!c->config->kill_switch)
+		return 0;
+	int n = find_gateways(c, is_taken_over ? &in_force : NULL, gateways,
+			      err);
+	if (n < 0)
+		return n;
+	int r = put_in_force(c, gateways, (size_t)n, err);
+	c->kill.is_on = r == 0;
+	return r;
+}
+
+void kill_switch_end(struct client *c)
+{
+	char text[KILL_NOTES_TEXT_MAX];
+	struct killnote note;
+	struct err err;
+
+	if (!c->kill.is_on)
+		return;
+	/* What was to be confirmed never came to that. */
+	if (c->config->confirm_s > 0 && !c->has_been_up)
+		c->kill.is_unwanted = true;
+	if (c->kill.is_unwanted && !c->is_broker_dead) {
+		if (broker_client_kill_off(c->broker, c->config->name, &err) ==
+		    0) {
+			c->kill.is_on = false;
+			return;
+		}
+		log_warn("%s", err.text);
+	}
+	if (kill_notes_find(c->config->name, &note))
+		log_notice("%s", kill_notes_describe(&note, text));
+}
+
+int kill_switch_lift(const char *tunnel, struct err *err)
+{
+	char path[PATH_MAX];
+	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
+	struct broker_client *broker = NULL;
+	int r = beside_find("ecssh-broker", path, err);
+
+	if (r == 0)
+		r = broker_client_start(&broker, &how, err);
+	if (r < 0)
+		return r;
+	r = broker_client_kill_off(broker, tunnel, err);
+	int r_stop = broker_client_stop(broker, r < 0 ? NULL : err);
+	return r < 0 ? r : r_stop;
+}

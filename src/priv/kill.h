@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* kill: kill switches of this host, their rules and the notes about them. */
+#ifndef ECSSH_KILL_H
+#define ECSSH_KILL_H
+
+#include "broker.h"
+
+struct kill_place {
+	int dir_fd;	/* owned: of the notes; -1: there is none, because: */
+	int why_not;	/* a negative errno */
+	uint64_t netns; /* inode of the network namespace */
+	uint32_t asks_uid; /* who made the engine's socket */
+};
+
+/*
+ * Find, or make, the directory of the notes, for a process that is about to
+ * become nobody: to whom it belongs from now on.  Failing is told later, to
+ * who asks for a kill switch.
+ */
+void kill_open(struct kill_place *ret_place, int sock);
+
+/* Accepts one that was never opened, if its descriptor is -1. */
+void kill_close(struct kill_place *place);
+
+/*
+ * Put a kill switch in force, or replace one, by one transaction; the note is
+ * there before.  Returns 0 or -errno with err: -EBUSY: another tunnel's is in
+ * force; -EPERM: this one is another user's.
+ */
+int kill_on(const struct kill_place *place, const struct broker_kill *kill,
+	    struct err *err);
+
+/* Lift it, whether or not it is in force.  Returns 0 or -errno with err. */
+int kill_off(const struct kill_place *place, const char *name, struct err *err);
+
+#endif

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: MIT
+"""--kill-switch: nothing leaves near but through the tunnel, whatever happens, until the user ends it.
+
+    guest ── near ──ssh── gw
+
+near and guest have their default route by gw, which counts what comes in from them and is not the transport.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from common import (NOT_RUNNING, OK, PRIVILEGE, RUNTIME, SSH, USAGE, Ecssh, connect_error, expect, expect_in, slow,
+                    timeout)
+from lab import HELPER, PYTHON, USERS, Host, Lab, diff, up, wait_for
+
+PROBER = Path(__file__).resolve().parent / "prober.py"
+OUTSIDE = ("198.51.100.7", "2001:db8::7", "10.9.0.1")       # the last is asked for names
+FULL = ("--kill-switch", "--full", "gw")
+RATE = 500                                                  # of each of two users
+
+COUNTER = """table netdev lab_leak {
+    chain in {
+        type filter hook ingress device lan0 priority 0;
+        ether type arp accept
+        tcp dport 22 accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
+        counter
+    }
+}
+"""
+
+
+def prepare(lab: Lab) -> None:
+    """A way out for what leaks, and somebody who counts it."""
+    lab.near.ip("route add default via 10.9.0.1", "route add default via fd09::1")
+    lab.gw.run(["nft", "-f", "-"], stdin=COUNTER)
+
+
+def leaked(lab: Lab) -> int:
+    return int(re.search(r"counter packets (\d+)", lab.gw.run(["nft", "list", "table", "netdev", "lab_leak"]).stdout)[1])
+
+
+class Prober:
+    """Probes from a host until stopped, by root and by alice."""
+
+    def __init__(self, host: Host, users: tuple = ("root", "alice"), rate: int = RATE):
+        self.processes = [host.popen([PYTHON, PROBER, rate, *OUTSIDE], user, cwd="/", stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True) for user in users]
+        for process in self.processes:
+            expect(process.stdout.readline(), "ready\n")
+
+    def stop(self) -> int:
+        """How many there were."""
+        return sum(int(process.communicate("x")[0]) for process in self.processes)
+
+
+def expect_control(lab: Lab, host: Host) -> None:
+    """Without the kill switch every probe is seen."""
+    before, prober = leaked(lab), Prober(host)
+    time.sleep(1)       # the time in which it probes
+    sent = prober.stop()
+    assert sent > 100, sent
+    wait_for(lambda: leaked(lab) - before == sent, what=f"all {sent} seen; there are {leaked(lab) - before}")
+
+
+def in_force(lab: Lab) -> bool:
+    return "ecssh-kill-" in lab.near.run(["nft", "list", "tables"]).stdout
+
+
+def session_of_sshd(lab: Lab) -> list:
+    return [process for process in lab.gw.processes("^sshd$") if "[listener]" not in process.args]
+
+
+VICTIMS = {
+    "engine": lambda lab: lab.near.processes("^ecssh$")[:1],
+    "broker": lambda lab: lab.near.processes("^ecssh-broker$"),
+    "keeper": lambda lab: lab.near.processes("^ecssh-keeper$"),
+    "ssh": lambda lab: lab.near.processes("^ssh$"),
+    "helper": lambda lab: lab.gw.processes(HELPER),
+    "sshd": session_of_sshd,
+    "engine and broker": lambda lab: lab.near.processes("^ecssh(-broker)?$"),
+    "all of near": lambda lab: lab.near.processes("^(ecssh|ssh)"),
+}
+
+
+def kill_rounds(lab: Lab, rounds: int, seconds: float) -> None:
+    prepare(lab)
+    expect_control(lab, lab.near)
+    before = lab.near.snapshot()
+    expect(Ecssh(lab.near, "up", "--block-only", *FULL[1:]).wait(), OK)
+    start, seen, prober = time.monotonic(), leaked(lab), Prober(lab.near)
+    for number in range(rounds):
+        name = list(VICTIMS)[number % len(VICTIMS)]
+        tunnel = Ecssh(lab.near, "up", *FULL).connected()
+        for process in wait_for(lambda: VICTIMS[name](lab), what=name):
+            os.kill(process.pid, signal.SIGKILL)
+        tunnel.wait()
+        assert in_force(lab), f"round {number}: not in force after the death of {name}"
+        wait_for(lambda: not lab.near.processes("^(ecssh|ssh)"), what="nothing is left to run")
+    wait_for(lambda: time.monotonic() - start > seconds, seconds, "long enough")
+    sent = prober.stop()
+    assert sent > RATE * (time.monotonic() - start) / 2, f"only {sent} probes"
+    expect(leaked(lab) - seen, 0, f"leaked of {sent}")
+    lab.near.run(["ecssh", "down", "gw"])
+    expect_control(lab, lab.near)
+    changed = [line for line in diff(before, lab.near.snapshot()) if "/gw.sock" not in line]
+    # Only killed together broker and keeper leave their rules, until the next tunnel on that device.
+    assert not [line for line in changed if "ecssh" in line and "ecssh-guard" not in line], changed
+
+
+@timeout(150)
+def test_nothing_leaves_while_processes_are_killed(lab: Lab):
+    """1,000 probes a second of two users, across the death of each process, and of several at once."""
+    kill_rounds(lab, len(VICTIMS), 10)
+
+
+@slow
+@timeout(900)
+def test_nothing_leaves_in_a_hundred_deaths(lab: Lab):
+    kill_rounds(lab, 100, 60)
+
+
+def test_nothing_is_forwarded(lab: Lab):
+    """A host behind near has no other way out either, but does have the tunnel."""
+    prepare(lab)
+    guest = Host("guest")
+    try:
+        guest.ready()
+        guest.sysctl(ipv6__conf__default__accept_dad=0, ipv4__ping_group_range="0 2147483647")
+        lab.near.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+        lab.near.ip("route replace default via fd09::1")
+        lab.near.ip(f"link add guest0 type veth peer name up0 netns {guest.pid}", *up("guest0", "10.5.0.1/24", "fd05::1/64"))
+        guest.ip(*up("up0", "10.5.0.2/24", "fd05::2/64"), "route add default via 10.5.0.1", "route add default via fd05::1")
+        control = Prober(guest, ("root",))
+        wait_for(lambda: leaked(lab) > 100, what="the control is seen")
+        control.stop()
+        tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+        before, prober = leaked(lab), Prober(guest, ("root",))
+        expect(connect_error(guest, "10.77.0.2", 7), "connected", "guest through the tunnel")
+        os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+        tunnel.wait()
+        time.sleep(1)       # the time in which it probes
+        assert prober.stop() > 100
+        expect(leaked(lab) - before, 0, "leaked")
+    finally:
+        guest.close()
+
+
+def test_down_restores(lab: Lab):
+    before = lab.near.snapshot()
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+    expect(connect_error(lab.near, "10.9.0.1", 22, 2), "connected", "the gateway by root, who runs it")
+    expect(connect_error(lab.near, "10.9.0.1", 23, 2), "EHOSTUNREACH", "another port of the gateway")
+    expect(connect_error(lab.near, "10.77.0.2", 7), "connected", "through the tunnel")
+    expect(lab.near.run(["ping", "-c1", "-W1", "10.9.0.1"], check=False).returncode, 1)
+    assert in_force(lab)
+    lab.near.run(["ecssh", "down"])
+    expect(tunnel.wait(5), OK)
+    expect(diff(before, lab.near.snapshot()), [])
+
+
+@contextmanager
+def ends(lab: Lab, code: int, is_lifted: bool):
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+    yield tunnel
+    expect(tunnel.wait(), code, "exit status:\n" + tunnel.stderr())
+    expect(in_force(lab), not is_lifted, "in force; it said:\n" + tunnel.stderr())
+    if not is_lifted:
+        expect_in('"ecssh down gw" lifts it', tunnel.stderr())
+        expect_in("nothing leaves this host but through the tunnel and to 10.9.0.1:22", tunnel.stderr())
+        expect(lab.near.run(["ecssh", "down", "gw"]).returncode, OK)
+        assert not in_force(lab)
+
+
+@timeout(120)
+def test_only_the_user_lifts_it(lab: Lab):
+    """Ctrl-C and SIGTERM are wishes; a closed terminal, a lost connection and a failed login are not."""
+    with ends(lab, OK, True) as tunnel:
+        tunnel.interrupt()
+    with ends(lab, OK, True):
+        os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGTERM)
+    with ends(lab, OK, False):
+        os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGHUP)
+    with ends(lab, SSH, False):
+        for process in session_of_sshd(lab):
+            os.kill(process.pid, signal.SIGKILL)
+    refused = Ecssh(lab.near, "up", "--kill-switch", "-l", "nobody-here", "-o", "BatchMode=yes", "gw", "10.77.0.0/24")
+    refused.fails(SSH, "kill switch of gw is in force")
+    assert in_force(lab)
+    lab.near.run(["ecssh", "down"])             # the only one: no name is needed
+    assert not in_force(lab)
+    expect(lab.near.run(["ecssh", "down"], check=False).returncode, NOT_RUNNING)
+
+
+def test_what_is_in_force_is_told(lab: Lab):
+    """By status without privilege, by the next up; which takes it over if told to."""
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+    os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGKILL)
+    tunnel.wait()
+    wait_for(lambda: not lab.near.processes("^ecssh"), what="broker and keeper have ended")
+    status = lab.near.run(["ecssh", "status"], "alice", check=False)
+    expect(status.returncode, NOT_RUNNING)
+    expect_in('the kill switch of gw is in force since', status.stdout)
+    report = json.loads(lab.near.run(["ecssh", "status", "--json"], "alice", check=False).stdout)
+    expect([switch["name"] for switch in report["kill_switches"]], ["gw"])
+
+    plain = Ecssh(lab.near, "up", "gw", "10.77.0.0/24").connected()
+    expect_in("the kill switch of gw is in force since", plain.stderr())
+    plain.interrupt()
+    expect(plain.wait(), OK)
+    assert in_force(lab), "lifted by a tunnel that had not put it in force"
+
+    Ecssh(lab.near, "up", "--kill-switch", "--name", "other", "gw", "10.77.0.0/24").fails(
+        RUNTIME, 'the kill switch of gw is in force, and there can be one at a time')
+    again = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+    expect_in("takes it over", again.stderr())
+    lab.near.run(["ecssh", "down"])
+    expect(again.wait(), OK)
+    assert not in_force(lab)
+
+
+def test_down_lifts_that_of_a_tunnel_without_one(lab: Lab):
+    """As a service has it: the switch is one unit, the tunnel another."""
+    block = Ecssh(lab.near, "up", "--block-only", "gw")
+    expect(block.wait(), OK)
+    expect_in("kill switch of gw is in force", block.stderr())
+    expect(lab.near.run(["ping", "-c1", "-W1", "10.9.0.1"], check=False).returncode, 1)
+    tunnel = Ecssh(lab.near, "up", "gw", "10.77.0.0/24").connected()
+    lab.near.run(["ecssh", "down", "gw"])
+    expect(tunnel.wait(), OK)
+    assert not in_force(lab)
+
+
+def test_of_another_user_stays(lab: Lab):
+    """bob may run the broker, but root's switch is not his; his own is, and root's hand is longer."""
+    expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+    down = lab.near.run(["ecssh", "down", "gw"], "bob", check=False)
+    expect(down.returncode, PRIVILEGE)
+    expect_in("is that of user 0", down.stderr)
+    Ecssh(lab.near, "up", "--block-only", "gw", user="bob").fails(RUNTIME, "is that of user 0")
+    assert in_force(lab)
+    lab.near.run(["ecssh", "down", "gw"])
+    expect(Ecssh(lab.near, "up", "--block-only", "gw", user="bob").wait(), OK)
+    expect(connect_error(lab.near, "10.9.0.1", 22, 2), "EHOSTUNREACH", "the gateway by another user")
+    expect(lab.near.run(["ecssh", "down", "gw"], "bob").returncode, OK)
+    expect(Ecssh(lab.near, "up", "--block-only", "gw", user="bob").wait(), OK)
+    expect(lab.near.run(["ecssh", "down", "gw"]).returncode, OK)
+
+
+def test_as_user_with_sudo(lab: Lab):
+    """ssh is bob's, and so is the hole."""
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24", user="bob").connected()
+    expect_in(f"meta skuid {USERS['bob']} ip daddr 10.9.0.1 tcp dport 22 accept",
+              lab.near.run(["nft", "-n", "list", "ruleset"]).stdout)
+    tunnel.interrupt()
+    expect(tunnel.wait(), OK)
+    assert not in_force(lab)
+
+
+def test_the_session_that_it_is_run_in_goes_on(lab: Lab):
+    """The one connection of SSH_CONNECTION, not another of the same two hosts."""
+    with lab.near.listen("10.9.0.2", 2200) as listener:
+        kept, other = lab.gw.connect("10.9.0.2", 2200), lab.gw.connect("10.9.0.2", 2200)
+        ours, others = listener.accept()[0], listener.accept()[0]
+        session = {"SSH_CONNECTION": "10.9.0.1 %d 10.9.0.2 2200" % kept.getsockname()[1]}
+        expect(Ecssh(lab.near, "up", "--block-only", "gw", env=session).wait(), OK)
+        ours.sendall(b"?")
+        expect(kept.recv(1), b"?")
+        other.settimeout(1)
+        try:
+            others.sendall(b"?")
+            assert not other.recv(1), "the other connection goes on"
+        except (OSError, TimeoutError):
+            pass
+        lab.near.run(["ecssh", "down"])
+
+
+def test_local_network(lab: Lab):
+    """With --allow-lan, but not its resolver."""
+    prepare(lab)
+    expect(Ecssh(lab.near, "up", "--block-only", *FULL[1:]).wait(), OK)
+    expect(lab.near.run(["ping", "-c1", "-W1", "10.9.0.1"], check=False).returncode, 1)
+    lab.near.run(["ecssh", "down"])
+    expect(Ecssh(lab.near, "up", "--block-only", "--allow-lan", *FULL[1:]).wait(), OK)
+    for address in ("10.9.0.1", "fd09::1"):
+        lab.near.run(["ping", "-c1", "-W1", address])
+        expect(connect_error(lab.near, address, 53, 2), "EHOSTUNREACH" if ":" not in address else "EACCES")
+    expect(connect_error(lab.near, OUTSIDE[0], 80, 2), "EHOSTUNREACH")
+
+
+def test_jump_host(lab: Lab):
+    """The hole is for the jump host, found in ssh_config, and not for what is behind it."""
+    lab.sshd(host=lab.far)
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "-J", "alice@gw", "far", "10.78.0.0/24").connected()
+    rules = lab.near.run(["nft", "-n", "list", "ruleset"]).stdout
+    expect_in("ip daddr 10.9.0.1 tcp dport 22 accept", rules)
+    assert "ip daddr 10.77.0.2 tcp" not in rules, rules
+    expect(connect_error(lab.near, "10.78.0.2", 7), "connected")
+    lab.near.run(["ecssh", "down"])
+    expect(tunnel.wait(), OK)
+
+
+def test_proxy_command(lab: Lab):
+    """Nobody can know where it connects to."""
+    lab.near.write("/usr/local/bin/relay", f"#!/bin/sh\nexec {PYTHON} -c '{RELAY}' 10.9.0.1\n", mode=0o755)
+    command = "-oProxyCommand=relay"
+    Ecssh(lab.near, "up", "--kill-switch", command, "gw", "10.77.0.0/24").fails(RUNTIME, "--kill-switch-allow ADDR:PORT")
+    assert not in_force(lab)
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "--kill-switch-allow", "10.9.0.1:22", command, "gw",
+                   "10.77.0.0/24").connected()
+    expect(connect_error(lab.near, "10.77.0.2", 7), "connected")
+    tunnel.interrupt()
+    expect(tunnel.wait(), OK)
+
+
+RELAY = """
+import os, select, socket, sys
+s = socket.create_connection((sys.argv[1], 22))
+while True:
+    for fd in select.select([0, s], [], [])[0]:
+        data = os.read(0, 65536) if fd == 0 else s.recv(65536)
+        if not data:
+            sys.exit()
+        s.sendall(data) if fd == 0 else os.write(1, data)
+""".replace("'", '"')
+
+
+def test_hostile_names(lab: Lab):
+    """They are refused before anything is changed."""
+    before = lab.near.snapshot()
+    for name in ("../x", "a;b", "$(id)", "a b", "-x", ".x", "a{}", "a\nb", "\x1b[31m", "x" * 60, 'a"', "*", ""):
+        said = Ecssh(lab.near, "up", "--kill-switch", "--name", name, "gw", "10.77.0.0/24").fails(USAGE)
+        assert "\x1b" not in said
+    for value in ("gw:22", "10.0.0.1", "10.0.0.1:0", "10.0.0.1:22;", "a@10.0.0.1:22", "[::1", "\x1b[31m"):
+        said = Ecssh(lab.near, "up", "--kill-switch", "--kill-switch-allow", value, "gw", "10.77.0.0/24").fails(USAGE)
+        assert "\x1b" not in said
+    expect(diff(before, lab.near.snapshot()), [])
+
+
+def test_a_forged_note_lifts_nothing(lab: Lab):
+    """Who may write notes is nobody; what stands in them is checked, and printed as it is nowhere."""
+    expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+    net = os.stat(f"/proc/{lab.near.pid}/ns/net").st_ino
+    for name, text in ((f"{net}-\x1b[31m", "uid 0\nsince 0\nallow 10.0.0.1 22\n"), (f"{net}-x", "\x1b[31m"),
+                       (f"{net}-y", "uid 0\n" * 10_000), ("z", "")):
+        lab.near.write(f"/run/ecssh-kill/{name}", text)
+    status = lab.near.run(["ecssh", "status"], check=False)
+    expect(status.stdout.count("kill switch"), 1, status.stdout)
+    assert "\x1b" not in status.stdout + status.stderr
+    denied = lab.near.run(["touch", f"/run/ecssh-kill/{net}-mine"], "alice", check=False)
+    assert denied.returncode != 0
+    lab.near.run(["ecssh", "down", "gw"])
+    assert not in_force(lab)

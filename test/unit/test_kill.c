@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_kill: the rules of the near side as text (src/priv/nft_near.c), what the
+ * broker lets pass of a kill switch (kill_policy.c), and the note about one
+ * (src/wire/killnote.c).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kill_policy.h"
+#include "killnote.h"
+#include "nft_near.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct ip_addr addr(const char *text)
+{
+	struct ip_addr a;
+
+	assert_int_equal(addr_parse(text, &a), 0);
+	return a;
+}
+
+/*
+ * Rules
+ */
+
+static void guard_names_the_addresses_of_each_version(void **state)
+{
+	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 2};
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	g.addrs[0] = addr("198.19.0.1");
+	g.addrs[1] = addr("fd00::1");
+	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "elements = { 198.19.0.1 }"));
+	assert_non_null(strstr(text, "elements = { fd00::1 }"));
+	assert_non_null(
+		strstr(text, "oifname \"ecssh0\" ip saddr != @own4 drop"));
+	assert_non_null(strstr(text, "table arp ecssh-guard-ecssh0 {"));
+	/* In place of what was there. */
+	assert_true(strstr(text, "delete table inet ecssh-guard-ecssh0") <
+		    strstr(text, "table inet ecssh-guard-ecssh0 {"));
+}
+
+static void guard_without_ipv6_has_an_empty_set(void **state)
+{
+	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 1};
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	g.addrs[0] = addr("198.19.0.1");
+	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "set own6 {\n\t\ttype ipv6_addr;\n\t}"));
+}
+
+static void guard_lets_announced_sources_out(void **state)
+{
+	struct broker_guard g = {.link = {.name = "ecssh0"},
+				 .flags = BROKERMSG_GUARD_ANNOUNCED};
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	assert_null(strstr(text, "!= @own"));
+	assert_non_null(strstr(text, "oifname != \"ecssh0\" ip saddr @own4"));
+}
+
+static struct broker_kill some_kill(void)
+{
+	struct broker_kill k = {.name = "a.b_c-D9", .uid = 1000};
+
+	k.gateways[k.n_gateways++] = (struct endpoint){addr("192.0.2.1"), 22};
+	k.gateways[k.n_gateways++] = (struct endpoint){addr("2001:db8::1"), 99};
+	return k;
+}
+
+static void kill_switch_has_a_hole_for_each_gateway(void **state)
+{
+	struct broker_kill k = some_kill();
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "table inet ecssh-kill-a.b_c-D9 {"));
+	assert_non_null(strstr(text, "meta skuid 1000 ip daddr 192.0.2.1 tcp "
+				     "dport 22 accept"));
+	assert_non_null(strstr(text, "meta skuid 1000 ip6 daddr 2001:db8::1 "
+				     "tcp dport 99 accept"));
+	/* No local network, no connection that is kept. */
+	assert_null(strstr(text, "853"));
+	assert_null(strstr(text, "saddr"));
+}
+
+static void kill_switch_keeps_one_connection(void **state)
+{
+	struct broker_kill k = some_kill();
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	k.kept[0] = (struct endpoint){addr("10.0.0.1"), 22};
+	k.kept[1] = (struct endpoint){addr("10.0.0.2"), 50000};
+	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp "
+				     "sport 22 tcp dport 50000 accept"));
+}
+
+static void kill_switch_lets_no_lookup_into_the_local_network(void **state)
+{
+	struct broker_kill k = some_kill();
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	k.lans[k.n_lans++] = (struct subnet){addr("192.168.1.0"), 24};
+	k.lans[k.n_lans++] = (struct subnet){addr("fd12::"), 64};
+	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	const char *dns = strstr(text, "th dport { 53, 853, 5353, 5355 }");
+	assert_non_null(dns);
+	assert_true(dns < strstr(text, "ip daddr 192.168.1.0/24 accept"));
+	assert_true(dns < strstr(text, "ip6 daddr fd12::/64 accept"));
+}
+
+static void the_longest_kill_switch_fits(void **state)
+{
+	struct broker_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
+				.n_lans = BROKERMSG_LANS_MAX,
+				.uid = UINT32_MAX};
+	struct broker_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
+	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)state;
+	memset(k.name, 'x', sizeof(k.name) - 1);
+	memset(g.link.name, 'x', sizeof(g.link.name) - 1);
+	for (size_t i = 0; i < BROKERMSG_ADDRS_MAX; i++)
+		g.addrs[i] = addr(longest);
+	for (size_t i = 0; i < BROKERMSG_GATEWAYS_MAX; i++)
+		k.gateways[i] = (struct endpoint){addr(longest), 65535};
+	for (size_t i = 0; i < BROKERMSG_LANS_MAX; i++)
+		k.lans[i] = (struct subnet){addr(longest), 128};
+	k.kept[0] = k.kept[1] = k.gateways[0];
+	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	assert_int_equal(nft_near_build_kill(&k, text, 1000), -E2BIG);
+	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	assert_int_equal(nft_near_build_guard(&g, text, 100), -E2BIG);
+}
+
+/*
+ * Policy
+ */
+
+static struct brokermsg_kill_on request(void)
+{
+	return (struct brokermsg_kill_on){
+		.type = BROKERMSG_KILL_ON,
+		.uid = 1000,
+		.n_gateways = 1,
+		.name = "gw",
+		.gateways = {{.version = 4, .port = 22, .bytes = {192, 0, 2}}},
+	};
+}
+
+static int read_request(const struct brokermsg_kill_on *m)
+{
+	struct broker_kill k;
+	struct err err = {{0}};
+	int r = kill_policy_read(m, &k, &err);
+
+	assert_int_equal(r < 0, err.text[0] != '\0');
+	return r;
+}
+
+static void policy_lets_a_good_request_pass(void **state)
+{
+	struct brokermsg_kill_on m = request();
+	struct broker_kill k;
+
+	(void)state;
+	m.n_lans = 1;
+	m.lans[0] = (struct brokermsg_subnet){4, 16, {192, 168}};
+	assert_int_equal(kill_policy_read(&m, &k, NULL), 0);
+	assert_string_equal(k.name, "gw");
+	assert_int_equal(k.n_gateways, 1);
+	assert_int_equal(k.gateways[0].port, 22);
+	assert_int_equal(k.lans[0].prefix_len, 16);
+	assert_int_equal(k.kept[0].addr.version, 0);
+}
+
+static void policy_refuses_names_that_nft_would_read_otherwise(void **state)
+{
+	static const char *const names[] = {
+		"",    "-x",   ".x",  "a b",   "a;b", "a{",	   "a\nb",
+		"a\"", "a/..", "a$b", "\x1bx", "ä",   "a\\x0000b", "*",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(names); i++) {
+		struct brokermsg_kill_on m = request();
+
+		memset(m.name, 0, sizeof(m.name));
+		memcpy(m.name, names[i], strlen(names[i]));
+		assert_int_equal(read_request(&m), -EINVAL);
+	}
+	struct brokermsg_kill_on m = request();
+	memset(m.name, 'x', sizeof(m.name)); /* no NUL */
+	assert_int_equal(read_request(&m), -EINVAL);
+	m = request();
+	m.name[5] = 'x'; /* behind the NUL */
+	assert_int_equal(read_request(&m), -EINVAL);
+}
+
+static void policy_refuses_holes_that_are_none_or_too_large(void **state)
+{
+	static const struct brokermsg_endpoint ends[] = {
+		{0, 22, {0}},	    {5, 22, {10}},	{4, 0, {10}},
+		{4, 65536, {10}},   {4, 22, {[5] = 1}}, {4, 22, {224, 1}},
+		{6, 22, {0xff, 2}},
+	};
+	static const struct brokermsg_subnet lans[] = {
+		{4, 0, {0}},	 {4, 24, {192, 0, 2}},
+		{4, 7, {10}},	 {4, 33, {10}},
+		{4, 8, {10, 1}}, {6, 0, {0}},
+		{6, 3, {0x20}},	 {6, 129, {0xfc}},
+		{0, 8, {10}},	 {4, 8, {[0] = 10, [9] = 1}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(ends); i++) {
+		struct brokermsg_kill_on m = request();
+
+		m.gateways[0] = ends[i];
+		assert_true(read_request(&m) < 0);
+		m = request();
+		m.kept[0] = (struct brokermsg_endpoint){4, 22, {10}};
+		m.kept[1] = ends[i];
+		assert_true(read_request(&m) < 0);
+	}
+	for (size_t i = 0; i < N(lans); i++) {
+		struct brokermsg_kill_on m = request();
+
+		m.n_lans = 1;
+		m.lans[0] = lans[i];
+		assert_true(read_request(&m) < 0);
+	}
+}
+
+static void policy_bounds_the_numbers(void **state)
+{
+	struct brokermsg_kill_on m = request();
+
+	(void)state;
+	m.n_gateways = 0;
+	assert_int_equal(read_request(&m), -EINVAL);
+	m.n_gateways = BROKERMSG_GATEWAYS_MAX + 1;
+	assert_int_equal(read_request(&m), -EINVAL);
+	m = request();
+	m.n_lans = UINT32_MAX;
+	assert_int_equal(read_request(&m), -EINVAL);
+}
+
+/*
+ * Notes
+ */
+
+static void note_is_read_as_it_was_written(void **state)
+{
+	struct killnote note = {.name = "gw-1.x",
+				.uid = 20002,
+				.since_s = 1796008731,
+				.n_gateways = 2},
+			again;
+	char text[KILLNOTE_TEXT_MAX], file[KILLNOTE_FILE_MAX];
+
+	(void)state;
+	note.gateways[0] = (struct endpoint){addr("10.9.0.1"), 22};
+	note.gateways[1] = (struct endpoint){addr("fd09::1"), 2222};
+	killnote_file(4026532552, note.name, file);
+	assert_string_equal(file, "4026532552-gw-1.x");
+	size_t len = killnote_format(&note, text);
+	assert_int_equal(killnote_parse(4026532552, file, text, len, &again),
+			 0);
+	assert_string_equal(again.name, note.name);
+	assert_int_equal(again.uid, note.uid);
+	assert_int_equal(again.since_s, note.since_s);
+	assert_int_equal(again.n_gateways, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_true(
+			endpoint_equal(&again.gateways[i], &note.gateways[i]));
+	/* Another network namespace, and what is no note. */
+	assert_int_equal(killnote_parse(1, file, text, len, &again), -ENOENT);
+	assert_int_equal(killnote_parse(1, "new", text, len, &again), -ENOENT);
+	assert_int_equal(killnote_parse(1, "1-", text, len, &again), -ENOENT);
+	assert_int_equal(killnote_parse(1, "1-a/b", text, len, &again),
+			 -ENOENT);
+	/* Cut off anywhere it is none, but at the end of a line. */
+	for (size_t n = 0; n < len; n++)
+		if (n == 0 || text[n - 1] != '\n')
+			assert_int_equal(killnote_parse(4026532552, file, text,
+							n, &again),
+					 -EBADMSG);
+}
+
+static void bad_notes_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"uid 1\n",
+		"allow 10.0.0.1 22\n",
+		"uid 1\nallow 10.0.0.1 65536\n",
+		"uid 1\nallow 10.0.0.1\n",
+		"uid 1\nallow gw 22\n",
+		"uid -1\nallow 10.0.0.1 22\n",
+		"uid 4294967295\nallow 10.0.0.1 22\n",
+		"uid 1\nsince x\nallow 10.0.0.1 22\n",
+		"uid 1\nallow 10.0.0.1 22\nmore 1\n",
+		"uid 1\nallow 10.0.0.1 22\n\n",
+	};
+	struct killnote note;
+
+	(void)state;
+	for (size_t i = 0; i < N(texts); i++)
+		assert_int_equal(killnote_parse(1, "1-gw", texts[i],
+						strlen(texts[i]), &note),
+				 -EBADMSG);
+	char many[KILLNOTE_TEXT_MAX] = "uid 1\n";
+	for (int i = 0; i <= BROKERMSG_GATEWAYS_MAX; i++)
+		(void)snprintf(many + strlen(many), 32, "allow 10.0.0.%d 22\n",
+			       i + 1);
+	assert_int_equal(killnote_parse(1, "1-gw", many, strlen(many), &note),
+			 -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(guard_names_the_addresses_of_each_version),
+		cmocka_unit_test(guard_without_ipv6_has_an_empty_set),
+		cmocka_unit_test(guard_lets_announced_sources_out),
+		cmocka_unit_test(kill_switch_has_a_hole_for_each_gateway),
+		cmocka_unit_test(kill_switch_keeps_one_connection),
+		cmocka_unit_test(
+			kill_switch_lets_no_lookup_into_the_local_network),
+		cmocka_unit_test(the_longest_kill_switch_fits),
+		cmocka_unit_test(policy_lets_a_good_request_pass),
+		cmocka_unit_test(
+			policy_refuses_names_that_nft_would_read_otherwise),
+		cmocka_unit_test(
+			policy_refuses_holes_that_are_none_or_too_large),
+		cmocka_unit_test(policy_bounds_the_numbers),
+		cmocka_unit_test(note_is_read_as_it_was_written),
+		cmocka_unit_test(bad_notes_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
