@@ -116,6 +116,18 @@ def test_changed_host_key_is_not_accepted(lab: Lab):
     tunnel.down()
 
 
+def test_gateway_inside_the_tunnel(lab: Lab):
+    """The gateway's own address is routed into the tunnel, for all but ssh, which finds out again."""
+    tunnel = Tunnel(lab, "--reconnect", "--full", subnets=())
+    for number in (1, 2):
+        kill_session(lab)
+        wait_again(tunnel, number)
+        with lab.near.connect(FAR, ECHO) as sock:
+            assert echoes(sock)
+    tunnel.down()
+    tunnel.expect_restored()
+
+
 def test_packets_come_back_too(lab: Lab):
     """With privilege there the packet plane is made anew."""
     tunnel = Tunnel(lab, "--reconnect", "--plane", "packet", to="root@gw", subnets=("10.77.0.0/24",))
