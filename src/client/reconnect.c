@@ -16,9 +16,11 @@
  */
 #include "reconnect.h"
 
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
+#include "beside.h"
 #include "client_internal.h"
 #include "log.h"
 
@@ -109,6 +111,27 @@ void reconnect_init(struct client *c)
 	(void)ssh_options_add(&r->options, 'o', "ConnectTimeout=10", &err);
 }
 
+/*
+ * Keep the address of the gateway: its name may be one that only the tunnel's
+ * own resolver is asked for.  A jump host has to be found by its name.
+ */
+static void note_gateway(struct client *c)
+{
+	struct reconnect *r = &c->reconnect;
+	struct ssh_peer peers[2];
+	char program[PATH_MAX];
+	struct err why;
+
+	if (!c->config->reconnects || c->way == WAY_VIA ||
+	    !dialer_is_possible(c->ssh_config) ||
+	    ssh_peers_connections(way_pid(c), peers, 2) != 1)
+		return;
+	if (beside_find("ecssh-dial", program, &why) < 0 ||
+	    dialer_add(&r->options, program, &peers[0].remote, 1, r->dialer,
+		       &why) < 0)
+		log_debug("%s", why.text);
+}
+
 /* Said once, until it changes. */
 static void say(struct client *c, const struct err *why)
 {
@@ -151,7 +174,9 @@ bool reconnect_on_connected(struct client *c)
 	struct reconnect *r = &c->reconnect;
 	bool is_again = c->has_been_up;
 
-	if (is_again)
+	if (!is_again)
+		note_gateway(c);
+	else
 		log_notice("connected to %s again, after %.1f s",
 			   status_gateway(c),
 			   (double)(loop_now_us(c->loop) - r->lost_us) /

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "dialer.h"
 #include "err.h"
 #include "loop.h"
 #include "ssh_cmd.h"
@@ -20,6 +21,7 @@ struct reconnect {
 	struct err said; /* the last reason that was told */
 	/* The user's, and that nobody is to be asked; of later attempts. */
 	struct ssh_options options;
+	char dialer[DIALER_TEXT_MAX]; /* one of them, if it is known */
 };
 
 void reconnect_init(struct client *c);
