@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd_up: ecssh up [user@]host[:port] SUBNET... */
+/* cmd_up: ecssh up [user@]host[:port] SUBNET|DOMAIN... */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -112,12 +112,37 @@ static int check_mtu(const struct client_config *config, struct err *err)
 	return 0;
 }
 
+/* What names in it have is to be routed. */
+static int take_domain(struct client_config *config, const char *text,
+		       struct err *err)
+{
+	struct dns_domain *d =
+		&config->routed_domains[config->n_routed_domains];
+
+	if (config->n_routed_domains == CLIENT_ROUTED_DOMAINS_MAX)
+		return err_set(err, -E2BIG, "more than %d domains",
+			       CLIENT_ROUTED_DOMAINS_MAX);
+	int r = dns_domain_parse(text, d, err);
+	if (r < 0)
+		return r;
+	config->n_routed_domains++;
+	/* Unless this host asks for them in the tunnel nothing is routed; with
+	 * --dns off somebody else sees to that. */
+	return config->dns == CLIENT_DNS_OFF
+		       ? 0
+		       : up_opts_add_domain(config, d->text, err);
+}
+
 static int take_subnets(struct client_config *config, int argc, char **argv,
 			struct err *err)
 {
 	int r = 0;
 
 	for (int i = 0; i < argc && r == 0; i++) {
+		if (dns_domain_is_meant(argv[i])) {
+			r = take_domain(config, argv[i], err);
+			continue;
+		}
 		r = up_opts_take_subnet(argv[i], &config->subnets,
 					&config->n_subnets, err);
 		if (r == 0)
@@ -170,6 +195,10 @@ static int check_words(const struct client_config *config, struct err *err)
 {
 	bool has_all = false;
 
+	if (config->dns == CLIENT_DNS_SPLIT && config->n_domains == 0)
+		return err_set(err, -EINVAL,
+			       "--dns split needs to know which names: add "
+			       "--domain");
 	for (size_t i = 0; i < config->n_subnets; i++)
 		has_all |= config->subnets[i].prefix_len == 0;
 	if (!config->allow_lan || has_all)
@@ -195,8 +224,8 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	if (argc < 1 && !config->is_full && !config->block_only)
 		return err_set(err, -EINVAL,
 			       "what is to go through %s?  Add subnets, such "
-			       "as 10.0.0.0/8, or --full for everything, or "
-			       "--mode socks for a proxy alone",
+			       "as 10.0.0.0/8, or domains, or --full for "
+			       "everything, or --mode socks for a proxy alone",
 			       config->dest.host);
 	r = take_subnets(config, argc, argv, err);
 	return r == 0 ? check_words(config, err) : r;
@@ -225,10 +254,6 @@ static int check_dns(const struct client_config *config, struct err *err)
 			       "in mode socks this host's resolver stays as it "
 			       "is: leave out %s",
 			       is_wanted ? "--dns" : "--domain");
-	if (config->dns == CLIENT_DNS_SPLIT && config->n_domains == 0)
-		return err_set(err, -EINVAL,
-			       "--dns split needs to know which names: add "
-			       "--domain");
 	if (config->dns == CLIENT_DNS_OFF && config->n_domains > 0)
 		return err_set(
 			err, -EINVAL,
@@ -342,7 +367,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 
 const struct cmd cmd_up = {
 	.name = "up",
-	.args = "[OPTION...] [USER@]HOST[:PORT] SUBNET...",
+	.args = "[OPTION...] [USER@]HOST[:PORT] SUBNET|DOMAIN...",
 	.summary = "route subnets through an SSH server",
 	.options = up_opts,
 	.run = run,

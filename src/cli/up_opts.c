@@ -406,24 +406,28 @@ static int apply_dns(void *target, const struct option_entry *entry,
 		       err);
 }
 
+int up_opts_add_domain(struct client_config *config, const char *name,
+		       struct err *err)
+{
+	for (size_t i = 0; i < config->n_domains; i++)
+		if (strcmp(config->domains[i], name) == 0)
+			return 0;
+	if (config->n_domains == CLIENT_DOMAINS_MAX)
+		return err_set(err, -E2BIG, "more than %d domains",
+			       CLIENT_DOMAINS_MAX);
+	(void)snprintf(config->domains[config->n_domains++], DOMAIN_TEXT_MAX,
+		       "%s", name);
+	return 0;
+}
+
 static int apply_domain(void *target, const struct option_entry *entry,
 			const char *value, struct err *err)
 {
-	struct client_config *config = target;
 	char name[DOMAIN_TEXT_MAX];
 	int r = domain_parse(value, strlen(value), name, err);
 
 	(void)entry;
-	for (size_t i = 0; r == 0 && i < config->n_domains; i++)
-		if (strcmp(config->domains[i], name) == 0)
-			return 0;
-	if (r == 0 && config->n_domains == CLIENT_DOMAINS_MAX)
-		r = err_set(err, -E2BIG, "more than %d domains",
-			    CLIENT_DOMAINS_MAX);
-	if (r == 0)
-		memcpy(config->domains[config->n_domains++], name,
-		       sizeof(name));
-	return r;
+	return r < 0 ? r : up_opts_add_domain(target, name, err);
 }
 
 static int apply_forward(void *target, const struct option_entry *entry,
@@ -491,7 +495,7 @@ const struct option_entry up_opts[] = {
 	{0, "sudo", NULL, "try sudo on the gateway whoever we are there",
 	 apply_flag},
 	{0, "tun", "N", "mode tun: use the server's device tunN", apply_tun},
-	{0, "dns-server", "ADDR", "mode direct: the resolver of the gateway",
+	{0, "dns-server", "ADDR", "the resolver that the gateway asks for us",
 	 apply_dns_server},
 	{0, "dns", "WHAT",
 	 "auto, off, all, split: which names are asked for in the tunnel",

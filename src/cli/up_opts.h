@@ -18,4 +18,9 @@ int up_opts_take_subnet(const char *text, struct subnet **list, size_t *n,
 int up_opts_add_subnet(const struct subnet *s, struct subnet **list, size_t *n,
 		       struct err *err);
 
+/* Add a domain, small letters and no dot at its end, to those whose names are
+ * asked for in the tunnel.  Returns 0 or -E2BIG with err. */
+int up_opts_add_domain(struct client_config *config, const char *name,
+		       struct err *err);
+
 #endif

@@ -104,6 +104,7 @@ static void on_stop(void *ctx)
 	if (c->proxy)
 		proxy_session_down(c->proxy);
 	c->plane = flowplane_free(c->plane);
+	stub_free(c);
 	c->tun = tun_port_free(c->tun);
 	way_free(c);
 	timer_disarm(c->loop, &c->ending);
@@ -259,10 +260,13 @@ static bool has_tun(const struct client *c)
 
 static int dns_up(struct client *c, struct err *err)
 {
-	const struct ip_addr *server = &c->config->dns_server.addr;
+	struct ip_addr servers[STUB_ADDRS_MAX];
+	size_t n = stub_addresses(c, servers);
 
-	return host_dns_up(&c->dns, c->config, c->broker, server,
-			   server->version ? 1 : 0,
+	/* Where nobody there can be asked: a name server beyond. */
+	if (n == 0 && c->config->dns_server.addr.version)
+		servers[n++] = c->config->dns_server.addr;
+	return host_dns_up(&c->dns, c->config, c->broker, servers, n,
 			   c->ssh_config ? c->ssh_config->port : 0, err);
 }
 
@@ -277,6 +281,10 @@ void client_make_tunnel(struct client *c)
 	bool is_again = c->has_been_up;
 	struct err err;
 
+	if (has_tun(c) && stub_attach(c, &err) < 0) {
+		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+		return;
+	}
 	if (c->tun)
 		tun_port_set_plane(c->tun, c->plane);
 	else if (has_tun(c) &&
@@ -375,6 +383,9 @@ static void on_session_up(void *ctx, const struct frame_hello *peer)
 	struct err err;
 
 	c->peer = *peer;
+	/* Who has no resolver is told one. */
+	if (c->way == WAY_HELPER && c->config->dns_server.addr.version)
+		c->peer.capabilities |= FRAME_CAP_RESOLVE;
 	if (has_tun(c) && !c->tun && network_plan(c, &err) < 0) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
@@ -455,8 +466,7 @@ static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
 	if (proxy_owns_id(id))
 		proxy_on_resolved(c->proxy, id, status, answer, len);
 	else
-		session_count_drop(flowplane_session(c->plane),
-				   DROP_STALE_FRAME);
+		stub_on_resolved(c, id, status, answer, len);
 }
 
 /* Before ssh, so that a port that is taken costs no login. */
@@ -492,7 +502,8 @@ void client_attach(struct client *c, struct carrier *carrier)
 		carrier = carrier_free(carrier);
 	else
 		flowplane_set_plane(c->plane, c->config->plane);
-	if (carrier && flowplane_attach(c->plane, carrier) == 0)
+	if (carrier && flowplane_attach(c->plane, carrier,
+					&c->config->dns_server.addr) == 0)
 		return;
 	(void)err_set(&why, 0, "out of memory or descriptors");
 	client_end(c, CLIENT_EXIT_RUNTIME, &why);

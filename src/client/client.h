@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "ctl_path.h"
+#include "dns_domain.h"
 #include "domain.h"
 #include "door_options.h"
 #include "flowplane.h"
@@ -25,6 +26,7 @@ enum {
 	CLIENT_FORWARDS_MAX = 64,
 	CLIENT_GATEWAYS_MAX = 16,
 	CLIENT_DOMAINS_MAX = 16,
+	CLIENT_ROUTED_DOMAINS_MAX = 16,
 };
 
 /* Which names this host has resolved in the tunnel. */
@@ -59,6 +61,9 @@ struct client_config {
 	bool is_full;	    /* everything was asked for: 0.0.0.0/0, ::/0 */
 	bool allow_lan;	    /* of is_full: but not private local networks */
 	unsigned confirm_s; /* ends unless confirmed within; 0: does not */
+	/* What names in these have is routed, too. */
+	struct dns_domain routed_domains[CLIENT_ROUTED_DOMAINS_MAX];
+	size_t n_routed_domains;
 	struct ip_addr address4, address6; /* version 0: choose */
 	uint32_t mtu_bytes;
 	bool no_tune;	       /* leave the sockets of ssh and sshd alone */

@@ -26,6 +26,7 @@
 #include "sig.h"
 #include "ssh_socket.h"
 #include "ssh_stdio.h"
+#include "stub.h"
 #include "tun_port.h"
 
 /*
@@ -124,6 +125,8 @@ struct client {
 	struct ip_addr address4, address6; /* in use; version 0: none */
 	struct plan plan;		   /* its routes are made */
 	struct host_dns dns;
+	bool has_ipv6; /* this host has, and has not switched it off */
+	struct stub stub;
 };
 
 /* ---- client.c ---- */

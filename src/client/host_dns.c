@@ -13,7 +13,7 @@
 static_assert((int)CLIENT_DOMAINS_MAX == (int)BROKERMSG_DNS_DOMAINS_MAX, "");
 static_assert((int)DOMAIN_TEXT_MAX <= (int)BROKERMSG_DOMAIN_MAX, "");
 
-static enum client_dns choose_mode(const struct client_config *config)
+enum client_dns host_dns_mode(const struct client_config *config)
 {
 	if (config->dns != CLIENT_DNS_AUTO)
 		return config->dns;
@@ -67,7 +67,7 @@ int host_dns_up(struct host_dns *dns, const struct client_config *config,
 		struct broker_client *broker, const struct ip_addr *servers,
 		size_t n, uint16_t ssh_port, struct err *err)
 {
-	enum client_dns mode = choose_mode(config);
+	enum client_dns mode = host_dns_mode(config);
 	bool is_auto = config->dns == CLIENT_DNS_AUTO;
 	struct err why;
 	int r;

@@ -17,6 +17,9 @@ struct host_dns {
 	struct err why_not;	      /* OFF, although it was wished for; "" */
 };
 
+/* What the configuration wishes for; never AUTO. */
+enum client_dns host_dns_mode(const struct client_config *config);
+
 /*
  * Do what the configuration says, once device and routes are there.  n servers
  * answer for the gateway; ssh_port is what carries the tunnel, 0 if that is not

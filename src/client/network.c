@@ -54,7 +54,8 @@ static int plan_routes(struct client *c, struct err *err)
 
 	if (r == 0)
 		r = connected_list(rtnl, &connected, err);
-	if (r == 0)
+	c->has_ipv6 = connected.has_ipv6;
+	if (r == 0 && config->n_subnets > 0)
 		r = plan_make(&in, &c->plan, err);
 	connected_list_fini(&connected);
 	(void)rtnl_close(rtnl);
@@ -69,6 +70,13 @@ static bool has_version(const struct client *c, enum ip_version version)
 		if (c->plan.routes[i].addr.version == version)
 			return true;
 	return false;
+}
+
+/* Anything of this version is routed, or names may have it. */
+static bool may_route(const struct client *c, enum ip_version version)
+{
+	return has_version(c, version) || (c->config->n_routed_domains > 0 &&
+					   (version == IPV4 || c->has_ipv6));
 }
 
 static int choose_addresses(struct client *c, struct err *err)
@@ -93,9 +101,9 @@ static int choose_addresses(struct client *c, struct err *err)
 	if (config->address6.version)
 		c->address6 = config->address6;
 	/* No address of a family that nothing is routed for. */
-	if (!has_version(c, IPV4))
+	if (!may_route(c, IPV4))
 		c->address4.version = 0;
-	if (!has_version(c, IPV6))
+	if (!may_route(c, IPV6))
 		c->address6.version = 0;
 	return 0;
 }
@@ -106,7 +114,9 @@ int network_plan(struct client *c, struct err *err)
 
 	if (r == 0)
 		r = exempt_plan(c, err);
-	return r < 0 ? r : choose_addresses(c, err);
+	if (r == 0)
+		r = choose_addresses(c, err);
+	return r < 0 ? r : stub_plan(c, err);
 }
 
 int network_request(struct client *c)
@@ -183,5 +193,5 @@ int network_up(struct client *c, struct err *err)
 		r = exempt_up(c, err);
 	for (size_t i = 0; i < c->plan.n_routes && r == 0; i++)
 		r = broker_client_route_add(c->broker, &c->plan.routes[i], err);
-	return r;
+	return r < 0 ? r : stub_route(c, err);
 }

@@ -59,15 +59,19 @@ static struct hook_facts facts_of(const struct client *c)
 		.address4 = c->address4,
 		.address6 = c->address6,
 	};
-	const struct ip_addr *dns = &c->config->dns_server.addr;
+	struct ip_addr dns[STUB_ADDRS_MAX];
+	size_t n_dns = stub_addresses(c, dns);
 	struct ip_addr peer;
 
 	if (way_peers(c, &peer, 1) > 0)
 		facts.gateway = peer;
-	if (dns->version == IPV4)
-		facts.dns4 = *dns;
-	else if (dns->version == IPV6)
-		facts.dns6 = *dns;
+	if (n_dns == 0)
+		dns[n_dns++] = c->config->dns_server.addr;
+	for (size_t i = 0; i < n_dns; i++)
+		if (dns[i].version == IPV4)
+			facts.dns4 = dns[i];
+		else if (dns[i].version == IPV6)
+			facts.dns6 = dns[i];
 	(void)snprintf(facts.device, sizeof(facts.device), "%s",
 		       c->device.name);
 	return facts;

@@ -103,6 +103,13 @@ const char *status_subnets(const struct client *c, char *out, size_t cap)
 			out + at, cap - at, "%s%s", i ? ", " : "",
 			subnet_format(&config->subnets[i], text));
 	}
+	for (size_t i = 0; i < config->n_routed_domains; i++) {
+		const struct dns_domain *d = &config->routed_domains[i];
+		int n = snprintf(out + at, cap - at, "%s%s%s", at ? ", " : "",
+				 d->is_below_only ? "*." : "", d->text);
+
+		at = (size_t)n < cap - at ? at + (size_t)n : cap - 1;
+	}
 	return out;
 }
 
@@ -474,6 +481,7 @@ static void print_json(const struct client *c, FILE *out)
 	json_ssh(c, out);
 	json_line(c, out);
 	json_doors(c, out);
+	stub_print_json(c, out);
 	json_forwards(c, out);
 	host_dns_print_json(&c->dns, out);
 	(void)fputs(", \"helper\": {", out);
@@ -574,6 +582,7 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fprintf(out, "  channels    %s\n",
 			      links_why_not(c->links));
 	print_doors(c, out);
+	stub_print_text(c, out);
 	print_forwards(c, out);
 	(void)fprintf(out, "  traffic     %llu bytes up, %llu down\n",
 		      (unsigned long long)p->tun_rx_bytes,

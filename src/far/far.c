@@ -147,8 +147,12 @@ static int fill_hello(const struct far *far, const struct far_options *options,
 
 static void on_up(void *ctx, const struct frame_hello *peer)
 {
-	(void)ctx;
-	(void)peer; /* nothing here depends on who it is */
+	struct far *far = ctx;
+
+	if (peer->resolver.version)
+		resolver_use_only(
+			&far->resolver, &peer->resolver,
+			policy_allows(far->assocs.policy, &peer->resolver));
 }
 
 static void on_open(void *ctx, struct stream *s, const struct frame_open *open)

@@ -108,8 +108,9 @@ FILE *resolver_open_file(const struct resolver *r, const char *path)
 			    : fopen(path, "re");
 }
 
-int resolver_servers(const struct resolver *r,
-		     struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX])
+static int read_servers(
+	const struct resolver *r,
+	struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX])
 {
 	char line[512];
 	int n = 0;
@@ -122,6 +123,31 @@ int resolver_servers(const struct resolver *r,
 			n++;
 	(void)fclose(f);
 	return n;
+}
+
+int resolver_servers(const struct resolver *r,
+		     struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX])
+{
+	struct endpoint only = {r->only, r->port}, e;
+	int n = read_servers(r, ret_servers);
+	bool may = r->is_only_allowed;
+
+	if (!r->only.version)
+		return n;
+	for (int i = 0; i < n; i++)
+		may |= endpoint_from_sockaddr(
+			       (struct sockaddr *)&ret_servers[i], &e) == 0 &&
+		       addr_equal(&e.addr, &only.addr);
+	if (may)
+		(void)endpoint_to_sockaddr(&only, &ret_servers[0]);
+	return may ? 1 : 0;
+}
+
+void resolver_use_only(struct resolver *r, const struct ip_addr *server,
+		       bool is_allowed)
+{
+	r->only = *server;
+	r->is_only_allowed = is_allowed;
 }
 
 /* ---- the end of a query ---- */

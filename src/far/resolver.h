@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "addr.h"
 #include "list.h"
 #include "loop.h"
 #include "session.h"
@@ -30,8 +31,10 @@ struct resolver {
 	uint16_t port;
 	/* Set by the owner if this process may open no files; else NULL. */
 	FILE *(*open_file)(void *ctx, const char *path);
-	void *open_ctx;	     /* borrowed */
-	struct list queries; /* struct query */
+	void *open_ctx;	      /* borrowed */
+	struct ip_addr only;  /* asked instead; version 0: no such */
+	bool is_only_allowed; /* even if conf_path does not name it */
+	struct list queries;  /* struct query */
 	uint32_t n;
 };
 
@@ -47,8 +50,14 @@ void resolver_fini(struct resolver *r);
  * fails. */
 FILE *resolver_open_file(const struct resolver *r, const char *path);
 
-/* Fill in the addresses of the servers that conf_path names.  Returns how many
- * there are, at most RESOLVER_SERVERS_MAX. */
+/* Ask that server alone from now on; if it is not allowed, only if it is one of
+ * those that conf_path names. */
+void resolver_use_only(struct resolver *r, const struct ip_addr *server,
+		       bool is_allowed);
+
+/* Fill in the addresses of the servers to be asked: that one, or those that
+ * conf_path names.  Returns how many there are, at most RESOLVER_SERVERS_MAX.
+ */
 int resolver_servers(const struct resolver *r,
 		     struct sockaddr_storage ret_servers[RESOLVER_SERVERS_MAX]);
 

@@ -283,6 +283,11 @@ void assoc_on_close(void *ctx, uint32_t id, enum frame_reason reason)
 	assoc_kill(a);
 }
 
+bool assoc_has_peer(struct flow *f, const struct ip_addr *far)
+{
+	return peer_set_has_addr(&from_flow(f)->peers, far);
+}
+
 void assoc_abort(struct flow *f)
 {
 	assoc_kill(from_flow(f));

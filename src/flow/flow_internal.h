@@ -196,6 +196,9 @@ bool packet_track_is_inbound(struct flowplane *p, const struct flow_key *key);
 void packet_track_note(struct flowplane *p, const struct flow_key *key,
 		       enum packet_track_way way, const struct pkt *pkt);
 
+/* Somebody has exchanged packets with this far address lately. */
+bool packet_track_has_far(const struct flowplane *p, const struct ip_addr *far);
+
 void packet_track_clear(struct flowplane *p);
 
 /* ---- tcp_input.c ---- */
@@ -222,6 +225,8 @@ void assoc_on_dgram(void *ctx, uint32_t id, const struct frame_dgram *d);
 void assoc_on_icmp_error(void *ctx, uint32_t id,
 			 const struct frame_icmp_error *e);
 void assoc_on_close(void *ctx, uint32_t id, enum frame_reason reason);
+/* It has sent to this address, and may be answered. */
+bool assoc_has_peer(struct flow *f, const struct ip_addr *far);
 void assoc_abort(struct flow *f);
 void assoc_free(struct flow *f);
 

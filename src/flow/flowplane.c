@@ -472,9 +472,13 @@ static const struct session_ops session_ops = {
 	.on_down = on_down,
 };
 
-int flowplane_attach(struct flowplane *p, struct carrier *carrier)
+int flowplane_attach(struct flowplane *p, struct carrier *carrier,
+		     const struct ip_addr *resolver)
 {
 	struct frame_hello hello = {.software = ECSSH_VERSION};
+
+	if (resolver)
+		hello.resolver = *resolver;
 
 	p->session = session_new(p->loop, SESSION_NEAR, carrier, &session_ops,
 				 p, &hello);
@@ -484,6 +488,29 @@ int flowplane_attach(struct flowplane *p, struct carrier *carrier)
 struct session *flowplane_session(struct flowplane *p)
 {
 	return p->session;
+}
+
+struct search {
+	struct ip_addr far;
+	bool is_found;
+};
+
+static void look_at_flow(struct htab_node *node, void *ctx)
+{
+	struct flow *f = container_of(node, struct flow, node);
+	struct search *s = ctx;
+
+	s->is_found |= f->key.proto == PKT_PROTO_TCP
+			       ? addr_equal(&f->key.far.addr, &s->far)
+			       : assoc_has_peer(f, &s->far);
+}
+
+bool flowplane_is_in_use(struct flowplane *p, const struct ip_addr *far)
+{
+	struct search s = {.far = *far};
+
+	htab_each(&p->flows, look_at_flow, &s);
+	return s.is_found || packet_track_has_far(p, far);
 }
 
 const struct flowplane_stats *flowplane_stats(const struct flowplane *p)

@@ -106,9 +106,11 @@ struct flowplane *flowplane_new(struct loop *loop, uint32_t mtu_bytes,
  * connection, unless the TUN refuses it.  Accepts NULL; returns NULL. */
 struct flowplane *flowplane_free(struct flowplane *p);
 
-/* Start the session over a carrier, owned from now on.  Returns 0 or -ENOMEM.
+/* Start the session over a carrier, owned from now on.  resolver: to be asked
+ * there for names instead of the usual ones, or NULL.  Returns 0 or -ENOMEM.
  */
-int flowplane_attach(struct flowplane *p, struct carrier *carrier);
+int flowplane_attach(struct flowplane *p, struct carrier *carrier,
+		     const struct ip_addr *resolver);
 
 /* The session, or NULL before attach. */
 struct session *flowplane_session(struct flowplane *p);
@@ -130,6 +132,10 @@ int flowplane_set_local(struct flowplane *p,
 void flowplane_send_local(struct flowplane *p, const struct ip_addr *local,
 			  const struct endpoint *to, const uint8_t *payload,
 			  size_t len);
+
+/* True if anybody here talks to this far address, or did lately.  Looks at all
+ * flows. */
+bool flowplane_is_in_use(struct flowplane *p, const struct ip_addr *far);
 
 /* At any time; AUTO at first. */
 void flowplane_set_plane(struct flowplane *p, enum flowplane_plane plane);

@@ -158,6 +158,18 @@ static struct packet_track *oldest(struct flowplane *p)
 			    by_age);
 }
 
+bool packet_track_has_far(const struct flowplane *p, const struct ip_addr *far)
+{
+	list_for_each (pos, &p->packets.tracks_by_age) {
+		const struct packet_track *t =
+			container_of(pos, struct packet_track, by_age);
+
+		if (addr_equal(&t->key.far.addr, far) && !is_over(p, t))
+			return true;
+	}
+	return false;
+}
+
 void packet_track_clear(struct flowplane *p)
 {
 	while (!list_is_empty(&p->packets.tracks_by_age))

@@ -104,3 +104,13 @@ bool peer_set_has(const struct peer_set *s, const struct endpoint *e)
 {
 	return find(s, e) != NULL;
 }
+
+bool peer_set_has_addr(const struct peer_set *s, const struct ip_addr *a)
+{
+	list_for_each (pos, &s->by_age)
+		if (addr_equal(&container_of(pos, struct peer, link)
+					->endpoint.addr,
+			       a))
+			return true;
+	return false;
+}

@@ -32,4 +32,7 @@ int peer_set_add(struct peer_set *s, const struct endpoint *e);
 /* True if e may answer. */
 bool peer_set_has(const struct peer_set *s, const struct endpoint *e);
 
+/* True if any port of a may.  Looks at all of them. */
+bool peer_set_has_addr(const struct peer_set *s, const struct ip_addr *a);
+
 #endif

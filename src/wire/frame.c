@@ -22,6 +22,7 @@ enum {
 	OPTION_GATEWAY6 = 3,
 	OPTION_USER = 4,
 	OPTION_SANDBOX = 5,
+	OPTION_RESOLVER = 6,
 	HELLO_FIXED_LEN = 44,
 	HELLO_VERSIONS_LEN = 8,
 	OPEN_LEN = 44,
@@ -162,6 +163,10 @@ size_t frame_build_hello(uint8_t *out, const struct frame_hello *hello)
 			 strlen(hello->user));
 	if (hello->tells_sandbox)
 		at += put_option(body + at, OPTION_SANDBOX, &hello->sandbox, 1);
+	if (hello->resolver.version)
+		at += put_option(body + at, OPTION_RESOLVER,
+				 hello->resolver.bytes,
+				 addr_len_bytes(&hello->resolver));
 	return frame_build_header(out, FRAME_HELLO, at, 0) + at;
 }
 
@@ -198,6 +203,11 @@ static int take_option(struct frame_hello *h, uint8_t type,
 			return -EBADMSG;
 		h->tells_sandbox = true;
 		h->sandbox = value[0];
+		return 0;
+	case OPTION_RESOLVER:
+		if (len != 4 && len != 16)
+			return -EBADMSG;
+		h->resolver = addr_make(len == 4 ? IPV4 : IPV6, value);
 		return 0;
 	default:
 		return 0;

@@ -126,7 +126,8 @@ struct frame_hello {
 	char user[64];			   /* text, not escaped */
 	struct ip_addr gateway4, gateway6; /* version 0: not told */
 	bool tells_sandbox;
-	uint8_t sandbox; /* enum frame_sandbox */
+	uint8_t sandbox;	 /* enum frame_sandbox */
+	struct ip_addr resolver; /* near: to be asked; version 0: any */
 };
 
 struct frame_open {

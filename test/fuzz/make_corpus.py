@@ -193,6 +193,7 @@ def frames():
     all_frames = {
         "hello": frame(1, fixed + option(1, b"0.1") + option(2, A4) + option(3, A6) + option(4, b"alice")),
         "hello_sandbox": frame(1, fixed + option(1, b"0.1") + option(5, b"\x03")),
+        "hello_resolver": frame(1, fixed + option(6, A4)),
         "hello_future": frame(1, b"ECSH" + struct.pack("!HH", 9, 8) + b"anything"),
         "hello_unknown": frame(1, fixed + option(200, b"x" * 9) + option(1, b"")),
         "bye": frame(2, struct.pack("!H", 1) + b"protocol error"),

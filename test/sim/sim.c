@@ -467,7 +467,8 @@ static void begin_sessions(struct sim *s)
 		     s->config.rules ? s->config.rules : &none, &hello,
 		     s->violation);
 	assert_always(flowplane_attach(s->plane,
-				       sim_pipe_end(s->pipe, SIM_NEAR)) == 0);
+				       sim_pipe_end(s->pipe, SIM_NEAR),
+				       NULL) == 0);
 	(void)sim_run(s, is_up, SESSION_SILENCE_US);
 }
 

@@ -499,6 +499,44 @@ static void waiting_has_an_end_for_all(void **state)
 	assert_int_equal(dns_stub_stats(x->stub).failed, DNS_ASKERS_MAX);
 }
 
+/* Numbers, never a verdict; a few milliseconds unless $ECSSH_TEST_FIGURES is
+ * set. */
+static void figures_of_known_answers(void **state)
+{
+	struct fixture *x = *state;
+	bool is_wanted = getenv("ECSSH_TEST_FIGURES");
+	unsigned rounds = is_wanted ? 400 : 1;
+	uint8_t in[DNS_QUERY_MAX + 11];
+	struct endpoint from = client(5000);
+	char name[32];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		(void)snprintf(name, sizeof(name), "h%u.example", i);
+		query(x, (uint16_t)i, name);
+		answer(x, i, 40);
+	}
+	size_t n = make_query(in, 1, "h1.example", TXT, 1232);
+	unsigned before = x->n_sent;
+	mono_us_t began_us = clock_mono_us();
+
+	for (unsigned i = 0; i < rounds * 1000; i++) {
+		bytes_put_u16(in, (uint16_t)i);
+		in[DNS_HEADER_LEN + 2] = (uint8_t)('1' + i % 9);
+		dns_stub_on_datagram(x->stub, &x->local, &from, in, n);
+	}
+	uint64_t took_us = clock_mono_us() - began_us;
+
+	assert_int_equal(x->n_sent - before, rounds * 1000);
+	assert_int_equal(dns_stub_stats(x->stub).hits, rounds * 1000);
+	if (is_wanted)
+		printf("# known answers: %.0f/s; %u of them take %llu KiB\n",
+		       rounds * 1e9 / (double)(took_us ? took_us : 1),
+		       dns_stub_stats(x->stub).cached,
+		       (unsigned long long)dns_stub_stats(x->stub)
+				       .cached_bytes >>
+			       10);
+}
+
 /* ---- by TCP ---- */
 
 static void on_opened(struct stream *s)
@@ -784,6 +822,7 @@ int main(void)
 		UDP(what_is_no_question_is_refused),
 		UDP(a_thousand_at_once_wait_for_their_turn),
 		UDP(waiting_has_an_end_for_all),
+		UDP(figures_of_known_answers),
 		TCP(long_answers_come_whole_by_tcp),
 		TCP(pipelined_queries_are_all_answered),
 		TCP(a_query_may_come_in_pieces),

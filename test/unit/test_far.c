@@ -261,8 +261,10 @@ static void step(struct net *n)
 		}                                                        \
 	} while (0)
 
-static struct net *net_new(enum loop_time time,
-			   const struct far_options *options)
+/* resolver: that the near end wants to be asked; NULL: none. */
+static struct net *net_new_with(enum loop_time time,
+				const struct far_options *options,
+				const char *resolver)
 {
 	struct net *n = calloc(1, sizeof(*n));
 	struct far_options far_options = *options;
@@ -270,6 +272,8 @@ static struct net *net_new(enum loop_time time,
 	int fds[2];
 
 	assert_non_null(n);
+	if (resolver)
+		assert_int_equal(addr_parse(resolver, &hello.resolver), 0);
 	n->time = time;
 	n->loop = loop_new(time);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -285,6 +289,12 @@ static struct net *net_new(enum loop_time time,
 			    &near_ops, n, &hello);
 	WAIT(n, n->is_up && session_is_up(far_session(n->far)));
 	return n;
+}
+
+static struct net *net_new(enum loop_time time,
+			   const struct far_options *options)
+{
+	return net_new_with(time, options, NULL);
 }
 
 static int set_up(void **state)
@@ -1222,7 +1232,9 @@ struct dns {
 	char conf[64];
 };
 
-static void dns_init(struct dns *d, enum loop_time time, const char *text)
+/* A far end that is told to ask only, or NULL. */
+static void dns_init_with(struct dns *d, enum loop_time time, const char *text,
+			  unsigned policy, const char *only)
 {
 	struct endpoint e;
 	struct sockaddr_storage ss;
@@ -1242,7 +1254,13 @@ static void dns_init(struct dns *d, enum loop_time time, const char *text)
 	assert_int_equal(fclose(f), 0);
 	options.resolv_conf = d->conf;
 	options.dns_port = e.port;
-	d->n = net_new(time, &options);
+	options.policy = policy;
+	d->n = net_new_with(time, &options, only);
+}
+
+static void dns_init(struct dns *d, enum loop_time time, const char *text)
+{
+	dns_init_with(d, time, text, 0, NULL);
 }
 
 static void dns_fini(struct dns *d)
@@ -1393,6 +1411,39 @@ static void resolve_refuses_nonsense_and_missing_servers(void **state)
 	session_send_resolve(n->near, 9, query, sizeof(query));
 	WAIT(n, n->inbox.n_resolved == 2);
 	assert_int_equal(n->inbox.status, FRAME_REASON_NO_FAMILY);
+}
+
+/* Whom the near end names is asked, if that may be, and nobody else. */
+static void resolve_asks_whom_it_is_told_to(void **state)
+{
+	static const struct {
+		const char *conf, *only;
+		unsigned policy;
+		bool is_asked;
+	} rows[] = {
+		{"nameserver 192.0.2.1\n", "127.0.0.1", POLICY_ALLOW_LOOPBACK,
+		 true},
+		{"", "127.0.0.1", POLICY_ALLOW_LOOPBACK, true},
+		{"nameserver 192.0.2.1\n", "127.0.0.1", 0, false},
+		{"nameserver 192.0.2.1\nnameserver 127.0.0.1\n", "127.0.0.1", 0,
+		 true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct dns d;
+
+		dns_init_with(&d, LOOP_TIME_REAL, rows[i].conf, rows[i].policy,
+			      rows[i].only);
+		session_send_resolve(d.n->near, 5, query, sizeof(query));
+		if (rows[i].is_asked)
+			answer_by_udp(&d, 0x80, "ANSWER");
+		WAIT(d.n, d.n->inbox.n_resolved == 1);
+		assert_int_equal(d.n->inbox.status,
+				 rows[i].is_asked ? FRAME_REASON_NONE
+						  : FRAME_REASON_NO_FAMILY);
+		dns_fini(&d);
+	}
 }
 
 /* ---- streams by name ---- */
@@ -1738,6 +1789,7 @@ int main(void)
 		cmocka_unit_test(resolve_gives_up_on_silence),
 		cmocka_unit_test(resolve_is_bounded),
 		TEST_STRICT(resolve_refuses_nonsense_and_missing_servers),
+		cmocka_unit_test(resolve_asks_whom_it_is_told_to),
 		cmocka_unit_test(name_in_hosts_file),
 		cmocka_unit_test(name_by_dns),
 		cmocka_unit_test(name_within_search_list),

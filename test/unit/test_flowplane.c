@@ -283,6 +283,26 @@ static void ttl_and_tos_of_an_answer_are_carried(void **state)
 	assert_int_equal(expect_down(s, 2).ttl, 1);
 }
 
+static void who_is_talked_to_is_in_use(void **state)
+{
+	struct sim *s = *state;
+	struct up u = udp(10);
+
+	assert_false(flowplane_is_in_use(s->plane, &s->far_addr));
+	(void)send_up(s, &u);
+	assert_true(flowplane_is_in_use(s->plane, &s->far_addr));
+	assert_false(flowplane_is_in_use(s->plane, &s->near_addr));
+	run_for(s, 400 * SECOND);
+	assert_false(flowplane_is_in_use(s->plane, &s->far_addr));
+
+	struct app_config config = sim_app_config(s, 80);
+
+	s->has_raw_tun = false;
+	(void)sim_app(s, &config);
+	sim_settle(s);
+	assert_true(flowplane_is_in_use(s->plane, &s->far_addr));
+}
+
 static void super_packet_is_many_datagrams(void **state)
 {
 	static const struct {
@@ -972,6 +992,7 @@ int main(void)
 		BOTH(datagram_goes_up_as_it_is_with_a_hop_taken_off),
 		BOTH(datagrams_of_all_sizes_go_there_and_back),
 		BOTH(ttl_and_tos_of_an_answer_are_carried),
+		BOTH(who_is_talked_to_is_in_use),
 		BOTH(super_packet_is_many_datagrams),
 		BOTH(mapping_is_by_source_alone),
 		BOTH(only_who_was_sent_to_may_answer),

@@ -119,6 +119,10 @@ static void frame_hello_parses_back(void **state)
 			h.gateway6 = addr_of(gateways[i][1]);
 		h.tells_sandbox = i % 2;
 		h.sandbox = i % 2 ? FRAME_SANDBOX_LANDLOCK : 0;
+		if (i == 1)
+			h.resolver = addr_of("192.0.2.53");
+		if (i == 2)
+			h.resolver = addr_of("2001:db8::53");
 		size_t len = frame_build_hello(out, &h);
 		const uint8_t *body = assert_header(len, FRAME_HELLO,
 						    len - FRAME_HEADER_LEN, 0);
@@ -137,6 +141,7 @@ static void frame_hello_parses_back(void **state)
 		assert_true(addr_equal(&got.gateway6, &h.gateway6));
 		assert_int_equal(got.tells_sandbox, h.tells_sandbox);
 		assert_int_equal(got.sandbox, h.sandbox);
+		assert_true(addr_equal(&got.resolver, &h.resolver));
 	}
 }
 
