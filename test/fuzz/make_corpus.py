@@ -419,6 +419,31 @@ def dns():
         seed("fuzz_dns_parse", name + "_edns", b"\x10\x01" + data)
 
 
+def hostdns():
+    domains = {"domain": b"Corp.example.", "punycode": b"xn--bcher-kva.example", "number": b"10.0.0.1",
+               "newline": b"a\nnameserver 192.0.2.1", "longest": b"a." * 126 + b"a", "utf8": "b\u00fccher".encode()}
+    for name, data in domains.items():
+        seed("fuzz_hostdns", name, b"d" + data)
+    seed("fuzz_hostdns", "conf", b"r# x\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nsearch a b\n")
+    seed("fuzz_hostdns", "conf_resolved", b"rnameserver 127.0.0.53\noptions edns0\n")
+
+    def dns_set(mode, servers, domains):
+        packed = b"".join(struct.pack("=I16s", 4 if len(s) == 4 else 6, s) for s in servers)
+        return (struct.pack("=4I", 17, mode, len(servers), len(domains)) + packed.ljust(60, b"\0") +
+                b"".join(d.ljust(256, b"\0") for d in domains))
+    seed("fuzz_hostdns", "set_all", b"s" + dns_set(1, [A4, A6], []))
+    seed("fuzz_hostdns", "set_split", b"s" + dns_set(2, [A4], [b"corp.example", b"a"]))
+    seed("fuzz_hostdns", "set_bad_name", b"s" + dns_set(1, [A4], [b"Corp.example"]))
+
+    def record(way, device, original, length, kept):
+        return (b"ECDNS\0\0\1" + struct.pack("=2I16s", way, 7, device) +
+                struct.pack("=7I40s", original, 0, 0o644, 0, 0, length, 0, kept))
+    seed("fuzz_hostdns", "record_file", b"j" + record(3, b"ecssh0", 2, 9, b".resolv.conf.00c0ffee") + b"# nothing")
+    seed("fuzz_hostdns", "record_link", b"j" + record(3, b"ecssh0", 1, 3, b".resolv.conf.00c0ffee") + b"a/b")
+    seed("fuzz_hostdns", "record_resolved", b"j" + record(1, b"ecssh0", 0, 0, b""))
+    seed("fuzz_hostdns", "record_elsewhere", b"j" + record(3, b"ecssh0", 2, 1, b".resolv.conf./../x"))
+
+
 def bond():
     def piece(how, data):
         data += b"\0" * (-len(data) % 4)
@@ -445,6 +470,7 @@ def bond():
 packets()
 offload()
 fragments()
+hostdns()
 bond()
 frames()
 subnets()
