@@ -235,11 +235,14 @@ def test_all_killed_is_restored_by_the_next_tunnel(lab: Lab):
     kill_all(lab, tunnel)
     expect_in("nameserver 198.1", conf(lab))        # or this would show nothing
     expect(len(records(lab)), 1, "records")
+    expect_in("ecssh-dns-ecssh0", lab.near.run(["nft", "list", "tables"]).stdout)
     second = Tunnel(lab, "--dns", "off")
+    assert "ecssh-dns-ecssh0" not in lab.near.run(["nft", "list", "tables"]).stdout
     wait_for(lambda: conf(lab) == tunnel.before["resolv.conf"], what=f"{CONF} restored")
     expect_in("is restored", second.stderr())
     second.down()
-    expect_clean(lab, tunnel)
+    # Rules are "ecssh cleanup"'s.
+    expect_clean(lab, tunnel, except_for='"protocol": "236"')
 
 
 @timeout(120)
