@@ -161,7 +161,6 @@ def test_stranger_at_the_socket(lab: Lab):
     t.down()
 
 
-@alone
 def test_short_line_needs_no_more(lab: Lab):
     """Neither a fast line without delay nor a slow one whose queue is long."""
     for options in ([], line(20, 30)):

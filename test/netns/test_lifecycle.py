@@ -11,7 +11,7 @@ import re
 import signal
 import time
 
-from common import (NOT_RUNNING, OK, RUNTIME, SSH, USAGE, Ecssh, Tunnel, alone, connect_error, expect, expect_in,
+from common import (NOT_RUNNING, OK, RUNTIME, SSH, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in,
                     timeout)
 from lab import BUILD, HELPER, SUBNETS, USERS, Lab, diff, wait_for
 from services import ECHO
@@ -44,7 +44,6 @@ def make_runtime_dir(lab: Lab) -> None:
     os.chown(path, USERS["bob"], USERS["bob"])
 
 
-@alone
 def test_down_restores(lab: Lab, tunnel):
     use_everything(lab)
     start = time.monotonic()
@@ -123,11 +122,14 @@ def test_kill_9_of_each_process_at_random_moments(lab: Lab):
         victim = ("^ecssh$", "^ssh$")[round_number % 2]
         wait_for(lambda: lab.near.processes(victim), what=f"{victim} runs")
         time.sleep(round_number * 0.04)         # the moment is the point here, not an event
-        # ssh may just have been one that only reads its configuration.
-        for process in wait_for(lambda: lab.near.processes(victim), what=f"{victim} runs still"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        up.wait(10)
+
+        def kill_victim() -> bool:
+            for process in lab.near.processes(victim):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            return up.process.poll() is not None
+        # More than once: an ssh that only reads its configuration may be gone before it is hit.
+        wait_for(kill_victim, 10, "ecssh has ended")
 
         def changed() -> list[str]:
             return [line for line in diff(before, lab.near.snapshot()) if "/gw.sock" not in line]

@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Callable
 
-from common import OK, Tunnel, alone, expect, over, slow, timeout
+from common import OK, Tunnel, expect, over, slow, timeout
 from lab import Host, Lab, Wan, diff, wait_for
 from services import ECHO
 from test_packets import packets_up
@@ -179,7 +179,6 @@ class Memory:
 # -- the line changes ---------------------------------------------------------------------------
 
 
-@alone
 @over(Wan(rate_mbit=100, rtt_ms=20))
 def test_rate_falls_and_returns(lab: Lab, tunnel: Tunnel):
     """From 100 to 1 Mbit/s within a second, and back within another."""
@@ -198,7 +197,6 @@ def test_rate_falls_and_returns(lab: Lab, tunnel: Tunnel):
     memory.check()
 
 
-@alone
 @slow
 @timeout(120)
 @over(Wan(rate_mbit=50, rtt_ms=20))
@@ -296,7 +294,6 @@ def answer_ms(lab: Lab, n: int = 30, flows: int = 7) -> list[float]:
     return medians
 
 
-@alone
 @over(Wan(rate_mbit=10, rtt_ms=40, queue_ms=600))
 def test_one_of_eight_is_greedy(lab: Lab, tunnel: Tunnel):
     """Where its bytes would fill the line's queue, or ssh's, answers would come much later."""
@@ -308,7 +305,6 @@ def test_one_of_eight_is_greedy(lab: Lab, tunnel: Tunnel):
     bulk.finish()
 
 
-@alone
 @over(Wan(rate_mbit=50, rtt_ms=40))
 def test_eight_share(lab: Lab, tunnel: Tunnel):
     """Jain's index: 1 for equal shares, 1/8 if one has all."""
@@ -351,7 +347,6 @@ class Ticks:
         return [trip for sent, trip in self.trips if after <= sent < before]
 
 
-@alone
 @over(Wan(rate_mbit=10, rtt_ms=60, queue_ms=600))
 def test_datagrams_are_fresh(lab: Lab, tunnel: Tunnel):
     """Beside bulk they come back soon; what silence has made stale does not come at all."""
@@ -392,7 +387,6 @@ def in_ce(host: Host) -> int:
     return int(dict(zip(names, values))["InCEPkts"])
 
 
-@alone
 @over(Wan(rate_mbit=10, rtt_ms=40, queue_ms=600))
 def test_packets_share(lab: Lab):
     """Pings pass a TCP connection whose packets wait here; it is slowed by marks where it knows them."""

@@ -9,7 +9,7 @@ import re
 import signal
 import threading
 
-from common import Skip, Tunnel, alone, expect, expect_in, over, timeout
+from common import Skip, Tunnel, expect, expect_in, over, timeout
 from lab import BUILD, PYTHON, Lab, Wan, wait_for
 from services import ECHO
 
@@ -161,7 +161,6 @@ def test_channels(lab: Lab):
     tunnel.down()
 
 
-@alone
 @over(CLEAN)
 @timeout(120)
 def test_no_loss(lab: Lab):
