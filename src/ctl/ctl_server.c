@@ -15,17 +15,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ctl_request.h"
 #include "fd.h"
 
 enum {
 	CONNECTIONS_MAX = 16,
-	REQUEST_MAX = 64,
 };
 
 struct connection {
 	struct ctl_server *server;
 	struct loop_io io; /* fd -1: free slot */
-	char request[REQUEST_MAX];
+	char request[CTL_REQUEST_MAX];
 	size_t len;
 };
 
@@ -74,31 +74,38 @@ static void answer_confirm(struct connection *c)
 	connection_close(c);
 }
 
-static void answer(struct connection *c)
+static void answer(struct connection *c, enum ctl_request request)
 {
-	/* The line has len bytes; what strcmp(3) sees may be less. */
-	if (strlen(c->request) != c->len)
-		connection_close(c);
-	else if (strcmp(c->request, "status json") == 0)
+	switch (request) {
+	case CTL_REQUEST_STATUS_JSON:
 		answer_status(c, CTL_STATUS_JSON);
-	else if (strcmp(c->request, "status text") == 0)
+		return;
+	case CTL_REQUEST_STATUS_TEXT:
 		answer_status(c, CTL_STATUS_TEXT);
-	else if (strcmp(c->request, "status verbose") == 0)
+		return;
+	case CTL_REQUEST_STATUS_VERBOSE:
 		answer_status(c, CTL_STATUS_VERBOSE);
-	else if (strcmp(c->request, "status drops") == 0)
+		return;
+	case CTL_REQUEST_STATUS_DROPS:
 		answer_status(c, CTL_STATUS_DROPS);
-	else if (strcmp(c->request, "down") == 0)
+		return;
+	case CTL_REQUEST_DOWN:
 		c->server->ops->on_down(c->server->ctx);
-	else if (strcmp(c->request, "confirm") == 0)
+		return;
+	case CTL_REQUEST_CONFIRM:
 		answer_confirm(c);
-	else
-		connection_close(c);
+		return;
+	case CTL_REQUEST__N:
+		return;
+	}
 }
 
 static void on_request(void *ctx, uint32_t events)
 {
 	struct connection *c = ctx;
-	ssize_t n = read(c->io.fd, c->request + c->len, REQUEST_MAX - c->len);
+	ssize_t n =
+		read(c->io.fd, c->request + c->len, CTL_REQUEST_MAX - c->len);
+	enum ctl_request request;
 
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -108,14 +115,11 @@ static void on_request(void *ctx, uint32_t events)
 		return;
 	}
 	c->len += (size_t)n;
-	char *newline = memchr(c->request, '\n', c->len);
-	if (newline) {
-		*newline = '\0';
-		c->len = (size_t)(newline - c->request);
-		answer(c);
-	} else if (c->len == REQUEST_MAX) {
+	int r = ctl_request_parse(c->request, c->len, &request);
+	if (r == 0)
+		answer(c, request);
+	else if (r != -EAGAIN)
 		connection_close(c);
-	}
 }
 
 static bool is_peer_allowed(int fd)

@@ -467,6 +467,42 @@ def bond():
         seed("fuzz_bond", name, data)
 
 
+# ---- this host: users, programs, and the user's words ----
+
+def control_socket():
+    for name, line in {"json": b"status json\n", "text": b"status text\n", "verbose": b"status verbose\n",
+                       "drops": b"status drops\n", "down": b"down\n", "confirm": b"confirm\n", "two": b"down\ndown\n",
+                       "zero": b"status json\0\n", "crlf": b"down\r\n", "long": b"x" * 70 + b"\n", "cut": b"status",
+                       "sixty_three": b"x" * 63 + b"\n"}.items():
+        seed("fuzz_ctl_request", name, line)
+
+
+def printed():
+    for name, text in {"plain": b"plain", "json": b'"a\\b"', "controls": bytes(range(32)) + b"\x7f", "c1": "\u0085\u009b".encode(),
+                       "bidi": "a\u202eb\u2066c\u2028".encode(), "long": b"\xc0\x80\xe0\x80\xaf\xf4\x90\x80\x80",
+                       "surrogate": b"\xed\xa0\x80", "cut": b"\xf0\x9f\x98", "emoji": "\U0001f600".encode()}.items():
+        for room in (3, 0x7f, 0xff):
+            seed("fuzz_escape", f"{name}_{room}", bytes([room]) + text)
+
+
+def invoker():
+    for name, data in {"none": b"\0", "sudo": b"\x011\n", "root": b"\x010\n", "pkexec": b"\x021\n", "both": b"\x031\n2\n",
+                       "empty": b"\x01\n", "minus": b"\x01-1\n", "most": b"\x014294967295\n", "beyond": b"\x014294967296\n",
+                       "nobody": b"\x01065534\n", "home": b"\x04/root\n", "unknown": b"\x0177777\n"}.items():
+        seed("fuzz_invoker", name, data)
+
+
+def up_options():
+    """Every option in turn has each of these."""
+    values = (b"", b"gw", b"10.0.0.0/8", b"fd00::/8", b"auto", b"1500", b"127.0.0.1:1080", b"8080:[::1]:80", b"/tmp/s",
+              b"socks5://user:password@host:1080", b"StrictHostKeyChecking=yes", b"/bin/true", b"off", b"60", b"corp.example",
+              b"*.corp.example", b"\x1b[2J", b"-1", b"x" * 150)
+    for number, value in enumerate(values):
+        for first in (0, 20, 40):
+            seed("fuzz_up_opts", f"value_{number}_{first}",
+                 b"\n".join(bytes([which]) + value for which in range(first, first + 20) if which != 10))
+
+
 packets()
 offload()
 fragments()
@@ -481,3 +517,7 @@ doctor()
 socks()
 http()
 dns()
+control_socket()
+printed()
+invoker()
+up_options()
