@@ -10,13 +10,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "text.h"
 
+static bool is_set(const char *value)
+{
+	return value[0] != '\0' && strcasecmp(value, "none") != 0;
+}
+
 bool dialer_is_possible(const struct ssh_config *config)
 {
-	return config->proxy_jump[0] == '\0' &&
-	       config->proxy_command[0] == '\0';
+	return !is_set(config->proxy_jump) && !is_set(config->proxy_command) &&
+	       !config->has_way_to_connect;
 }
 
 /* A shell runs it, and before that ssh replaces what % begins. */

@@ -22,7 +22,8 @@ enum {
 	DIALER_TEXT_MAX = 4096 + DIALER_ENDPOINTS_MAX * ENDPOINT_TEXT_MAX,
 };
 
-/* False if ssh does not connect by itself: there is a jump host or a proxy. */
+/* False if ssh does not connect by itself (there is a jump host or a proxy), or
+ * is to do it in a way of the user's. */
 bool dialer_is_possible(const struct ssh_config *config);
 
 /*

@@ -57,6 +57,15 @@ static uint32_t number(const char *value, size_t len, uint32_t max)
 	return n > max ? 0 : (uint32_t)n;
 }
 
+static bool says_how_to_connect(const char *key, const char *value, size_t len)
+{
+	if (strcmp(key, "addressfamily") == 0)
+		return len != 3 || memcmp(value, "any", 3) != 0;
+	return (strcmp(key, "bindaddress") == 0 ||
+		strcmp(key, "bindinterface") == 0) &&
+	       (len != 4 || memcmp(value, "none", 4) != 0);
+}
+
 static void take_line(const char *line, size_t len, struct ssh_config *c)
 {
 	const char *space = memchr(line, ' ', len);
@@ -84,6 +93,7 @@ static void take_line(const char *line, size_t len, struct ssh_config *c)
 	else if (strcmp(key, "serveraliveinterval") == 0)
 		c->server_alive_interval_s =
 			number(value, value_len, INT32_MAX);
+	c->has_way_to_connect |= says_how_to_connect(key, value, value_len);
 	for (int i = 0; i < SSH_CONFIG_NEWER__N; i++)
 		if (strcmp(key, newer_keywords[i]) == 0)
 			c->has_newer[i] = true;

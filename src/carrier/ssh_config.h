@@ -36,7 +36,10 @@ struct ssh_config {
 	uint16_t port;
 	char proxy_jump[SSH_CONFIG_VALUE_MAX];	  /* "": none */
 	char proxy_command[SSH_CONFIG_VALUE_MAX]; /* "": none */
-	char ciphers[SSH_CONFIG_VALUE_MAX];	  /* in order of preference */
+	/* It says more of how to connect than where: from which address or
+	 * device, or by which family alone. */
+	bool has_way_to_connect;
+	char ciphers[SSH_CONFIG_VALUE_MAX]; /* in order of preference */
 	bool has_chosen_ciphers; /* somebody configured them: leave them */
 	uint32_t server_alive_interval_s;    /* 0: off */
 	bool has_newer[SSH_CONFIG_NEWER__N]; /* ssh -G printed it */

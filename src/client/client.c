@@ -613,6 +613,7 @@ static void client_init(struct client *c, const struct client_config *config)
 		.device = {.fd = -1},
 	};
 	list_init(&c->stop.link);
+	c->ssh_options = config->ssh_options;
 	reconnect_init(c);
 }
 
@@ -629,6 +630,7 @@ static void client_fini(struct client *c)
 	c->ctl = ctl_server_free(c->ctl);
 	c->loop = loop_free(c->loop);
 	free(c->ssh_config);
+	free(c->dialer);
 	plan_fini(&c->plan);
 }
 

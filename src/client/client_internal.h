@@ -71,6 +71,8 @@ struct client {
 	struct ctl_server *ctl;
 	struct sig sig;
 	struct ssh_config *ssh_config;
+	struct ssh_options ssh_options; /* the user's, and some of ours */
+	char *dialer; /* one of them, see way_pin; owned; NULL: not used */
 	enum way way;
 	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */
 	struct mux_sock *sock;		 /* its control socket */
@@ -163,6 +165,12 @@ int way_peers(const struct client *c, struct ip_addr *ret_peers, int max);
 
 /* The ssh that carries us; 0: none. */
 pid_t way_pid(const struct client *c);
+
+/* Have ssh connect to one of these, whatever its name leads to.  Returns 0,
+ * also if that was said before, or -errno with err: -EOPNOTSUPP: ssh's
+ * configuration connects in another way. */
+int way_pin(struct client *c, const struct endpoint *to, size_t n,
+	    struct err *err);
 
 /* The rung that is in use. */
 enum rung way_rung(const struct client *c);

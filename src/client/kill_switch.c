@@ -13,6 +13,7 @@
 #include "brokermsg.h"
 #include "client_internal.h"
 #include "connected.h"
+#include "dialer.h"
 #include "gateway_find.h"
 #include "invoker.h"
 #include "kill_notes.h"
@@ -87,8 +88,36 @@ static int find_via(const struct client *c, struct endpoint *ret,
 		       "address, for its name cannot be looked up any more");
 }
 
+/*
+ * A name that has to be asked for is asked for now, for once the switch is in
+ * force nobody is, and ssh is held to the answer.  If it is in force already
+ * the answer of that time counts.
+ */
+static int find_by_name(struct client *c, const struct gateway_host *host,
+			const struct killnote *in_force,
+			struct endpoint ret[BROKERMSG_GATEWAYS_MAX],
+			struct err *err)
+{
+	int n = 0;
+
+	if (host->is_jump || !dialer_is_possible(c->ssh_config))
+		return err_set(err, -ENOENT,
+			       "the kill switch lets no name be looked up, and "
+			       "%s is known by that only: write its address as "
+			       "HostName into ssh_config, or into /etc/hosts",
+			       host->is_jump ? "its jump host"
+					     : status_gateway(c));
+	for (size_t i = 0; in_force && i < in_force->n_gateways; i++)
+		ret[n++] = in_force->gateways[i];
+	if (n == 0)
+		n = gateway_find_by_dns(host, ret, BROKERMSG_GATEWAYS_MAX, err);
+	int r = n > 0 ? way_pin(c, ret, (size_t)n, err) : n;
+
+	return r < 0 ? r : n;
+}
+
 /* What ssh looks up for itself has to be found without asking anybody. */
-static int find_by_ssh(const struct client *c, const struct killnote *in_force,
+static int find_by_ssh(struct client *c, const struct killnote *in_force,
 		       struct endpoint ret[BROKERMSG_GATEWAYS_MAX],
 		       struct err *err)
 {
@@ -99,19 +128,11 @@ static int find_by_ssh(const struct client *c, const struct killnote *in_force,
 	if (r < 0)
 		return r;
 	size_t n = gateway_find_here(&host, ret, BROKERMSG_GATEWAYS_MAX);
-	if (n > 0)
-		return (int)n;
-	(void)in_force;
-	return err_set(err, -ENOENT,
-		       "the kill switch lets no name be looked up, and %s is "
-		       "known by that only: write its address as HostName into "
-		       "ssh_config, or into /etc/hosts",
-		       status_gateway(c));
+	return n > 0 ? (int)n : find_by_name(c, &host, in_force, ret, err);
 }
 
 /* Returns how many there are, or -errno with err. */
-static int find_gateways(const struct client *c,
-			 const struct killnote *in_force,
+static int find_gateways(struct client *c, const struct killnote *in_force,
 			 struct endpoint ret[BROKERMSG_GATEWAYS_MAX],
 			 struct err *err)
 {

@@ -16,11 +16,9 @@
  */
 #include "reconnect.h"
 
-#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
-#include "beside.h"
 #include "client_internal.h"
 #include "log.h"
 
@@ -98,37 +96,33 @@ static void on_attempt(void *ctx)
 void reconnect_init(struct client *c)
 {
 	struct reconnect *r = &c->reconnect;
-	struct err err;
 
 	r->drop = (struct loop_task){.on_run = on_drop, .ctx = c};
 	list_init(&r->drop.link);
 	r->timer = (struct timer){.on_fire = on_attempt, .ctx = c};
-	r->options = c->config->ssh_options;
-	/* In the background there is nobody to ask.  With so many options that
-	 * this one has no room, ssh finds that out itself. */
-	if (c->config->is_background)
-		(void)ssh_options_add(&r->options, 'o', "BatchMode=yes", &err);
-	(void)ssh_options_add(&r->options, 'o', "ConnectTimeout=10", &err);
 }
 
 /*
- * Keep the address of the gateway: its name may be one that only the tunnel's
- * own resolver is asked for.  A jump host has to be found by its name.
+ * Of each ssh from now on: in the background there is nobody to ask; nobody
+ * waits for long; and the address of the gateway is kept, for its name may be
+ * one that only the tunnel's own resolver is asked for.  A jump host has to be
+ * found by its name.
  */
-static void note_gateway(struct client *c)
+static void prepare(struct client *c)
 {
-	struct reconnect *r = &c->reconnect;
 	struct ssh_peer peers[2];
-	char program[PATH_MAX];
 	struct err why;
 
-	if (!c->config->reconnects || c->way == WAY_VIA ||
-	    !dialer_is_possible(c->ssh_config) ||
-	    ssh_peers_connections(way_pid(c), peers, 2) != 1)
+	if (!c->config->reconnects || c->way == WAY_VIA)
 		return;
-	if (beside_find("ecssh-dial", program, &why) < 0 ||
-	    dialer_add(&r->options, program, &peers[0].remote, 1, r->dialer,
-		       &why) < 0)
+	/* With so many options that these have no room, ssh finds out itself.
+	 */
+	if (c->config->is_background)
+		(void)ssh_options_add(&c->ssh_options, 'o', "BatchMode=yes",
+				      &why);
+	(void)ssh_options_add(&c->ssh_options, 'o', "ConnectTimeout=10", &why);
+	if (ssh_peers_connections(way_pid(c), peers, 2) == 1 &&
+	    way_pin(c, &peers[0].remote, 1, &why) < 0)
 		log_debug("%s", why.text);
 }
 
@@ -175,7 +169,7 @@ bool reconnect_on_connected(struct client *c)
 	bool is_again = c->has_been_up;
 
 	if (!is_again)
-		note_gateway(c);
+		prepare(c);
 	else
 		log_notice("connected to %s again, after %.1f s",
 			   status_gateway(c),

@@ -5,10 +5,8 @@
 
 #include <stdbool.h>
 
-#include "dialer.h"
 #include "err.h"
 #include "loop.h"
-#include "ssh_cmd.h"
 
 struct client;
 
@@ -19,9 +17,6 @@ struct reconnect {
 	unsigned n_failed;     /* attempts, since the tunnel was up */
 	mono_us_t lost_us;
 	struct err said; /* the last reason that was told */
-	/* The user's, and that nobody is to be asked; of later attempts. */
-	struct ssh_options options;
-	char dialer[DIALER_TEXT_MAX]; /* one of them, if it is known */
 };
 
 void reconnect_init(struct client *c);

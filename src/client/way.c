@@ -24,6 +24,7 @@
 #include "beside.h"
 #include "bond_carrier.h"
 #include "client_internal.h"
+#include "dialer.h"
 #include "fd.h"
 #include "log.h"
 #include "mem_carrier.h"
@@ -47,12 +48,6 @@ void way_note(struct client *c, enum rung_fact fact, bool is_so,
 		return;
 	(void)snprintf(c->why_not[fact], sizeof(c->why_not[fact]), "%s", why);
 	c->facts.why[fact] = c->why_not[fact];
-}
-
-/* A later attempt does not wait for long, nor for somebody who is not there. */
-static const struct ssh_options *ssh_options_of(const struct client *c)
-{
-	return c->has_been_up ? &c->reconnect.options : &c->config->ssh_options;
 }
 
 static void on_ssh_message(void *ctx, const char *line)
@@ -152,7 +147,7 @@ static int start_helper(struct client *c, struct err *err)
 		return -errno;
 	struct ssh_stdio_config ssh = {
 		.dest = &config->dest,
-		.options = ssh_options_of(c),
+		.options = &c->ssh_options,
 		.config = c->ssh_config,
 		.control_path = mux_sock_path(c->sock),
 		.helper_path = helper_path,
@@ -399,7 +394,7 @@ static struct channels *start(struct client *c,
 
 static int start_channels(struct client *c, struct err *err)
 {
-	c->channels = start(c, ssh_options_of(c), err);
+	c->channels = start(c, &c->ssh_options, err);
 	return c->channels ? 0 : -EIO;
 }
 
@@ -407,7 +402,7 @@ static int start_channels(struct client *c, struct err *err)
 static void on_worn(void *ctx)
 {
 	struct client *c = ctx;
-	struct ssh_options options = *ssh_options_of(c);
+	struct ssh_options options = c->ssh_options;
 	struct err err;
 
 	c->fresh = channels_free(c->fresh);
@@ -554,6 +549,27 @@ int way_start(struct client *c, struct err *err)
 
 /* ---- for others ---- */
 
+int way_pin(struct client *c, const struct endpoint *to, size_t n,
+	    struct err *err)
+{
+	char program[PATH_MAX];
+
+	if (c->dialer)
+		return 0;
+	if (!dialer_is_possible(c->ssh_config))
+		return err_set(err, -EOPNOTSUPP,
+			       "ssh's configuration says how to connect to %s",
+			       status_gateway(c));
+	int r = beside_find("ecssh-dial", program, err);
+
+	if (r < 0)
+		return r;
+	c->dialer = malloc(DIALER_TEXT_MAX);
+	if (!c->dialer)
+		return err_set(err, -ENOMEM, "out of memory");
+	return dialer_add(&c->ssh_options, program, to, n, c->dialer, err);
+}
+
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
 {
 	if (c->way == WAY_VIA) {
@@ -626,7 +642,7 @@ static void start_connections(struct client *c)
 {
 	struct connections_config config = {
 		.dest = &c->config->dest,
-		.options = ssh_options_of(c),
+		.options = &c->ssh_options,
 		.config = c->ssh_config,
 		.first = ssh_stdio_pid(c->ssh),
 		.n = c->config->connections,

@@ -306,6 +306,42 @@ def test_jump_host(lab: Lab):
     expect(tunnel.wait(), OK)
 
 
+def test_name_that_has_to_be_asked_for(lab: Lab):
+    """It is looked up before the switch is in force, and ssh is held to the answer; then that is the answer."""
+    lab.gw.popen(["dnsmasq", "-k", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts", "--bind-interfaces",
+                  "--listen-address=10.9.0.1", "--host-record=gateway.lab.test,10.9.0.1"])
+    lab.near.write("/etc/resolv.conf", "nameserver 10.9.0.1\noptions timeout:1 attempts:1\n")
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    User alice\n"
+                                           "    HostKeyAlias gw\n")
+    wait_for(lambda: lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, 5, "the name is known")
+    up = ("up", "--kill-switch", "named", "10.77.0.0/24")
+    for _ in range(2):      # the second time nobody can be asked
+        tunnel = Ecssh(lab.near, *up).connected()
+        expect_in("ip daddr 10.9.0.1 tcp dport 22 accept", lab.near.run(["nft", "-n", "list", "ruleset"]).stdout)
+        expect(lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, "", "a name, asked for outside")
+        os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+        expect(tunnel.wait(), SSH)
+    lab.near.run(["ecssh", "down", "named"])
+    assert not in_force(lab)
+
+
+def test_connection_that_is_made_again(lab: Lab):
+    """With --reconnect nothing leaves meanwhile."""
+    prepare(lab)
+    tunnel = Ecssh(lab.near, "up", "--reconnect", *FULL).connected()
+    prober = Prober(lab.near)
+    for number in range(1, 4):
+        for process in lab.gw.processes("^sshd$"):
+            if "[listener]" not in process.args:
+                os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: tunnel.stderr().count("connected to gw again") == number, 20, tunnel.stderr())
+    assert prober.stop() > RATE
+    expect(leaked(lab), 0, "packets outside the tunnel")
+    tunnel.interrupt()
+    expect(tunnel.wait(), OK)
+
+
 def test_proxy_command(lab: Lab):
     """Nobody can know where it connects to."""
     lab.near.write("/usr/local/bin/relay", f"#!/bin/sh\nexec {PYTHON} -c '{RELAY}' 10.9.0.1\n", mode=0o755)

@@ -62,6 +62,27 @@ static void ssh_config_of_an_old_ssh_has_no_newer_options(void **state)
 	assert_int_equal(c.server_alive_interval_s, 7);
 }
 
+static void ssh_config_knows_who_connects_in_a_way_of_their_own(void **state)
+{
+	static const struct {
+		const char *text;
+		bool has_way;
+	} cases[] = {
+		{"addressfamily any\nuser bob\n", false},
+		{"addressfamily inet6\nuser bob\n", true},
+		{"bindaddress none\nbindinterface none\n", false},
+		{"bindaddress 192.0.2.1\n", true},
+		{"bindinterface eth0\n", true},
+	};
+	struct ssh_config c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ssh_config_parse(cases[i].text, strlen(cases[i].text), &c);
+		assert_int_equal(c.has_way_to_connect, cases[i].has_way);
+	}
+}
+
 /* "keyword xxxx..." without an end. */
 static void parse_long(const char *keyword, struct ssh_config *c)
 {
@@ -332,6 +353,8 @@ int main(void)
 		cmocka_unit_test(ssh_config_is_parsed),
 		cmocka_unit_test(ssh_config_of_an_old_ssh_has_no_newer_options),
 		cmocka_unit_test(ssh_config_skips_values_that_are_too_long),
+		cmocka_unit_test(
+			ssh_config_knows_who_connects_in_a_way_of_their_own),
 		cmocka_unit_test(ssh_cmd_runs_nothing_but_listens),
 		cmocka_unit_test(ssh_cmd_prefers_aes_gcm_as_the_table_says),
 		cmocka_unit_test(ssh_options_takes_only_what_is_passed_on),
