@@ -499,6 +499,76 @@ static void waiting_has_an_end_for_all(void **state)
 	assert_int_equal(dns_stub_stats(x->stub).failed, DNS_ASKERS_MAX);
 }
 
+/* A far end that loses one question in five, is silent on some, fails, lies,
+ * has no room, and takes up to 12 s over the rest, in any order; and programs
+ * that ask again.  Each query has one response in the end, and nothing is left.
+ */
+static void each_query_has_one_response(void **state)
+{
+	enum { STEPS = 4000, STEP_US = 25000, SLOTS = 64 };
+	struct fixture *x = *state;
+	struct {
+		unsigned nth;
+		mono_us_t due_us;
+	} late[SLOTS] = {0};
+	uint64_t rng = 0x9e3779b97f4a7c15;
+	unsigned n_queries = 0, n_seen = 0;
+	static uint8_t out[2000];
+	char name[32];
+
+	for (unsigned step = 0; step < STEPS; step++) {
+		rng = rng * 6364136223846793005 + 1442695040888963407;
+		unsigned dice = (unsigned)(rng >> 33);
+
+		(void)snprintf(name, sizeof(name), "h%u.example", dice % 700);
+		query_from(x, (uint16_t)step, (uint16_t)step, name,
+			   dice & 8 ? 1232 : 0);
+		n_queries++;
+		/* What is new: lost, or to be answered some time. */
+		for (; n_seen < x->n_asks; n_seen++) {
+			rng = rng * 6364136223846793005 + 1442695040888963407;
+			unsigned fate = (unsigned)(rng >> 33);
+			unsigned slot = fate % SLOTS;
+
+			if (fate % 5 == 0 || late[slot].due_us)
+				continue;
+			late[slot].nth = n_seen;
+			late[slot].due_us = loop_now_us(x->loop) +
+					    (fate >> 8) % (12 * SEC) + 1;
+		}
+		loop_advance_us(x->loop, STEP_US);
+		for (unsigned i = 0; i < SLOTS; i++) {
+			const struct ask *a = &x->asks[late[i].nth];
+			size_t n;
+
+			if (!late[i].due_us ||
+			    late[i].due_us > loop_now_us(x->loop))
+				continue;
+			late[i].due_us = 0;
+			n = make_answer(x, late[i].nth, out, 20 + 10 * i);
+			if (i % 9 == 1)
+				out[14] ^= 1; /* another name */
+			(void)dns_stub_on_resolved(
+				x->stub, a->id,
+				i % 9 == 2   ? FRAME_REASON_TIMED_OUT
+				: i % 9 == 3 ? FRAME_REASON_NO_RESOURCES
+					     : FRAME_REASON_NONE,
+				out, n);
+		}
+		settle(x);
+	}
+	for (int i = 0; i <= DNS_TRIES; i++)
+		loop_advance_us(x->loop, DNS_TRY_US);
+	struct dns_stub_stats stats = dns_stub_stats(x->stub);
+
+	assert_int_equal(stats.queries, n_queries);
+	assert_int_equal(x->n_sent, n_queries);
+	assert_int_equal(stats.waiting, 0);
+	/* Or this shows nothing. */
+	assert_true(stats.hits > 100 && stats.failed > 100 &&
+		    stats.again > 100 && x->n_known > 100);
+}
+
 /* Numbers, never a verdict; a few milliseconds unless $ECSSH_TEST_FIGURES is
  * set. */
 static void figures_of_known_answers(void **state)
@@ -822,6 +892,7 @@ int main(void)
 		UDP(what_is_no_question_is_refused),
 		UDP(a_thousand_at_once_wait_for_their_turn),
 		UDP(waiting_has_an_end_for_all),
+		UDP(each_query_has_one_response),
 		UDP(figures_of_known_answers),
 		TCP(long_answers_come_whole_by_tcp),
 		TCP(pipelined_queries_are_all_answered),
