@@ -270,6 +270,33 @@ def test_no_question_leaves_while_the_line_is_lost_and_comes_back(lab: Lab):
     wait_for(lambda: wire.count > 0, what="afterwards it may be asked again")
 
 
+@timeout(120)
+def test_no_question_leaves_while_the_connection_is_made_again(lab: Lab):
+    """1,200 of them, while sshd's sessions are killed."""
+    wire = Wire(lab)
+    LanServer(lab)
+    resolved = Resolved(lab.near)
+    resolved.ctl("dns", "up0", LAN_SERVER)
+    resolved.ctl("domain", "up0", "lan.test")
+    sock = lab.near.socket(kind=socket.SOCK_DGRAM)
+    ask(sock, "127.0.0.53", "control.lan.test")
+    wait_for(lambda: wire.count > 0, what="positive control")
+    tunnel = Tunnel(lab, *NAMED, "--dns", "all", "--reconnect")
+    wire.count = 0
+    for i in range(400):
+        if i in (50, 250):
+            for process in lab.gw.processes("^sshd"):
+                if "[listener]" not in process.args:
+                    os.kill(process.pid, signal.SIGKILL)
+        ask(sock, LAN_SERVER, f"r{i}.example")
+        ask(sock, "127.0.0.53", f"r{i}.lan.test")
+        ask(sock, "127.0.0.53", f"r{i}.example")
+        select.select([], [], [], 0.01)
+    wait_for(lambda: address_of(lab) == SERVER, 60, "names of the tunnel are found again")
+    expect(wire.count, 0, "questions on the wire")
+    tunnel.down()
+
+
 # ---- one that misbehaves ----
 
 class Fake:

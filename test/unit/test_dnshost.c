@@ -11,14 +11,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "dnshost.h"
 #include "fd.h"
 
@@ -455,6 +459,56 @@ static void systemds_resolvconf_is_another_program(void **state)
 	assert_int_equal(set(rig, NULL), 0);
 }
 
+/* ---- what the process may do ---- */
+
+/* Runs in a child, which it leaves changed for good.  Returns its status. */
+static int confined(struct rig *rig, bool is_on)
+{
+	const char *const writable[] = {rig->etc, NULL};
+	char outside[128], line[128];
+	unsigned long long caps;
+
+	(void)snprintf(outside, sizeof(outside), "%s/outside", rig->root);
+	if (is_on && (confine_privilege(NULL) < 0 ||
+		      confine_writing(writable, NULL) < 0))
+		return 1;
+	if (open(in_etc(rig, "inside"), O_WRONLY | O_CREAT, 0600) < 0)
+		return 2;
+	if (rename(in_etc(rig, "inside"), outside) == 0)
+		return 3;
+	if (open(outside, O_WRONLY | O_CREAT, 0600) >= 0)
+		return 4;
+	FILE *f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &caps) == 1 && caps != 0)
+			return 5;
+	return 0;
+}
+
+static int status_of(struct rig *rig, bool is_on)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(confined(rig, is_on));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static void nothing_is_written_elsewhere(void **state)
+{
+	struct rig *rig = *state;
+
+	/* Without the confinement it can be seen. */
+	assert_int_equal(status_of(rig, false), 3);
+	if (geteuid() != 0 || syscall(SYS_landlock_create_ruleset, NULL, 0,
+				      LANDLOCK_CREATE_RULESET_VERSION) < 1)
+		skip(); /* no Landlock here, or nothing to lose */
+	assert_int_equal(status_of(rig, true), 0);
+}
+
 /* ---- messages and texts ---- */
 
 static void a_wish_is_checked(void **state)
@@ -600,6 +654,7 @@ int main(void)
 		rig_test(a_resolvconf_not_in_charge_is_passed_by),
 		rig_test(a_resolvconf_that_fails_is_an_error),
 		rig_test(systemds_resolvconf_is_another_program),
+		rig_test(nothing_is_written_elsewhere),
 		rig_test(a_wish_is_checked),
 		rig_test(only_devices_that_are_there),
 		cmocka_unit_test(the_longest_text_fits),
