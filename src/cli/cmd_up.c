@@ -179,11 +179,13 @@ static int take_dest(struct client_config *config, int argc, char **argv,
 static int take_no_subnets(struct client_config *config, int argc, char **argv,
 			   struct err *err)
 {
-	if (argc > 0 || config->is_full)
+	if (argc > 0 || config->is_full || config->auto_nets)
 		return err_set(
 			err, -EINVAL,
 			"in mode socks nothing is routed: leave out %.64s",
-			argc > 0 ? argv[0] : "--full");
+			argc > 0	  ? argv[0]
+			: config->is_full ? "--full"
+					  : "--auto-nets");
 	if (config->n_doors > 0)
 		return 0;
 	return door_options_parse("1080", &config->doors[config->n_doors++],
@@ -221,11 +223,13 @@ static int take_words(struct client_config *config, int argc, char **argv,
 	default_name(config);
 	if (config->mode == RUNG_MODE_SOCKS)
 		return take_no_subnets(config, argc, argv, err);
-	if (argc < 1 && !config->is_full && !config->block_only)
+	if (argc < 1 && !config->is_full && !config->auto_nets &&
+	    !config->block_only)
 		return err_set(err, -EINVAL,
 			       "what is to go through %s?  Add subnets, such "
 			       "as 10.0.0.0/8, or domains, or --full for "
-			       "everything, or --mode socks for a proxy alone",
+			       "everything, or --auto-nets for what it "
+			       "reaches, or --mode socks for a proxy alone",
 			       config->dest.host);
 	r = take_subnets(config, argc, argv, err);
 	return r == 0 ? check_words(config, err) : r;
@@ -275,6 +279,13 @@ static int check_options(const struct client_config *config, struct err *err)
 			"--connections %u needs a helper on the gateway, "
 			"and %s%s uses none",
 			config->connections, is_via ? "--via" : "--mode ",
+			is_via ? "" : rung_mode_name(config->mode));
+	if (config->auto_nets && (is_via || has_no_helper))
+		return err_set(
+			err, -EINVAL,
+			"--auto-nets needs a helper on the gateway, and %s%s "
+			"uses none",
+			is_via ? "--via" : "--mode ",
 			is_via ? "" : rung_mode_name(config->mode));
 	if (config->connections > 1 && config->channels > 0)
 		return err_set(

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "auto_nets.h"
 #include "beside.h"
 #include "confirm.h"
 #include "escape.h"
@@ -94,6 +95,7 @@ static void on_stop(void *ctx)
 	c->state = CLIENT_DOWN;
 	reconnect_stop(c);
 	confirm_stop(c);
+	auto_nets_stop(c);
 	c->since_s = clock_wall_s();
 	if (c->why.text[0] != '\0')
 		log_err("%s", c->why.text);
@@ -377,15 +379,27 @@ static void on_network_state(void *ctx, const struct frame_network_state *state)
 static void on_session_up(void *ctx, const struct frame_hello *peer)
 {
 	struct client *c = ctx;
-	bool wants_packets = has_tun(c) &&
-			     c->config->plane != FLOWPLANE_PLANE_FLOW &&
-			     (peer->capabilities & FRAME_CAP_NETWORK);
-	struct err err;
 
 	c->peer = *peer;
 	/* Who has no resolver is told one. */
 	if (c->way == WAY_HELPER && c->config->dns_server.addr.version)
 		c->peer.capabilities |= FRAME_CAP_RESOLVE;
+	if (!auto_nets_ask(c))
+		client_on_shape_known(c);
+}
+
+static void on_routes(void *ctx, const struct frame_routes *routes)
+{
+	auto_nets_on_routes(ctx, routes);
+}
+
+void client_on_shape_known(struct client *c)
+{
+	bool wants_packets = has_tun(c) &&
+			     c->config->plane != FLOWPLANE_PLANE_FLOW &&
+			     (c->peer.capabilities & FRAME_CAP_NETWORK);
+	struct err err;
+
 	if (has_tun(c) && !c->tun && network_plan(c, &err) < 0) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
 		return;
@@ -487,6 +501,7 @@ static const struct flowplane_ops plane_ops = {
 	.on_up = on_session_up,
 	.on_down = on_session_down,
 	.on_network_state = on_network_state,
+	.on_routes = on_routes,
 	.on_dgram = on_dgram,
 	.on_icmp_error = on_icmp_error,
 	.on_assoc_close = on_assoc_close,
@@ -561,6 +576,19 @@ static int watch_broker(struct client *c, struct err *err)
 		     : 0;
 }
 
+/* What the user asked for; the gateway may add to it. */
+static int copy_asked(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+
+	c->asked = calloc(config->n_subnets + 1, sizeof(*c->asked));
+	if (!c->asked)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < config->n_subnets; i++)
+		c->asked[c->n_asked++] = config->subnets[i];
+	return 0;
+}
+
 /* Everything up to the first turn of the loop.  Returns an exit code. */
 static int set_up(struct client *c, struct err *err)
 {
@@ -580,6 +608,8 @@ static int set_up(struct client *c, struct err *err)
 		c->loop = loop_new(LOOP_TIME_REAL);
 		r = c->loop ? 0 : err_set(err, -errno, "cannot poll: %m");
 	}
+	if (r == 0)
+		r = copy_asked(c, err);
 	if (r == 0)
 		r = sig_open(c->loop, &c->sig);
 	if (r == 0 && script_watch(c) < 0)
@@ -632,6 +662,7 @@ static void client_fini(struct client *c)
 	free(c->ssh_config);
 	free(c->dialer);
 	plan_fini(&c->plan);
+	free(c->asked);
 }
 
 int client_run(const struct client_config *config)

@@ -125,7 +125,11 @@ struct client {
 	struct frame_hello peer;
 	struct broker_tun device;	   /* its fd is the tun port's */
 	struct ip_addr address4, address6; /* in use; version 0: none */
-	struct plan plan;		   /* its routes are made */
+	struct subnet *asked; /* owned: the user's, and what the gateway told */
+	size_t n_asked;
+	bool has_told;		 /* of --auto-nets */
+	struct timer told_timer; /* armed: that is waited for */
+	struct plan plan;	 /* its routes are made */
 	struct host_dns dns;
 	bool has_ipv6; /* this host has, and has not switched it off */
 	struct stub stub;
@@ -142,6 +146,9 @@ void client_failed(struct client *c, int exit_code, const struct err *why);
 
 /* The connection is lost; exit_code of ssh, or 0. */
 void client_lost(struct client *c, int exit_code, const struct err *why);
+
+/* What is to be routed is known. */
+void client_on_shape_known(struct client *c);
 
 /* A session can begin over this carrier, owned from now on. */
 void client_attach(struct client *c, struct carrier *carrier);

@@ -41,8 +41,8 @@ static int plan_routes(struct client *c, struct err *err)
 	const struct client_config *config = c->config;
 	struct connected_list connected = {0};
 	struct plan_input in = {
-		.asked = config->subnets,
-		.n_asked = config->n_subnets,
+		.asked = c->asked,
+		.n_asked = c->n_asked,
 		.excludes = config->excludes,
 		.n_excludes = config->n_excludes,
 		.connected = &connected,
@@ -91,8 +91,8 @@ static int choose_addresses(struct client *c, struct err *err)
 	/* Others may call theirs the same, and the gateway has to tell our
 	 * packets from theirs.  It takes ours for the same as before. */
 	host_seed(config->name, seed);
-	r = addr_pick(rtnl, seed, config->subnets, config->n_subnets,
-		      &c->address4, &c->address6, err);
+	r = addr_pick(rtnl, seed, c->asked, c->n_asked, &c->address4,
+		      &c->address6, err);
 	(void)rtnl_close(rtnl);
 	if (r < 0)
 		return r;
@@ -127,8 +127,8 @@ int network_request(struct client *c)
 		.near6 = c->address6,
 		.announced = config->announced,
 		.n_announced = config->n_announced,
-		.asked = config->subnets,
-		.n_asked = config->n_subnets,
+		.asked = c->asked,
+		.n_asked = c->n_asked,
 		.allow_inbound = config->allow_inbound,
 	};
 	struct frame_network ask = {

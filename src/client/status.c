@@ -88,20 +88,19 @@ const char *status_missing(const struct client *c, int i)
 
 const char *status_subnets(const struct client *c, char *out, size_t cap)
 {
-	const struct client_config *config = c->config;
 	char text[SUBNET_TEXT_MAX];
 	size_t at = 0;
 
 	out[0] = '\0';
-	for (size_t i = 0; i < config->n_subnets; i++) {
+	for (size_t i = 0; i < c->n_asked; i++) {
 		if (cap - at < SUBNET_TEXT_MAX + 32) {
 			(void)snprintf(out + at, cap - at, " and %zu more",
-				       config->n_subnets - i);
+				       c->n_asked - i);
 			break;
 		}
-		at += (size_t)snprintf(
-			out + at, cap - at, "%s%s", i ? ", " : "",
-			subnet_format(&config->subnets[i], text));
+		at += (size_t)snprintf(out + at, cap - at, "%s%s",
+				       i ? ", " : "",
+				       subnet_format(&c->asked[i], text));
 	}
 	for (size_t i = 0; i < config->n_routed_domains; i++) {
 		const struct dns_domain *d = &config->routed_domains[i];
@@ -470,7 +469,7 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fputs(", ", out);
 	json_text(out, "interface", c->device.name);
 	json_addresses(c, out);
-	json_subnets(out, "routes", config->subnets, config->n_subnets);
+	json_subnets(out, "routes", c->asked, c->n_asked);
 	json_subnets(out, "excluded", config->excludes, config->n_excludes);
 	(void)fprintf(
 		out, ", \"mtu\": %u, \"since\": %lld, \"unconfirmed\": %u",

@@ -22,6 +22,7 @@
 #include <sys/random.h>
 
 #include "far_assoc.h"
+#include "host_routes.h"
 #include "name_out.h"
 #include "pkt.h"
 #include "resolver.h"
@@ -43,6 +44,7 @@ struct far {
 	bool is_network_asked, is_network_over;
 	uint16_t network_mtu_bytes; /* once it is up */
 	struct name_out_table names;
+	struct frame_routes routes; /* of this host */
 	void (*on_down)(void *ctx, const struct err *why);
 	void *ctx; /* borrowed */
 };
@@ -106,7 +108,8 @@ static uint32_t capabilities(const struct far *far,
 			     const struct frame_hello *hello)
 {
 	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
-	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP | FRAME_CAP_NAMES;
+	uint32_t caps = FRAME_CAP_TCP | FRAME_CAP_UDP | FRAME_CAP_NAMES |
+			FRAME_CAP_ROUTES;
 
 	if (may_ping(IPV4, PKT_PROTO_ICMP))
 		caps |= FRAME_CAP_ECHO;
@@ -185,6 +188,13 @@ static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
 	struct far *far = ctx;
 
 	resolver_on_resolve(&far->resolver, id, query, len);
+}
+
+static void on_routes_ask(void *ctx)
+{
+	struct far *far = ctx;
+
+	session_send_routes(far->session, &far->routes);
 }
 
 /* ---- the packet plane ---- */
@@ -290,6 +300,7 @@ static const struct session_ops session_ops = {
 	.on_resolve = on_resolve,
 	.on_packet = on_packet,
 	.on_network = on_network,
+	.on_routes_ask = on_routes_ask,
 	.on_down = on_down,
 };
 
@@ -323,8 +334,11 @@ struct far *far_new(struct loop *loop, struct carrier *carrier,
 						   : "/etc/hosts");
 		r = far_assoc_table_init(&far->assocs, loop, options->policy);
 	}
-	if (r == 0)
+	if (r == 0) {
+		/* Now, for later we may read nothing any more. */
+		host_routes_read(&far->routes);
 		r = fill_hello(far, options, &hello);
+	}
 	if (r < 0) {
 		(void)carrier_free(carrier);
 		(void)far_free(far);

@@ -459,6 +459,14 @@ static void on_resolved(void *ctx, uint32_t id, enum frame_reason status,
 		session_count_drop(p->session, DROP_STALE_FRAME);
 }
 
+static void on_routes(void *ctx, const struct frame_routes *routes)
+{
+	struct flowplane *p = ctx;
+
+	if (p->ops->on_routes)
+		p->ops->on_routes(p->ctx, routes);
+}
+
 static const struct session_ops session_ops = {
 	.on_up = on_up,
 	.on_open = on_open,
@@ -469,6 +477,7 @@ static const struct session_ops session_ops = {
 	.on_resolved = on_resolved,
 	.on_packet = packet_plane_on_packet,
 	.on_network_state = packet_plane_on_state,
+	.on_routes = on_routes,
 	.on_down = on_down,
 };
 

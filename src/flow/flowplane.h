@@ -58,6 +58,8 @@ struct flowplane_ops {
 	 * all below. */
 	void (*on_network_state)(void *ctx,
 				 const struct frame_network_state *state);
+	/* Which networks the far host has routes for. */
+	void (*on_routes)(void *ctx, const struct frame_routes *routes);
 	/* See struct session_ops; of those below only ids from
 	 * FLOWPLANE_FOREIGN_ID on. */
 	void (*on_resolved)(void *ctx, uint32_t id, enum frame_reason status,

@@ -368,6 +368,20 @@ void session_send_network_state(struct session *s,
 	session_send_vital(s, frame, frame_build_network_state(frame, state));
 }
 
+void session_send_routes_ask(struct session *s)
+{
+	uint8_t frame[FRAME_HEADER_LEN];
+
+	session_send_vital(s, frame, frame_build_routes_ask(frame));
+}
+
+void session_send_routes(struct session *s, const struct frame_routes *routes)
+{
+	uint8_t frame[FRAME_FIXED_MAX];
+
+	session_send_vital(s, frame, frame_build_routes(frame, routes));
+}
+
 /* ---- statistics ---- */
 
 struct governor_view session_line(const struct session *s)

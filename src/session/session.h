@@ -113,6 +113,10 @@ struct session_ops {
 	/* near: how it is now. */
 	void (*on_network_state)(void *ctx,
 				 const struct frame_network_state *state);
+	/* far: answer with session_send_routes. */
+	void (*on_routes_ask)(void *ctx);
+	/* near: which networks the far host has routes for. */
+	void (*on_routes)(void *ctx, const struct frame_routes *routes);
 	/* The session is over, once; everything in it is to be let go. */
 	void (*on_down)(void *ctx, const struct err *why);
 };
@@ -242,6 +246,11 @@ void session_send_network(struct session *s, const struct frame_network *n);
 /* far: tell how that went, or that it has changed. */
 void session_send_network_state(struct session *s,
 				const struct frame_network_state *state);
+
+/* near: ask which networks the far host has routes for; only one that has
+ * FRAME_CAP_ROUTES.  far: tell. */
+void session_send_routes_ask(struct session *s);
+void session_send_routes(struct session *s, const struct frame_routes *routes);
 
 /* Send one of the small frames.  ICMP errors and resolver messages are dropped
  * and counted while SESSION_HINTS_BYTES wait. */

@@ -229,6 +229,24 @@ static int recv_network_state(struct session *s, const uint8_t *body,
 	return 0;
 }
 
+static int recv_routes_ask(const struct session *s, size_t len)
+{
+	if (!s->ops->on_routes_ask || len != 0)
+		return -EBADMSG;
+	s->ops->on_routes_ask(s->ctx);
+	return 0;
+}
+
+static int recv_routes(const struct session *s, const uint8_t *body, size_t len)
+{
+	struct frame_routes routes;
+
+	if (!s->ops->on_routes || frame_parse_routes(body, len, &routes) < 0)
+		return -EBADMSG;
+	s->ops->on_routes(s->ctx, &routes);
+	return 0;
+}
+
 static int recv_icmp_error(struct session *s, uint32_t id, const uint8_t *body,
 			   size_t len)
 {
@@ -437,6 +455,10 @@ static int dispatch(struct session *s, const struct frame_header *h,
 		return recv_network(s, body, h->len);
 	case FRAME_NETWORK_STATE:
 		return recv_network_state(s, body, h->len);
+	case FRAME_ROUTES_ASK:
+		return recv_routes_ask(s, h->len);
+	case FRAME_ROUTES:
+		return recv_routes(s, body, h->len);
 	case FRAME_RESOLVE:
 		return recv_resolve(s, h->id, body, h->len);
 	case FRAME_DROPS:

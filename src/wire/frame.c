@@ -32,6 +32,7 @@ enum {
 	ICMP_ERROR_LEN = 44,
 	PACKET_FIXED_LEN = 10,
 	NETWORK_FIXED_LEN = 24,
+	ROUTES_FIXED_LEN = 2,
 	SUBNET_LEN = 18,
 	DGRAM_FLAG_DF = 1,
 };
@@ -622,6 +623,13 @@ static_assert(NETWORK_FIXED_LEN + FRAME_SUBNETS_MAX * SUBNET_LEN +
 		      FRAME_FIXED_MAX,
 	      "all subnets fit");
 
+static void put_subnet(uint8_t *p, const struct subnet *s)
+{
+	p[0] = s->addr.version;
+	p[1] = s->prefix_len;
+	memcpy(p + 2, s->addr.bytes, 16);
+}
+
 size_t frame_build_network(uint8_t *out, const struct frame_network *n)
 {
 	uint8_t *body = out + FRAME_HEADER_LEN;
@@ -633,11 +641,8 @@ size_t frame_build_network(uint8_t *out, const struct frame_network *n)
 	bytes_put_u16(body + 2, n->mtu_bytes);
 	memcpy(body + 4, n->near4.bytes, 4);
 	memcpy(body + 8, n->near6.bytes, 16);
-	for (size_t i = 0; i < n->n_announced; i++, at += SUBNET_LEN) {
-		body[at] = n->announced[i].addr.version;
-		body[at + 1] = n->announced[i].prefix_len;
-		memcpy(body + at + 2, n->announced[i].addr.bytes, 16);
-	}
+	for (size_t i = 0; i < n->n_announced; i++, at += SUBNET_LEN)
+		put_subnet(body + at, &n->announced[i]);
 	return frame_build_header(out, FRAME_NETWORK, at, 0) + at;
 }
 
@@ -697,6 +702,50 @@ int frame_parse_network_state(const uint8_t *body, size_t len,
 	ret->status = (enum frame_network_status)body[0];
 	ret->mtu_bytes = bytes_get_u16(body + 2);
 	copy_text(ret->text, sizeof(ret->text), body + 4, len - 4);
+	return 0;
+}
+
+/* ---- routes ---- */
+
+static_assert(ROUTES_FIXED_LEN + FRAME_ROUTES_MAX * SUBNET_LEN +
+			      FRAME_HEADER_LEN <=
+		      FRAME_FIXED_MAX,
+	      "all routes fit");
+
+size_t frame_build_routes_ask(uint8_t *out)
+{
+	return frame_build_header(out, FRAME_ROUTES_ASK, 0, 0);
+}
+
+size_t frame_build_routes(uint8_t *out, const struct frame_routes *routes)
+{
+	uint8_t *body = out + FRAME_HEADER_LEN;
+	size_t at = ROUTES_FIXED_LEN;
+
+	bytes_put_u16(body, routes->n_more);
+	for (size_t i = 0; i < routes->n; i++, at += SUBNET_LEN)
+		put_subnet(body + at, &routes->nets[i]);
+	return frame_build_header(out, FRAME_ROUTES, at, 0) + at;
+}
+
+int frame_parse_routes(const uint8_t *body, size_t len,
+		       struct frame_routes *ret)
+{
+	struct frame_routes routes = {.n = 0};
+
+	if (len < ROUTES_FIXED_LEN ||
+	    (len - ROUTES_FIXED_LEN) % SUBNET_LEN != 0 ||
+	    (len - ROUTES_FIXED_LEN) / SUBNET_LEN > FRAME_ROUTES_MAX)
+		return -EBADMSG;
+	routes.n_more = bytes_get_u16(body);
+	for (size_t at = ROUTES_FIXED_LEN; at < len; at += SUBNET_LEN) {
+		struct subnet *net = &routes.nets[routes.n++];
+
+		if (get_subnet(body + at, net) < 0 ||
+		    !subnet_contains(net, &net->addr))
+			return -EBADMSG;
+	}
+	*ret = routes;
 	return 0;
 }
 

@@ -38,6 +38,8 @@ enum frame_type {
 	FRAME_PACKET = 0x40,
 	FRAME_NETWORK = 0x41,
 	FRAME_NETWORK_STATE = 0x42,
+	FRAME_ROUTES_ASK = 0x43,
+	FRAME_ROUTES = 0x44,
 	FRAME_DROPS = 0x80,
 	FRAME_OPTIONAL = 0x80, /* from here on: ignore what is not known */
 };
@@ -56,6 +58,7 @@ enum {
 	FRAME_PACKET_OVERHEAD = FRAME_HEADER_LEN + 10,
 	FRAME_NAME_MAX = 253,	/* RFC 1035: a host's name as text */
 	FRAME_SUBNETS_MAX = 64, /* announced by NETWORK */
+	FRAME_ROUTES_MAX = 128, /* told by ROUTES */
 	FRAME_TEXT_MAX = 512,
 	FRAME_QUERY_MAX = 4096,
 	FRAME_DROP_NAME_MAX = 64,
@@ -73,6 +76,7 @@ enum frame_capability {
 	FRAME_CAP_UDP = 128,
 	FRAME_CAP_NAMES = 256,
 	FRAME_CAP_NETWORK = 512,
+	FRAME_CAP_ROUTES = 1024,
 };
 
 /* Why a stream or association failed; PROTOCOL.session section 3. */
@@ -201,6 +205,13 @@ struct frame_network_state {
 	char text[FRAME_TEXT_MAX + 1];
 };
 
+/* The networks that the far host has routes for. */
+struct frame_routes {
+	struct subnet nets[FRAME_ROUTES_MAX];
+	size_t n;
+	uint16_t n_more; /* that did not fit */
+};
+
 /* What has arrived. */
 struct frame_received {
 	uint64_t bytes;
@@ -290,6 +301,12 @@ size_t frame_build_network_state(uint8_t *out,
 				 const struct frame_network_state *state);
 int frame_parse_network_state(const uint8_t *body, size_t len,
 			      struct frame_network_state *ret);
+
+/* The question has no body. */
+size_t frame_build_routes_ask(uint8_t *out);
+size_t frame_build_routes(uint8_t *out, const struct frame_routes *routes);
+int frame_parse_routes(const uint8_t *body, size_t len,
+		       struct frame_routes *ret);
 
 size_t frame_build_icmp_error(uint8_t *out, uint32_t id,
 			      const struct frame_icmp_error *e);

@@ -193,6 +193,26 @@ static void check_resolved(const uint8_t *body, size_t len)
 	(void)body_of(frame_build_resolved(built, 1, status, answer_len), len);
 }
 
+static void check_routes(const uint8_t *body, size_t len)
+{
+	struct frame_routes routes;
+
+	if (frame_parse_routes(body, len, &routes) != 0)
+		return;
+	assert_always(routes.n <= FRAME_ROUTES_MAX);
+	for (size_t i = 0; i < routes.n; i++)
+		assert_always(
+			subnet_contains(&routes.nets[i], &routes.nets[i].addr));
+	size_t built_len = frame_build_routes(built, &routes);
+	assert_always(built_len == FRAME_HEADER_LEN + len);
+	const uint8_t *b = whole_body_of(built_len);
+	struct frame_routes again;
+	assert_always(frame_parse_routes(b, len, &again) == 0);
+	assert_always(again.n == routes.n && again.n_more == routes.n_more);
+	for (size_t i = 0; i < routes.n; i++)
+		assert_always(subnet_equal(&again.nets[i], &routes.nets[i]));
+}
+
 static void check_body(uint8_t type, const uint8_t *body, size_t len)
 {
 	switch (type) {
@@ -220,6 +240,9 @@ static void check_body(uint8_t type, const uint8_t *body, size_t len)
 		break;
 	case FRAME_ICMP_ERROR:
 		check_icmp_error(body, len);
+		break;
+	case FRAME_ROUTES:
+		check_routes(body, len);
 		break;
 	case FRAME_RESOLVED:
 		check_resolved(body, len);

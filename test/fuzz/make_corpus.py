@@ -197,6 +197,9 @@ def frames():
         "hello_future": frame(1, b"ECSH" + struct.pack("!HH", 9, 8) + b"anything"),
         "hello_unknown": frame(1, fixed + option(200, b"x" * 9) + option(1, b"")),
         "bye": frame(2, struct.pack("!H", 1) + b"protocol error"),
+        "routes": frame(0x44, struct.pack("!HBB", 1, 4, 24) + bytes([10, 77, 0, 0]) + zero12
+                        + struct.pack("!BB", 6, 64) + bytes([0xfd, 0x77]) + bytes(14)),
+        "routes_host_bits": frame(0x44, struct.pack("!HBB", 0, 4, 24) + B4 + zero12),
         "ping": frame(3, b"12345678") + frame(4, b"12345678"),
         "open4": frame(0x10, struct.pack("!IBBBBHH", 65536, 4, 6, 64, 0, 443, 40000) + B4 + zero12 + A4 + zero12, 1),
         "open6": frame(0x10, struct.pack("!IBBBBHH", 65536, 6, 6, 64, 0, 443, 40000) + B6 + A6, 3),

@@ -6,8 +6,9 @@
 
 import time
 
-from common import NOT_RUNNING, RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in
+from common import GATEWAY, NOT_RUNNING, RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in
 from lab import Lab, wait_for
+from services import ECHO
 
 
 def device_to(lab: Lab, address: str) -> str:
@@ -57,6 +58,7 @@ def test_nothing_left_is_refused(lab: Lab):
 def test_options_that_do_not_fit(lab: Lab):
     Ecssh(lab.near, "up", "--allow-lan", "gw", "10.0.0.0/8").fails(USAGE, "--allow-lan goes with --full")
     Ecssh(lab.near, "up", "--full", "--mode", "socks", "gw").fails(USAGE, "leave out --full")
+    Ecssh(lab.near, "up", "--auto-nets", "--mode", "direct", "gw").fails(USAGE, "--auto-nets needs a helper")
     for seconds in ("4", "3601", "1h"):
         Ecssh(lab.near, "up", "--commit-confirm", seconds, "gw", "10.0.0.0/8").fails(USAGE, "5 to 3600 seconds")
     Ecssh(lab.near, "up", "--full", "--mtu", "1000", "gw").fails(USAGE, "1280")
@@ -84,3 +86,42 @@ def test_commit_confirm_confirmed(lab: Lab):
     expect(tunnel.status()["state"], "connected")
     expect(lab.near.run(["ecssh", "confirm", "other"], check=False).returncode, NOT_RUNNING)
     tunnel.down()
+
+
+def test_auto_nets(lab: Lab):
+    """What gw has routes for, less what near is in itself; shown, taken, and what the user names besides."""
+    lab.gw.ip("route add 0.0.0.0/1 via 10.77.0.2", "route add 172.16.0.0/12 via 10.77.0.2")
+    tunnel = Tunnel(lab, "--auto-nets", "-x", "10.78.0.0/24", subnets=("192.0.2.0/24",))
+    said = tunnel.stderr()
+    expect_in("gw reaches 172.16.0.0/12, 10.77.0.0/24, 10.78.0.0/24, fd77::/64, fd78::/64; routed",
+              said.replace("10.77.0.0/24, 10.78.0.0/24, 172.16.0.0/12", "172.16.0.0/12, 10.77.0.0/24, 10.78.0.0/24"))
+    expect_in("0.0.0.0/1 (too large)", said)
+    expect_in("10.9.0.0/24 (this host is in it)", said)
+    for address, device in (("10.77.0.2", "ecssh0"), ("fd78::2", "ecssh0"), ("192.0.2.1", "ecssh0"),
+                            ("172.20.0.1", "ecssh0"), ("10.9.0.1", "up0")):
+        expect(device_to(lab, address), device, address)
+    assert lab.near.run(["ip", "route", "get", "1.1.1.1"], check=False).returncode, "the Internet is routed"
+    assert lab.near.run(["ip", "route", "get", "10.78.0.2"], check=False).returncode, "what is excluded is routed"
+    expect(sorted(tunnel.status()["routes"]), sorted(["10.77.0.0/24", "10.78.0.0/24", "172.16.0.0/12", "192.0.2.0/24",
+                                                      "fd77::/64", "fd78::/64"]))
+    with lab.near.connect("10.77.0.2", ECHO) as sock:
+        sock.sendall(b"?")
+        expect(sock.recv(1), b"?")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_auto_nets_alone_and_without_any(lab: Lab):
+    tunnel = Tunnel(lab, "--auto-nets", subnets=())
+    expect(device_to(lab, "10.77.0.2"), "ecssh0")
+    tunnel.down()
+    lab.gw.ip("link set far0 down")
+    Ecssh(lab.near, "up", "--auto-nets", "gw").fails(GATEWAY, "reaches no network", "10.9.0.0/24 (this host is in it)")
+
+
+def test_gateway_that_is_not_asked_adds_nothing(lab: Lab):
+    """The same gateway, and no word about its routes."""
+    tunnel = Tunnel(lab, subnets=("10.77.0.0/24",))
+    assert "reaches" not in tunnel.stderr(), tunnel.stderr()
+    expect(tunnel.status()["routes"], ["10.77.0.0/24"])
+    assert lab.near.run(["ip", "route", "get", "10.78.0.2"], check=False).returncode, "10.78.0.2 is routed"
