@@ -115,25 +115,33 @@ struct found {
 	size_t n, max;
 };
 
+/* A line of the tables: sl local:port remote:port st tx:rx tr:when retr uid
+ * timeout inode. */
+static bool parse_table_line(const char *line, struct ssh_peer *ret_peer,
+			     unsigned *ret_state, uint64_t *ret_inode)
+{
+	char local[38], remote[38];
+
+	return sscanf(line,
+		      " %*d: %37[0-9A-F:] %37[0-9A-F:] %x %*x:%*x %*x:%*x "
+		      "%*x %*d %*d %" SCNu64,
+		      local, remote, ret_state, ret_inode) == 4 &&
+	       parse_hex_endpoint(local, &ret_peer->local) &&
+	       parse_hex_endpoint(remote, &ret_peer->remote);
+}
+
 static void take_table_line(const char *line, const struct sockets *s,
 			    struct found *found)
 {
-	char local[38], remote[38];
 	unsigned state;
 	uint64_t inode;
 	struct ssh_peer peer;
 
-	/* sl local:port remote:port st tx:rx tr:when retr uid timeout inode */
-	if (sscanf(line,
-		   " %*d: %37[0-9A-F:] %37[0-9A-F:] %x %*x:%*x %*x:%*x "
-		   "%*x %*d %*d %" SCNu64,
-		   local, remote, &state, &inode) != 4)
+	if (!parse_table_line(line, &peer, &state, &inode) ||
+	    (state != TCP_STATE_ESTABLISHED && state != TCP_STATE_SYN_SENT))
 		return;
-	if (state != TCP_STATE_ESTABLISHED && state != TCP_STATE_SYN_SENT)
-		return;
-	if (has_inode(s, inode) && parse_hex_endpoint(local, &peer.local) &&
-	    parse_hex_endpoint(remote, &peer.remote) &&
-	    !addr_is_loopback(&peer.remote.addr) && found->n < found->max)
+	if (has_inode(s, inode) && !addr_is_loopback(&peer.remote.addr) &&
+	    found->n < found->max)
 		found->peers[found->n++] = peer;
 }
 
@@ -185,4 +193,29 @@ int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
 			ret_addrs[n_addrs++] = peers[i].remote.addr;
 	}
 	return n < 0 ? n : (int)n_addrs;
+}
+
+bool ssh_peers_is_connected(const struct endpoint *local,
+			    const struct endpoint *remote)
+{
+	static const char *const tables[] = {"/proc/net/tcp", "/proc/net/tcp6"};
+	bool is_there = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		FILE *f = fopen(tables[i], "re");
+		struct ssh_peer peer;
+		char line[512];
+		unsigned state;
+		uint64_t inode;
+
+		while (f && !is_there && fgets(line, sizeof(line), f))
+			is_there =
+				parse_table_line(line, &peer, &state, &inode) &&
+				state == TCP_STATE_ESTABLISHED &&
+				endpoint_equal(&peer.local, local) &&
+				endpoint_equal(&peer.remote, remote);
+		if (f)
+			(void)fclose(f);
+	}
+	return is_there;
 }

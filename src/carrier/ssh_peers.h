@@ -4,6 +4,7 @@
 #ifndef ECSSH_SSH_PEERS_H
 #define ECSSH_SSH_PEERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -25,5 +26,10 @@ int ssh_peers_connections(pid_t pid, struct ssh_peer *ret_peers, size_t max);
 
 /* The same, but only their remote addresses, each once. */
 int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max);
+
+/* True if a TCP connection between these two is established, whoever holds it,
+ * in our network namespace. */
+bool ssh_peers_is_connected(const struct endpoint *local,
+			    const struct endpoint *remote);
 
 #endif

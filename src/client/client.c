@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "admin.h"
 #include "auto_nets.h"
 #include "beside.h"
 #include "confirm.h"
@@ -596,6 +597,8 @@ static int set_up(struct client *c, struct err *err)
 
 	if (r == -EPERM || r == -EACCES)
 		return CLIENT_EXIT_PRIVILEGE;
+	/* While we may still look at who is above sudo. */
+	(void)admin_find(&c->admin_local, &c->admin_remote);
 	if (r == 0)
 		kill_switch_init(c);
 	if (r == 0)

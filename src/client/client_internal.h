@@ -99,6 +99,8 @@ struct client {
 	struct proxy *proxy; /* the doors */
 	struct tun_port *tun;
 	struct exempt exempt;
+	/* The SSH connection that we were started by; port 0: none. */
+	struct endpoint admin_local, admin_remote;
 	bool has_been_up; /* CONNECTED at least once */
 	struct reconnect reconnect;
 	struct hook *hook; /* NULL: no script */

@@ -176,6 +176,37 @@ int exempt_up(struct client *c, struct err *err)
 	return r;
 }
 
+/* ---- who sits at the other end of this host's sshd ---- */
+
+static bool is_routed(const struct client *c, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < c->plan.n_routes; i++)
+		if (subnet_contains(&c->plan.routes[i], addr))
+			return true;
+	return false;
+}
+
+int exempt_admin(struct client *c, struct err *err)
+{
+	struct ssh_peer peer = {c->admin_local, c->admin_remote};
+	char shown[ADDR_TEXT_MAX];
+	struct err why;
+	int r = 0;
+
+	if (peer.remote.port == 0 || !is_routed(c, &peer.remote.addr) ||
+	    is_of_tunnel(&peer.local.addr))
+		return 0;
+	if (add(c, &peer, &why) < 0) {
+		log_debug("%s", why.text);
+		r = leave_out(c, &peer.remote.addr, err);
+	}
+	if (r == 0)
+		log_notice("your SSH connection from %s to this host goes past "
+			   "the tunnel",
+			   addr_format(&peer.remote.addr, shown));
+	return r;
+}
+
 /* ---- those that come later ---- */
 
 /* What one user opens to the gateways. */

@@ -44,6 +44,10 @@ struct exempt {
  * exempted.  Returns 0 or -errno with err, as the next. */
 int exempt_plan(struct client *c, struct err *err);
 
+/* The device is there, and no route yet: have the SSH connection that we were
+ * started by go past the tunnel, if that would take it. */
+int exempt_admin(struct client *c, struct err *err);
+
 /* The device is there, and no route yet: exempt what was found. */
 int exempt_up(struct client *c, struct err *err);
 

@@ -191,6 +191,8 @@ int network_up(struct client *c, struct err *err)
 		r = broker_client_link_up(c->broker, err);
 	if (r == 0)
 		r = exempt_up(c, err);
+	if (r == 0)
+		r = exempt_admin(c, err);
 	for (size_t i = 0; i < c->plan.n_routes && r == 0; i++)
 		r = broker_client_route_add(c->broker, &c->plan.routes[i], err);
 	return r < 0 ? r : stub_route(c, err);
