@@ -97,7 +97,7 @@ static int take(struct client *c, const struct told *told, struct err *err)
 	if (told->refused.text[0] != '\0')
 		log_notice("%s says that it reaches, not routed: %s",
 			   status_gateway(c), told->refused.text);
-	if (c->n_asked == 0)
+	if (c->n_asked == 0 && c->config->n_routed_domains == 0)
 		return err_set(err, -ENOENT,
 			       "%s reaches no network that could be routed "
 			       "into the tunnel: name subnets",

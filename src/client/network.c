@@ -55,7 +55,7 @@ static int plan_routes(struct client *c, struct err *err)
 	if (r == 0)
 		r = connected_list(rtnl, &connected, err);
 	c->has_ipv6 = connected.has_ipv6;
-	if (r == 0 && config->n_subnets > 0)
+	if (r == 0 && c->n_asked > 0)
 		r = plan_make(&in, &c->plan, err);
 	connected_list_fini(&connected);
 	(void)rtnl_close(rtnl);

@@ -88,6 +88,7 @@ const char *status_missing(const struct client *c, int i)
 
 const char *status_subnets(const struct client *c, char *out, size_t cap)
 {
+	const struct client_config *config = c->config;
 	char text[SUBNET_TEXT_MAX];
 	size_t at = 0;
 

@@ -44,7 +44,7 @@ int stub_plan(struct client *c, struct err *err)
 	const struct client_config *config = c->config;
 	struct stub *s = &c->stub;
 	uint8_t seed[HOST_SEED_LEN];
-	size_t n = config->n_subnets;
+	size_t n = c->n_asked;
 
 	if (!stub_is_wanted(c))
 		return 0;
@@ -53,7 +53,7 @@ int stub_plan(struct client *c, struct err *err)
 	if (!taken)
 		return err_set(err, -ENOMEM, "out of memory");
 	if (n > 0)
-		memcpy(taken, config->subnets, n * sizeof(*taken));
+		memcpy(taken, c->asked, n * sizeof(*taken));
 	if (c->address4.version)
 		taken[n++] = subnet_of_addr(&c->address4);
 	if (c->address6.version)
