@@ -273,6 +273,19 @@ def test_a_program_that_knows_only_a_name(lab: Lab):
     tunnel.expect_restored()
 
 
+def test_everything_by_name(lab: Lab):
+    """--full has this host's names asked for in the tunnel, behind a kill switch, too; also over whole packets."""
+    serve(lab)
+    for to, options in (("gw", ()), ("gw", ("--kill-switch",)), ("root@gw", ("--plane", "packet"))):
+        tunnel = Tunnel(lab, "--full", *options, subnets=(), to=to)
+        expect(tunnel.status()["dns"]["servers"], addresses(tunnel))
+        said = lab.near.run(["curl", "-sS", "-4", "-m", "10", "http://www.corp.test/"], "bob").stdout
+        assert said.startswith("hello from "), said
+        expect(dig(tunnel, "+short", "+tcp", "t.corp.test", "TXT"), '"hello there"\n')
+        tunnel.down()
+        tunnel.expect_restored()
+
+
 def test_domains_with_dns_off(lab: Lab):
     """The resolver is there, and this host is told nothing of it."""
     tunnel = start(lab, "--dns", "off")
