@@ -1241,10 +1241,18 @@ static void dns_init_with(struct dns *d, enum loop_time time, const char *text,
 	struct far_options options = {0};
 	FILE *f;
 
-	d->udp = serve(SOCK_DGRAM, IPV4, &e);
-	d->tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	socklen_t len = endpoint_to_sockaddr(&e, &ss);
-	assert_int_equal(bind(d->tcp, (struct sockaddr *)&ss, len), 0);
+	/* A port that is free by UDP need not be by TCP. */
+	for (int left = 1000;; left--) {
+		d->udp = serve(SOCK_DGRAM, IPV4, &e);
+		d->tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		socklen_t len = endpoint_to_sockaddr(&e, &ss);
+
+		if (bind(d->tcp, (struct sockaddr *)&ss, len) == 0)
+			break;
+		assert_true(left > 0);
+		fd_close(&d->udp);
+		fd_close(&d->tcp);
+	}
 	assert_int_equal(listen(d->tcp, 4), 0);
 	strcpy(d->conf, "/tmp/ecssh-test-resolv.XXXXXX");
 	int fd = mkstemp(d->conf);
