@@ -268,8 +268,11 @@ static size_t lesser(size_t a, size_t b)
 static size_t room(struct session *s, size_t *ret_urgent)
 {
 	*ret_urgent = SIZE_MAX;
-	if (s->carrier->is_local || s->carrier->is_paced)
+	if (s->carrier->is_local)
 		return SIZE_MAX;
+	/* It says when it is full; more at once would be behind that. */
+	if (s->carrier->is_paced)
+		return *ret_urgent = session_frame_bytes(s);
 	*ret_urgent = governor_room(&s->governor, 2 * session_frame_bytes(s));
 	return lesser(pacer_room(&s->pacer, loop_now_us(s->loop), pace(s)),
 		      governor_room(&s->governor, 0));

@@ -27,7 +27,8 @@ LINKS: dict[str, Link] = {
                   {"rate_mbit": 50, "rtt_ms": 40, "queue_ms": 200, "loss_percent": 1}, 6),
     "cable": Link("100 Mbit/s, 30 ms, 0.1 % loss",
                   {"rate_mbit": 100, "rtt_ms": 30, "queue_ms": 200, "loss_percent": 0.1}, 6),
-    "long": Link("200 Mbit/s, 100 ms, queue 100 ms", {"rate_mbit": 200, "rtt_ms": 100, "queue_ms": 100}, 4),
+    # cubic beneath, once out of slow start early, takes more than 5 s to the rate: reported as start-up.
+    "long": Link("200 Mbit/s, 100 ms, queue 100 ms", {"rate_mbit": 200, "rtt_ms": 100, "queue_ms": 100}, 8),
     "slow": Link("10 Mbit/s, 60 ms, queue 300 ms", {"rate_mbit": 10, "rtt_ms": 60, "queue_ms": 300}, 1),
     "uneven": Link("100 Mbit/s down, 10 up, 30 ms, queue 200 ms",
                    {"rate_mbit": 10, "rate_down_mbit": 100, "rtt_ms": 30, "queue_ms": 200}, 1),

@@ -1291,6 +1291,32 @@ static void no_more_is_sent_than_the_line_may_hold(void **state)
 	assert_int_equal(session_line(rig->s).round_trip_min_us, 20 * MS);
 }
 
+/* What would be handed over beyond that could not be passed by anything. */
+static void paced_carrier_gets_a_frame_at_a_time(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+
+	rig->carrier.is_local = false;
+	write_bytes(st, 800000);
+	session_rig_settle(rig);
+	for (int i = 0; i < 2; i++) {
+		session_rig_advance(rig, 100 * MS);
+		give_received(rig, rig->s->governor.sent);
+	}
+	size_t frame = session_frame_bytes(rig->s);
+	assert_in_range(frame, GOVERNOR_FRAME_LEAST_BYTES, 20000);
+	(void)take_data(rig);
+	rig->carrier.is_paced = true;
+	rig->carrier_room = 2 * frame;
+	session_ping(rig->s);
+	session_rig_settle(rig);
+	expect_only(rig, FRAME_PING);
+	uint64_t sent = take_data(rig);
+	assert_in_range(sent, frame, 3 * frame);
+	expect_silence(rig);
+}
+
 static void control_frames_pass_a_full_line(void **state)
 {
 	struct session_rig *rig = *state;
@@ -1712,6 +1738,7 @@ int main(void)
 		NEAR(peer_is_told_what_came_after_2_ms),
 		FAR(peer_is_told_of_many_bytes_at_once),
 		FAR(no_more_is_sent_than_the_line_may_hold),
+		FAR(paced_carrier_gets_a_frame_at_a_time),
 		FAR(control_frames_pass_a_full_line),
 		NEAR(bytes_never_sent_are_not_received),
 		FAR(received_bytes_are_not_taken_back),
