@@ -179,6 +179,21 @@ static void say_in_force(const struct client *c)
 				 : "");
 }
 
+/* By a switch that somebody else put in force for this tunnel. */
+static int hold_to(struct client *c, const struct killnote *in_force,
+		   struct err *err)
+{
+	struct endpoint here;
+	struct gateway_host host;
+
+	if (!dialer_is_possible(c->ssh_config) ||
+	    gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
+			      err) < 0 ||
+	    gateway_find_here(&host, &here, 1) > 0)
+		return 0;
+	return way_pin(c, in_force->gateways, in_force->n_gateways, err);
+}
+
 int kill_switch_begin(struct client *c, struct err *err)
 {
 	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
@@ -186,8 +201,11 @@ int kill_switch_begin(struct client *c, struct err *err)
 	bool is_taken_over = kill_notes_find(c->config->name, &in_force);
 
 	say_in_force(c);
+	/* Without a name's address ssh would get nowhere now. */
 	if (!c->config->kill_switch)
-		return 0;
+		return is_taken_over && c->ssh_config
+			       ? hold_to(c, &in_force, err)
+			       : 0;
 	int n = find_gateways(c, is_taken_over ? &in_force : NULL, gateways,
 			      err);
 	if (n < 0)

@@ -12,12 +12,12 @@ import re
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common import (NOT_RUNNING, OK, PRIVILEGE, RUNTIME, SSH, USAGE, Ecssh, connect_error, expect, expect_in, slow,
                     timeout)
-from lab import HELPER, PYTHON, USERS, Host, Lab, diff, up, wait_for
+from lab import BUILD, HELPER, PYTHON, USERS, Host, Lab, diff, up, wait_for
 
 PROBER = Path(__file__).resolve().parent / "prober.py"
 OUTSIDE = ("198.51.100.7", "2001:db8::7", "10.9.0.1")       # the last is asked for names
@@ -99,7 +99,8 @@ def kill_rounds(lab: Lab, rounds: int, seconds: float) -> None:
         name = list(VICTIMS)[number % len(VICTIMS)]
         tunnel = Ecssh(lab.near, "up", *FULL).connected()
         for process in wait_for(lambda: VICTIMS[name](lab), what=name):
-            os.kill(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):      # it ended with the one before
+                os.kill(process.pid, signal.SIGKILL)
         tunnel.wait()
         assert in_force(lab), f"round {number}: not in force after the death of {name}"
         wait_for(lambda: not lab.near.processes("^(ecssh|ssh)"), what="nothing is left to run")
@@ -322,6 +323,10 @@ def test_name_that_has_to_be_asked_for(lab: Lab):
         expect(lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, "", "a name, asked for outside")
         os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
         expect(tunnel.wait(), SSH)
+    plain = Ecssh(lab.near, "up", *up[2:]).connected()       # nor by a tunnel that is not the switch's own
+    plain.interrupt()
+    expect(plain.wait(), OK)
+    assert in_force(lab)
     lab.near.run(["ecssh", "down", "named"])
     assert not in_force(lab)
 
@@ -340,6 +345,29 @@ def test_connection_that_is_made_again(lab: Lab):
     expect(leaked(lab), 0, "packets outside the tunnel")
     tunnel.interrupt()
     expect(tunnel.wait(), OK)
+
+
+def test_jump_host_that_only_the_dns_knows(lab: Lab):
+    """Another ssh would have to look it up."""
+    Ecssh(lab.near, "up", "--kill-switch", "-J", "vpn.lab.test", "far", "10.78.0.0/24").fails(
+        RUNTIME, "its jump host is known by that only")
+    assert not in_force(lab)
+
+
+def test_services(lab: Lab):
+    """What the units start and stop, in the order of a boot and of an administrator's wishes."""
+    def line(unit: str, key: str) -> list:
+        text = (BUILD / f"{unit}@.service").read_text()
+        words = re.search(rf"(?m)^{key}=\S*/ecssh (.*)$", text)[1].replace("%i", "gw")
+        return words.replace("$ECSSH_ARGS", "--full gw").split()
+    expect(Ecssh(lab.near, *line("ecssh-kill-switch", "ExecStart")).wait(), OK)
+    for _ in range(2):
+        tunnel = Ecssh(lab.near, *line("ecssh", "ExecStart")).connected()
+        os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGTERM)
+        expect(tunnel.wait(), OK)
+        assert in_force(lab), "the end of the tunnel has lifted it"
+    lab.near.run(["ecssh", *line("ecssh-kill-switch", "ExecStop")])
+    assert not in_force(lab)
 
 
 def test_proxy_command(lab: Lab):
