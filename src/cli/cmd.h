@@ -39,6 +39,7 @@ enum cmd_parse cmd_parse_options(const struct cmd *cmd, void *target, int argc,
 /* Print usage and all options of a command. */
 void cmd_print_help(const struct cmd *cmd);
 
-extern const struct cmd cmd_up, cmd_down, cmd_confirm, cmd_status, cmd_doctor;
+extern const struct cmd cmd_up, cmd_down, cmd_confirm, cmd_status, cmd_cleanup,
+	cmd_doctor;
 
 #endif

@@ -10,8 +10,9 @@
 #include "fd.h"
 #include "log.h"
 
-static const struct cmd *const cmds[] = {&cmd_up,     &cmd_down,   &cmd_confirm,
-					 &cmd_status, &cmd_doctor, NULL};
+static const struct cmd *const cmds[] = {
+	&cmd_up,      &cmd_down,   &cmd_confirm, &cmd_status,
+	&cmd_cleanup, &cmd_doctor, NULL};
 
 static void print_usage(FILE *out)
 {
@@ -56,7 +57,7 @@ int main(int argc, char **argv)
 			return cmds[i]->run(cmds[i], argc - 1, argv + 1);
 	escape_text(argv[1], strlen(argv[1]), shown, sizeof(shown));
 	log_err("there is no command \"%s\"; the commands are up, down, "
-		"confirm, status and doctor",
+		"confirm, status, cleanup and doctor",
 		shown);
 	return CLIENT_EXIT_USAGE;
 }

@@ -32,6 +32,7 @@
 #include "admin.h"
 #include "auto_nets.h"
 #include "beside.h"
+#include "cleanup.h"
 #include "confirm.h"
 #include "escape.h"
 #include "fd.h"
@@ -552,7 +553,11 @@ static int start_broker(struct client *c, struct err *err)
 	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
 	int r = beside_find("ecssh-broker", path, err);
 
-	return r < 0 ? r : broker_client_start(&c->broker, &how, err);
+	if (r == 0)
+		r = broker_client_start(&c->broker, &how, err);
+	if (r == 0)
+		(void)cleanup_all(c->broker);
+	return r;
 }
 
 static int become_user(struct err *err)

@@ -771,6 +771,17 @@ static int on_dns_clear(struct broker *b, struct call *call)
 	return 0;
 }
 
+static int on_cleanup(struct broker *b, struct call *call)
+{
+	int r = -EOPNOTSUPP;
+
+	(void)err_set(&call->err, r, "this broker keeps no records");
+	if (b->ops->cleanup)
+		r = b->ops->cleanup(b->ctx, &call->err);
+	memcpy(call->reply->text, call->err.text, sizeof(call->reply->text));
+	return r;
+}
+
 static int on_bye(struct broker *b, struct call *call)
 {
 	return broker_undo(b, &call->err);
@@ -798,6 +809,8 @@ static const struct request {
 			   PHASE_IDLE | PHASE_DOWN | PHASE_UP |
 				   PHASE_FORWARDING,
 			   PHASE_END, on_bye},
+	[BROKERMSG_CLEANUP] = {sizeof(struct brokermsg_head), PHASE_IDLE, 0,
+			       on_cleanup},
 	[BROKERMSG_FORWARD] = {sizeof(struct brokermsg_forward), PHASE_UP,
 			       PHASE_FORWARDING, on_forward},
 	[BROKERMSG_EXEMPT_ADD] = {sizeof(struct brokermsg_exempt),

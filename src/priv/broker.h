@@ -179,6 +179,13 @@ struct broker_ops {
 	int (*kill_on)(void *ctx, const struct broker_kill *kill,
 		       struct err *err);
 	int (*kill_off)(void *ctx, const char *name, struct err *err);
+	/*
+	 * Take back one thing that brokers have left which were killed with
+	 * their keepers.  Returns 0 with said: what it was; -ENOENT: there is
+	 * nothing (more); or -errno with said: why this one stays.  NULL: this
+	 * broker keeps no records.
+	 */
+	int (*cleanup)(void *ctx, struct err *said);
 	/* The journal is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 	/* In a keeper, which has lost all descriptors: open those that undoing

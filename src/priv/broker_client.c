@@ -655,9 +655,11 @@ int broker_client_forward(struct broker_client *c, uint32_t flags,
 	return call(c, &m, sizeof(m), err);
 }
 
-int broker_client_tune(struct broker_client *c, struct err *text)
+/* A request that is answered by a sentence in any case. */
+static int call_for_text(struct broker_client *c, enum brokermsg_type type,
+			 struct err *text)
 {
-	struct brokermsg_head m = {.type = BROKERMSG_TUNE};
+	struct brokermsg_head m = {.type = type};
 	struct brokermsg_reply reply = {0};
 	int fd CLEANUP_FD = -1;
 	int r = call_fd(c, &m, sizeof(m), &reply, &fd,
@@ -687,4 +689,14 @@ int broker_client_dns_clear(struct broker_client *c, struct err *err)
 	struct brokermsg_head m = {.type = BROKERMSG_DNS_CLEAR};
 
 	return call(c, &m, sizeof(m), err);
+}
+
+int broker_client_tune(struct broker_client *c, struct err *text)
+{
+	return call_for_text(c, BROKERMSG_TUNE, text);
+}
+
+int broker_client_cleanup(struct broker_client *c, struct err *said)
+{
+	return call_for_text(c, BROKERMSG_CLEANUP, said);
 }

@@ -145,6 +145,13 @@ int broker_client_kill_on(struct broker_client *client,
 int broker_client_kill_off(struct broker_client *client, const char *name,
 			   struct err *err);
 
+/*
+ * Take back one thing that tunnels have left which were killed: before
+ * broker_client_tun_create.  Returns 0 with said: what it was; -ENOENT: there
+ * is nothing more; or -errno with said: why something stays.
+ */
+int broker_client_cleanup(struct broker_client *client, struct err *said);
+
 /* Forward what is from and to the subnets routed into the device (flags: enum
  * brokermsg_forward_flag).  Far side only; the last call of the set-up. */
 int broker_client_forward(struct broker_client *client, uint32_t flags,

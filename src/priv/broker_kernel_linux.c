@@ -15,6 +15,7 @@
 
 #include "dnshost_client.h"
 #include "fd.h"
+#include "journal_file.h"
 #include "keeper.h"
 #include "kill.h"
 #include "log.h"
@@ -44,7 +45,12 @@ struct kernel {
 	struct err no_dns;	/* why */
 	bool has_dns;		/* it has something to undo */
 	struct kill_place kill; /* owned */
+	bool has_replayed;	/* it was asked what the dead have left */
+	struct journal_file journal;
 };
+
+/* Where what is to be taken back after a crash is written down. */
+static const char state_dir[] = "/var/lib/ecssh";
 
 /* One value of a device's directory under /proc/sys; these vanish with the
  * device.  "all" is the directory of what holds for every device. */
@@ -246,15 +252,58 @@ static int kernel_mark(void *ctx, int fd, struct err *err)
 	return 0;
 }
 
+/* What has to be on the disk: all that does not go with the device, but for
+ * what ecssh-dns writes down itself.  Returns false for the rest. */
+static bool to_disk(const struct broker_note *note, struct journal_record *ret)
+{
+	struct journal_link link = {.ifindex = note->link.ifindex};
+
+	*ret = (struct journal_record){0};
+	memcpy(link.name, note->link.name, sizeof(link.name));
+	switch (note->undo.kind) {
+	case UNDO_RULE:
+		ret->kind = JOURNAL_RULE;
+		journal_build_rule(&note->undo.rule, ret->payload);
+		return true;
+	case UNDO_GUARD:
+	case UNDO_DNS:
+		ret->kind = note->undo.kind == UNDO_GUARD ? JOURNAL_GUARD
+							  : JOURNAL_DNS;
+		journal_build_link(&link, ret->payload);
+		return true;
+	case UNDO_LINK:
+	case UNDO_ADDR:
+	case UNDO_ROUTE:
+	case UNDO_FORWARD:
+	case UNDO__N:
+		break;
+	}
+	return false;
+}
+
 static void kernel_note(void *ctx, const struct broker_note *note)
 {
-	keeper_note(((struct kernel *)ctx)->keeper_fd, note);
+	struct kernel *k = ctx;
+	struct journal_record record;
+	int r = 0;
+
+	if (to_disk(note, &record))
+		r = note->is_strike ? journal_file_strike(&k->journal, &record)
+				    : journal_file_add(&k->journal, &record);
+	if (r < 0)
+		log_warn("cannot write to %s/journal: %s, ignoring", state_dir,
+			 strerror(-r));
+	keeper_note(k->keeper_fd, note);
 }
 
 static int kernel_reopen(void *ctx, struct err *err)
 {
 	struct kernel *k = ctx;
 
+	/* A copy of the broker's own, with its lock. */
+	if (k->journal.fd >= 0)
+		k->journal.fd = KEEPER_FD;
+	k->journal.n_dead = 0;
 	k->dns_fd = -1; /* the broker's; ecssh-dns has a guardian of its own */
 	return rtnl_open(&k->rtnl, err);
 }
@@ -367,6 +416,102 @@ static int kernel_kill_off(void *ctx, const char *name, struct err *err)
 	return kill_off(&((struct kernel *)ctx)->kill, name, err);
 }
 
+/*
+ * What the dead have left
+ */
+
+static void tell_rule(const struct journal_rule *rule, struct err *said)
+{
+	char to[ENDPOINT_TEXT_MAX];
+
+	switch (rule->kind) {
+	case JOURNAL_RULE_TUNNEL:
+		(void)err_set(said, 0, "rule %u of IPv%u, into the tunnels",
+			      rule->priority, rule->version);
+		return;
+	case JOURNAL_RULE_EXEMPT:
+		(void)err_set(said, 0,
+			      "rule %u of IPv%u, past the tunnels to %s",
+			      rule->priority, rule->version,
+			      endpoint_format(&rule->remote, to));
+		return;
+	case JOURNAL_RULE_MARK:
+		(void)err_set(said, 0, "rule %u of IPv%u, past the tunnels",
+			      rule->priority, rule->version);
+		return;
+	case JOURNAL_RULE__N:
+		return;
+	}
+}
+
+/* The rules of a device; not if another tunnel has taken its name over. */
+static int undo_table(struct kernel *k, uint32_t kind,
+		      const struct journal_link *gone, struct err *said)
+{
+	struct broker_link link = {.ifindex = gone->ifindex};
+	uint32_t now = if_nametoindex(gone->name);
+	int r;
+
+	memcpy(link.name, gone->name, sizeof(link.name));
+	if (now != 0 && now != gone->ifindex)
+		return -ENOENT;
+	r = kind == JOURNAL_GUARD ? kernel_guard_del(k, &link, said)
+				  : allow_dns(link.name, said);
+	return r < 0 ? r
+		     : err_set(said, 0, "nftables rules for %s of %s",
+			       kind == JOURNAL_GUARD ? "the addresses"
+						     : "names",
+			       link.name);
+}
+
+/* Returns 0 with said; -ENOENT: it is not there. */
+static int undo_record(struct kernel *k, const struct journal_record *record,
+		       struct err *said)
+{
+	struct journal_rule rule;
+	struct journal_link link;
+
+	if (record->kind == JOURNAL_RULE &&
+	    journal_parse_rule(record->payload, &rule) == 0) {
+		struct rtnl_rule it = kernel_rule(&rule);
+		int r = rtnl_rule_del(k->rtnl, &it, said);
+
+		if (r == 0)
+			tell_rule(&rule, said);
+		return r;
+	}
+	if ((record->kind == JOURNAL_GUARD || record->kind == JOURNAL_DNS) &&
+	    journal_parse_link(record->payload, &link) == 0)
+		return undo_table(k, record->kind, &link, said);
+	return err_set(said, -EBADMSG,
+		       "a record in %s/journal is of another version of "
+		       "ecssh, and was left alone",
+		       state_dir);
+}
+
+static int kernel_cleanup(void *ctx, struct err *said)
+{
+	struct kernel *k = ctx;
+	struct journal_record record;
+	int fd, r;
+
+	while ((fd = journal_file_next_dead(&k->journal, &record)) >= 0) {
+		r = undo_record(k, &record, said);
+		if (r == 0 || r == -ENOENT)
+			(void)journal_file_bury(fd, &record);
+		if (r != -ENOENT)
+			return r;
+	}
+	journal_file_forget_dead(&k->journal);
+	if (k->dns_fd >= 0 && !k->has_replayed) {
+		k->has_replayed = true;
+		r = dnshost_client_replay(k->dns_fd, said->text, said);
+		if (r < 0 || said->text[0] != '\0')
+			return r;
+	}
+	return err_set(said, -ENOENT, "there is nothing to clean up");
+}
+
 static const struct broker_ops kernel_ops = {
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
@@ -379,6 +524,7 @@ static const struct broker_ops kernel_ops = {
 	.rule_add = kernel_rule_add,
 	.rule_del = kernel_rule_del,
 	.mark = kernel_mark,
+	.cleanup = kernel_cleanup,
 	.note = kernel_note,
 	.reopen = kernel_reopen,
 	.dns_set = kernel_dns_set,
@@ -402,11 +548,18 @@ void broker_run(int sock)
 	/* The first, while we still are root and have nothing open. */
 	(void)dnshost_client_start(&k.dns_fd, &k.no_dns);
 	kill_open(&k.kill, sock);
-	int r = tun_open_control(&k.control_fd, &err);
+	int r = journal_file_open(&k.journal, state_dir, &err);
+	/* By a file capability alone there never is one. */
+	if (r < 0 && geteuid() == 0)
+		log_warn("%s; what is left if broker and keeper are killed at "
+			 "once cannot be cleaned up, ignoring",
+			 err.text);
+	r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
 	if (r >= 0)
-		r = keeper_start(&kernel_ops, &k, -1, &k.keeper_fd, &err);
+		r = keeper_start(&kernel_ops, &k, k.journal.fd, &k.keeper_fd,
+				 &err);
 	if (r >= 0)
 		r = rtnl_open(&k.rtnl, &err);
 	/* Not ready: the engine is told so when it says hello. */
@@ -417,6 +570,7 @@ void broker_run(int sock)
 		log_err("out of memory");
 	(void)broker_free(b);
 	(void)rtnl_close(k.rtnl);
+	journal_file_close(&k.journal);
 	fd_close(&k.keeper_fd);
 	fd_close(&k.dns_fd);
 	kill_close(&k.kill);

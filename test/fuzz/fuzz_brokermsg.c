@@ -282,7 +282,8 @@ static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
 	assert_always(reply.result <= 0);
 	assert_always(memchr(reply.text, '\0', sizeof(reply.text)));
 	assert_always((reply.text[0] != '\0') ==
-		      (reply.result < 0 || reply.type == BROKERMSG_TUNE));
+		      (reply.result < 0 || reply.type == BROKERMSG_TUNE ||
+		       reply.type == BROKERMSG_CLEANUP));
 	for (const char *p = reply.text; *p; p++)
 		assert_always((unsigned char)*p >= 0x20 && *p != 0x7f);
 	assert_always(

@@ -6,6 +6,7 @@ near to it. Seeds found by the fuzzer may lie beside them."""
 import ipaddress
 import pathlib
 import struct
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 A4, B4 = (ipaddress.ip_address(a).packed for a in ("192.0.2.1", "198.51.100.2"))
@@ -506,7 +507,36 @@ def up_options():
                  b"\n".join(bytes([which]) + value for which in range(first, first + 20) if which != 10))
 
 
+def journal():
+    """A head, and records of rules: struck out, of a connection, of a user, damaged, of a later version."""
+    def block(data):
+        data = data.ljust(124, b"\0")
+        return data + struct.pack("=I", zlib.crc32(data))
+
+    def record(kind, seq, payload):
+        return block(b"ecjr" + struct.pack("=II", kind, seq) + payload.ljust(96, b"\0"))
+
+    def rule(kind, version, priority, local=b"", remote=b"", ports=(0, 0), uid=None):
+        return struct.pack("=BBBBIIHH16s16s", kind, version, bool(local), uid is not None, priority, uid or 0, *ports,
+                           local, remote)
+
+    head = block(b"ecsshjnl" + struct.pack("=IIQ", 1, 0, 4711) + bytes(range(16)))
+    tunnel = rule(0, 4, 5100)
+    for name, data in {
+            "head": head,
+            "tunnel": head + record(1, 1, tunnel) + bytes(128),
+            "connection": head + record(1, 1, rule(1, 4, 5000, A4, B4, (40000, 22))),
+            "user": head + record(1, 1, rule(1, 6, 5000, b"", B6, (0, 22), 1000)),
+            "damaged": head + record(1, 1, tunnel)[:-1] + b"?",
+            "later": head + record(99, 1, b"something else"),
+            "bare": tunnel.ljust(128, b"\0"),
+            "bare_bad": rule(3, 5, 0).ljust(128, b"\0"),
+    }.items():
+        seed("fuzz_journal", name, data)
+
+
 packets()
+journal()
 offload()
 fragments()
 hostdns()

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ struct fake {
 	int fail;	/* negative errno for the next change, then 0 */
 	int fail_after; /* so many more succeed, then one fails; 0: off */
 	bool is_next_failing;
+	unsigned n_left; /* by the dead */
 	bool is_link_foreign;
 	struct broker *mirror; /* borrowed; NULL: nobody keeps a copy */
 };
@@ -189,6 +191,17 @@ static int fake_mark(void *ctx, int fd, struct err *err)
 	return note(ctx, err, "mark", arg);
 }
 
+static int fake_cleanup(void *ctx, struct err *said)
+{
+	struct fake *k = ctx;
+
+	if (k->n_left == 0)
+		return err_set(said, -ENOENT, "there is nothing to clean up");
+	k->n_left--;
+	int r = note(k, said, "cleanup", "");
+	return r < 0 ? r : err_set(said, 0, "a rule");
+}
+
 static int fake_forward_plan(void *ctx, const struct broker_link *link,
 			     uint8_t families, struct broker_forward *ret,
 			     struct err *err)
@@ -304,6 +317,7 @@ static const struct broker_ops fake_ops = {
 	.rule_add = fake_rule_add,
 	.rule_del = fake_rule_del,
 	.mark = fake_mark,
+	.cleanup = fake_cleanup,
 	.forward_plan = fake_forward_plan,
 	.forward_add = fake_forward_add,
 	.forward_del = fake_forward_del,
@@ -355,7 +369,8 @@ static int ask(struct rig *rig, const void *request, size_t len)
 	fd_close(&fd);
 	/* A refusal has its sentence, and nothing else has one. */
 	assert_int_equal(rig->reply.result < 0 ||
-				 rig->reply.type == BROKERMSG_TUNE,
+				 rig->reply.type == BROKERMSG_TUNE ||
+				 rig->reply.type == BROKERMSG_CLEANUP,
 			 rig->reply.text[0] != '\0');
 	assert_non_null(memchr(rig->reply.text, '\0', sizeof(rig->reply.text)));
 	return rig->reply.result;
@@ -753,6 +768,7 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			  [BROKERMSG_KILL_ON] = true,
 			  [BROKERMSG_KILL_OFF] = true,
 			  [BROKERMSG_TUNE] = true,
+			  [BROKERMSG_CLEANUP] = true,
 			  [BROKERMSG_BYE] = true},
 		[DOWN] = {[BROKERMSG_ADDR_ADD] = true,
 			  [BROKERMSG_GUARD] = true,
@@ -793,6 +809,7 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 		52,
 		52,
 		8,
+		[BROKERMSG_CLEANUP] = 4,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
 		[BROKERMSG_KILL_ON] = 1264,
@@ -846,6 +863,7 @@ static void broker_ends_at_a_request_of_any_other_size(void **state)
 		52,
 		52,
 		8,
+		[BROKERMSG_CLEANUP] = 4,
 		[BROKERMSG_DNS_SET] = 4172,
 		[BROKERMSG_DNS_CLEAR] = 4,
 		[BROKERMSG_KILL_ON] = 1264,
@@ -1304,6 +1322,22 @@ static void broker_marks_what_is_lent(void **state)
 		"rule+ mark4 5007; mark 9; mark 9; rule- mark4 5007; link-; ");
 }
 
+static void broker_cleans_up_one_thing_at_a_time(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(ask_hello(rig, BROKERMSG_VERSION), 0);
+	rig->kernel.n_left = 2;
+	rig->kernel.fail = -EBUSY;
+	assert_int_equal(ask_plain(rig, BROKERMSG_CLEANUP), -EBUSY);
+	assert_int_equal(ask_plain(rig, BROKERMSG_CLEANUP), 0);
+	assert_string_equal(rig->reply.text, "a rule");
+	assert_int_equal(ask_plain(rig, BROKERMSG_CLEANUP), -ENOENT);
+	assert_int_equal(rig->verdict, BROKER_GO_ON);
+	assert_int_equal(ask_tun(rig, "", 1500, 0), 0);
+	assert_int_equal(ask_plain(rig, BROKERMSG_CLEANUP), -EPROTO);
+}
+
 /* What a dead one of the same place has left, or another tunnel has. */
 static void broker_goes_past_rules_that_are_there(void **state)
 {
@@ -1520,6 +1554,12 @@ static void need_netns(void)
 	int fd CLEANUP_FD = -1;
 	struct err err;
 
+	/* Brokers that are root's write to /var/lib. */
+	if (geteuid() == 0 &&
+	    (unshare(CLONE_NEWNS) < 0 ||
+	     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	     mount("test", "/var/lib", "tmpfs", 0, NULL) < 0))
+		skip();
 	if ((unshare(CLONE_NEWNET) < 0 &&
 	     unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) ||
 	    tun_open_control(&fd, &err) < 0)
@@ -1914,6 +1954,7 @@ int main(int argc, char **argv)
 		with_rig(broker_exempts_no_address_alone),
 		with_rig(broker_bounds_rules),
 		with_rig(broker_marks_what_is_lent),
+		with_rig(broker_cleans_up_one_thing_at_a_time),
 		with_rig(broker_adds_no_route_that_nothing_looks_up),
 		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
 		with_rig(broker_stops_forwarding_though_the_device_is_gone),

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* cleanup: see cleanup.h. */
+#include "cleanup.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "beside.h"
+#include "broker_client.h"
+#include "client.h"
+#include "log.h"
+
+enum { FAILURES_MAX = 1000 }; /* more than there can be records */
+
+/* Returns how many could not be taken back. */
+static unsigned clean(struct broker_client *broker, unsigned *ret_n)
+{
+	struct err said;
+	unsigned n = 0, n_failed = 0;
+
+	while (n_failed < FAILURES_MAX) {
+		int r = broker_client_cleanup(broker, &said);
+
+		if (r == -ENOENT || r == -EOPNOTSUPP)
+			break;
+		if (r == 0) {
+			log_notice("taken back what a killed tunnel had left: "
+				   "%s",
+				   said.text);
+			n++;
+			continue;
+		}
+		log_warn("%s", said.text);
+		n_failed++;
+		if (r == -EPIPE || r == -ETIMEDOUT)
+			break;
+	}
+	*ret_n = n;
+	return n_failed;
+}
+
+unsigned cleanup_all(struct broker_client *broker)
+{
+	unsigned n;
+
+	(void)clean(broker, &n);
+	return n;
+}
+
+int cleanup_run(void)
+{
+	char path[PATH_MAX];
+	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
+	struct broker_client *broker = NULL;
+	struct err err;
+	unsigned n = 0;
+	int r = beside_find("ecssh-broker", path, &err);
+
+	if (r == 0)
+		r = broker_client_start(&broker, &how, &err);
+	if (r < 0) {
+		log_err("%s", err.text);
+		return r == -EPERM || r == -EACCES ? CLIENT_EXIT_PRIVILEGE
+						   : CLIENT_EXIT_RUNTIME;
+	}
+	unsigned n_failed = clean(broker, &n);
+
+	(void)broker_client_stop(broker, NULL);
+	if (n == 0 && n_failed == 0)
+		log_notice("nothing to clean up");
+	return n_failed == 0 ? CLIENT_EXIT_OK : CLIENT_EXIT_RUNTIME;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* journal: see journal.h. */
+#include "journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static const char head_magic[8] = "ecsshjnl";
+static const char record_magic[4] = "ecjr";
+
+struct head_block {
+	char magic[8];	     /* 0 */
+	uint32_t version;    /* 8 */
+	uint32_t zero;	     /* 12 */
+	uint64_t netns;	     /* 16 */
+	uint8_t boot_id[16]; /* 24 */
+	uint8_t zeros[84];   /* 40 */
+	uint32_t crc;	     /* 124: of all before */
+};
+
+struct record_block {
+	char magic[4];				/* 0 */
+	uint32_t kind;				/* 4 */
+	uint32_t seq;				/* 8 */
+	uint8_t payload[JOURNAL_PAYLOAD_BYTES]; /* 12 */
+	uint8_t zeros[16];			/* 108 */
+	uint32_t crc;				/* 124 */
+};
+
+struct rule_payload {
+	uint8_t kind;	      /* 0: enum journal_rule_kind */
+	uint8_t version;      /* 1: enum ip_version */
+	uint8_t has_local;    /* 2 */
+	uint8_t has_uid;      /* 3 */
+	uint32_t priority;    /* 4 */
+	uint32_t uid;	      /* 8 */
+	uint16_t local_port;  /* 12 */
+	uint16_t remote_port; /* 14 */
+	uint8_t local[16];    /* 16 */
+	uint8_t remote[16];   /* 32: zeros but for EXEMPT */
+	uint8_t zeros[48];    /* 48 */
+};
+
+static_assert(sizeof(struct head_block) == JOURNAL_BLOCK_BYTES, "");
+static_assert(sizeof(struct record_block) == JOURNAL_BLOCK_BYTES, "");
+static_assert(sizeof(struct rule_payload) == JOURNAL_PAYLOAD_BYTES, "");
+static_assert(offsetof(struct head_block, crc) ==
+		      offsetof(struct record_block, crc),
+	      "");
+
+/* CRC-32 of IEEE 802.3, of a block without its last field. */
+static uint32_t crc_of(const void *block)
+{
+	const uint8_t *p = block;
+	uint32_t crc = UINT32_MAX;
+
+	for (size_t i = 0; i < offsetof(struct head_block, crc); i++) {
+		crc ^= p[i];
+		for (int k = 0; k < 8; k++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+	}
+	return ~crc;
+}
+
+void journal_build_head(const struct journal_head *head,
+			uint8_t out[JOURNAL_BLOCK_BYTES])
+{
+	struct head_block b = {.version = JOURNAL_VERSION,
+			       .netns = head->netns};
+
+	memcpy(b.magic, head_magic, sizeof(b.magic));
+	memcpy(b.boot_id, head->boot_id, sizeof(b.boot_id));
+	b.crc = crc_of(&b);
+	memcpy(out, &b, sizeof(b));
+}
+
+int journal_parse_head(const uint8_t block[JOURNAL_BLOCK_BYTES],
+		       struct journal_head *ret)
+{
+	struct head_block b;
+
+	memcpy(&b, block, sizeof(b));
+	if (memcmp(b.magic, head_magic, sizeof(b.magic)) != 0 ||
+	    b.version != JOURNAL_VERSION || b.crc != crc_of(&b))
+		return -EBADMSG;
+	ret->netns = b.netns;
+	memcpy(ret->boot_id, b.boot_id, sizeof(b.boot_id));
+	return 0;
+}
+
+void journal_build(const struct journal_record *record,
+		   uint8_t out[JOURNAL_BLOCK_BYTES])
+{
+	struct record_block b = {.kind = record->kind, .seq = record->seq};
+
+	memcpy(b.magic, record_magic, sizeof(b.magic));
+	memcpy(b.payload, record->payload, sizeof(b.payload));
+	b.crc = crc_of(&b);
+	memcpy(out, &b, sizeof(b));
+}
+
+int journal_parse(const uint8_t block[JOURNAL_BLOCK_BYTES],
+		  struct journal_record *ret)
+{
+	static const uint8_t none[JOURNAL_BLOCK_BYTES];
+	struct record_block b;
+
+	if (memcmp(block, none, sizeof(none)) == 0)
+		return -ENOENT;
+	memcpy(&b, block, sizeof(b));
+	if (memcmp(b.magic, record_magic, sizeof(b.magic)) != 0 ||
+	    b.crc != crc_of(&b))
+		return -EBADMSG;
+	ret->kind = b.kind;
+	ret->seq = b.seq;
+	memcpy(ret->payload, b.payload, sizeof(b.payload));
+	return 0;
+}
+
+void journal_build_rule(const struct journal_rule *rule,
+			uint8_t out[JOURNAL_PAYLOAD_BYTES])
+{
+	struct rule_payload p = {
+		.kind = (uint8_t)rule->kind,
+		.version = rule->version,
+		.has_local = rule->local.addr.version != 0,
+		.has_uid = rule->has_uid,
+		.priority = rule->priority,
+		.uid = rule->uid,
+		.local_port = rule->local.port,
+		.remote_port = rule->remote.port,
+	};
+
+	memcpy(p.local, rule->local.addr.bytes, sizeof(p.local));
+	memcpy(p.remote, rule->remote.addr.bytes, sizeof(p.remote));
+	memcpy(out, &p, sizeof(p));
+}
+
+int journal_parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
+		       struct journal_rule *ret)
+{
+	struct rule_payload p;
+
+	memcpy(&p, payload, sizeof(p));
+	if (p.kind >= JOURNAL_RULE__N ||
+	    (p.version != IPV4 && p.version != IPV6) || p.has_local > 1 ||
+	    p.has_uid > 1)
+		return -EBADMSG;
+	*ret = (struct journal_rule){
+		.kind = (enum journal_rule_kind)p.kind,
+		.version = p.version,
+		.priority = p.priority,
+		.has_uid = p.has_uid,
+		.uid = p.uid,
+		.local.port = p.local_port,
+		.remote.port = p.remote_port,
+	};
+	if (p.has_local)
+		ret->local.addr =
+			addr_make((enum ip_version)p.version, p.local);
+	if (p.kind == JOURNAL_RULE_EXEMPT)
+		ret->remote.addr =
+			addr_make((enum ip_version)p.version, p.remote);
+	return 0;
+}
+
+void journal_build_link(const struct journal_link *link,
+			uint8_t out[JOURNAL_PAYLOAD_BYTES])
+{
+	memset(out, 0, JOURNAL_PAYLOAD_BYTES);
+	memcpy(out, &link->ifindex, sizeof(link->ifindex));
+	memcpy(out + sizeof(link->ifindex), link->name, sizeof(link->name));
+}
+
+int journal_parse_link(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
+		       struct journal_link *ret)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_.-";
+	struct journal_link link;
+
+	memcpy(&link.ifindex, payload, sizeof(link.ifindex));
+	memcpy(link.name, payload + sizeof(link.ifindex), sizeof(link.name));
+	if (link.name[0] == '\0' ||
+	    !memchr(link.name, '\0', sizeof(link.name)) ||
+	    link.name[strspn(link.name, allowed)] != '\0')
+		return -EBADMSG;
+	*ret = link;
+	return 0;
+}
