@@ -105,6 +105,7 @@ struct client {
 	struct reconnect reconnect;
 	struct hook *hook; /* NULL: no script */
 	struct hook_plan hook_plan;
+	const char *hook_domains[CLIENT_DOMAINS_MAX]; /* of hook_plan */
 	struct hook_facts hook_facts; /* that the script was told last */
 	bool is_saying_goodbye;	      /* the script runs, and then c->stop */
 	struct kill_switch kill;

@@ -12,12 +12,16 @@ int script_start(struct client *c, struct err *err)
 
 	if (!config->script)
 		return 0;
+	for (size_t i = 0; i < config->n_domains; i++)
+		c->hook_domains[i] = config->domains[i];
 	c->hook_plan = (struct hook_plan){
 		.script = config->script,
 		.subnets = config->subnets,
 		.n_subnets = config->n_subnets,
 		.excludes = config->excludes,
 		.n_excludes = config->n_excludes,
+		.domains = c->hook_domains,
+		.n_domains = config->n_domains,
 		.mtu_bytes = config->mtu_bytes,
 		.is_verbose = log_enabled(LOG_LEVEL_DEBUG),
 	};

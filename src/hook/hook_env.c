@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 struct env {
 	char **vars; /* owned, with a NULL at the end */
 	size_t n, cap;
@@ -120,25 +122,27 @@ static void put_subnets(struct env *env, const char *list,
 		put(env, "%s=%zu", list, n_put);
 }
 
+static void put_list(struct env *env, const char *name,
+		     const struct hook_plan *plan, const char *between)
+{
+	struct text var = {.cap = strlen(name) + 1};
+
+	if (plan->n_domains == 0)
+		return;
+	for (size_t i = 0; i < plan->n_domains; i++)
+		var.cap += strlen(plan->domains[i]) + strlen(between);
+	var.out = malloc(var.cap);
+	if (var.out)
+		text_put(&var, "%s", name);
+	for (size_t i = 0; var.out && i < plan->n_domains; i++)
+		text_put(&var, "%s%s", i ? between : "", plan->domains[i]);
+	add(env, var.out);
+}
+
 static void put_domains(struct env *env, const struct hook_plan *plan)
 {
-	size_t len = 1;
-
-	for (size_t i = 0; i < plan->n_domains; i++)
-		len += strlen(plan->domains[i]) + 1;
-	char *all = calloc(1, len);
-	if (!all) {
-		env->has_failed = true;
-		return;
-	}
-	for (size_t i = 0, at = 0; i < plan->n_domains; i++)
-		at += (size_t)snprintf(all + at, len - at, "%s%s", i ? " " : "",
-				       plan->domains[i]);
-	if (plan->n_domains) {
-		put(env, "CISCO_DEF_DOMAIN=%s", all);
-		put(env, "CISCO_SPLIT_DNS=%s", all);
-	}
-	free(all);
+	put_list(env, "CISCO_DEF_DOMAIN=", plan, " ");
+	put_list(env, "CISCO_SPLIT_DNS=", plan, ",");
 }
 
 static void put_addresses(struct env *env, const struct hook_plan *plan,

@@ -17,20 +17,19 @@
 #include "fuzz.h"
 #include "invoker.h"
 
-enum { VALUE_MAX = 300 };
+enum { VALUE_MAX = 300, VAR_MAX = VALUE_MAX + 16 };
 
-/* Take the next value. */
-static void set(const char *name, const uint8_t **data, size_t *size)
+/* Take the next value.  setenv(3) would keep each it was ever given. */
+static void set(const char *name, char *var, const uint8_t **data, size_t *size)
 {
-	char value[VALUE_MAX + 1];
 	const uint8_t *newline = memchr(*data, '\n', *size);
 	size_t len = newline ? (size_t)(newline - *data) : *size;
-
-	(void)unsetenv(name);
 	size_t kept = len < VALUE_MAX ? len : VALUE_MAX;
-	memcpy(value, *data, kept);
-	value[kept] = '\0';
-	(void)setenv(name, value, 1);
+	int at = sprintf(var, "%s=", name);
+
+	memcpy(var + at, *data, kept);
+	var[(size_t)at + kept] = '\0';
+	(void)putenv(var);
 	*data += len + (newline != NULL);
 	*size -= len + (newline != NULL);
 }
@@ -60,6 +59,7 @@ static void check(const struct invoker *who)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {"SUDO_UID", "PKEXEC_UID", "HOME"};
+	static char vars[3][VAR_MAX];
 	struct invoker who;
 	struct err err = {.text = ""};
 
@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	for (int i = 0; i < 3; i++) {
 		if (which & 1 << i)
-			set(names[i], &data, &size);
+			set(names[i], vars[i], &data, &size);
 		else
 			(void)unsetenv(names[i]);
 	}

@@ -286,3 +286,14 @@ def test_reconnect(lab: Lab):
     expect(notes(lab.near), ["disconnect.env"], "what the script heard")
     left = [line for line in diff(tunnel.before, lab.near.snapshot()) if NOTES not in line]
     expect(left, [], "what is left on near")
+
+
+def test_names(lab: Lab):
+    """Resolver and domains, once the tunnel answers for names."""
+    tunnel = Tunnel(lab, "--script", script(lab, RECORDER), "--dns", "all", "--domain", "lab.test", "--domain", "corp.example",
+                    "--dns-server", FAR)
+    said = told(lab, "connect")
+    expect(said["INTERNAL_IP4_DNS"], tunnel.status()["resolver"]["addresses"][0], "resolver")
+    expect((said["CISCO_DEF_DOMAIN"], said["CISCO_SPLIT_DNS"]), ("lab.test corp.example", "lab.test,corp.example"), "domains")
+    tunnel.down()
+    expect(told(lab, "disconnect")["INTERNAL_IP4_DNS"], said["INTERNAL_IP4_DNS"])

@@ -123,7 +123,7 @@ static void resolvers_and_domains(void **state)
 		       "INTERNAL_IP4_DNS=10.0.0.53",
 		       "INTERNAL_IP6_DNS=fd00::53",
 		       "CISCO_DEF_DOMAIN=corp.example example.org",
-		       "CISCO_SPLIT_DNS=corp.example example.org", NULL});
+		       "CISCO_SPLIT_DNS=corp.example,example.org", NULL});
 	(void)hook_env_free(env);
 }
 
