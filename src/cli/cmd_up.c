@@ -179,6 +179,10 @@ static int take_dest(struct client_config *config, int argc, char **argv,
 static int take_no_subnets(struct client_config *config, int argc, char **argv,
 			   struct err *err)
 {
+	if (config->is_dry_run)
+		return err_set(err, -EINVAL,
+			       "in mode socks nothing of this host is changed: "
+			       "leave out --dry-run");
 	if (argc > 0 || config->is_full || config->auto_nets)
 		return err_set(
 			err, -EINVAL,

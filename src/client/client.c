@@ -32,6 +32,7 @@
 #include "admin.h"
 #include "auto_nets.h"
 #include "beside.h"
+#include "broker_print.h"
 #include "cleanup.h"
 #include "confirm.h"
 #include "escape.h"
@@ -280,6 +281,18 @@ void client_is_up(struct client *c)
 		go_to_background(c);
 }
 
+/* All has been said that would be done. */
+static void end_dry_run(struct client *c)
+{
+	struct err why = {{0}};
+
+	c->kill.is_unwanted = true; /* its end is said, too */
+	log_notice("logged in to %s; nothing is changed on this host, the "
+		   "commands are on the standard output",
+		   status_gateway(c));
+	client_end(c, CLIENT_EXIT_OK, &why);
+}
+
 void client_make_tunnel(struct client *c)
 {
 	bool is_again = c->has_been_up;
@@ -294,6 +307,10 @@ void client_make_tunnel(struct client *c)
 	else if (has_tun(c) &&
 		 (network_up(c, &err) < 0 || dns_up(c, &err) < 0)) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+		return;
+	}
+	if (c->config->is_dry_run) {
+		end_dry_run(c);
 		return;
 	}
 	proxy_session_up(c->proxy, flowplane_session(c->plane),
@@ -404,6 +421,10 @@ void client_on_shape_known(struct client *c)
 
 	if (has_tun(c) && !c->tun && network_plan(c, &err) < 0) {
 		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+		return;
+	}
+	if (c->config->is_dry_run) {
+		finish(c); /* the gateway is left alone, too */
 		return;
 	}
 	if (wants_packets && network_request(c) < 0) {
@@ -551,6 +572,9 @@ static int start_broker(struct client *c, struct err *err)
 {
 	char path[PATH_MAX];
 	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
+
+	if (c->config->is_dry_run)
+		return broker_client_fork(&c->broker, broker_print_run, err);
 	int r = beside_find("ecssh-broker", path, err);
 
 	if (r == 0)

@@ -61,6 +61,7 @@ struct client_config {
 	bool is_full;	    /* everything was asked for: 0.0.0.0/0, ::/0 */
 	bool allow_lan;	    /* of is_full: but not private local networks */
 	bool auto_nets;	    /* and what the gateway says that it reaches */
+	bool is_dry_run;    /* say what would be done, do nothing */
 	unsigned confirm_s; /* ends unless confirmed within; 0: does not */
 	/* What names in these have is routed, too. */
 	struct dns_domain routed_domains[CLIENT_ROUTED_DOMAINS_MAX];

@@ -10,7 +10,7 @@ int script_start(struct client *c, struct err *err)
 {
 	const struct client_config *config = c->config;
 
-	if (!config->script)
+	if (!config->script || config->is_dry_run)
 		return 0;
 	for (size_t i = 0; i < config->n_domains; i++)
 		c->hook_domains[i] = config->domains[i];

@@ -465,6 +465,38 @@ int broker_client_start(struct broker_client **ret_client,
 	return err_set(err, result, "%s", why.text);
 }
 
+int broker_client_fork(struct broker_client **ret_client, void (*run)(int sock),
+		       struct err *err)
+{
+	struct broker_client *c = calloc(1, sizeof(*c));
+	int pair[2];
+
+	if (!c)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		free(c);
+		return err_set(err, -errno, "cannot make a socket: %m");
+	}
+	c->pid = fork();
+	if (c->pid == 0) {
+		(void)close(pair[0]);
+		run(pair[1]);
+		_exit(EXIT_SUCCESS);
+	}
+	(void)close(pair[1]);
+	c->sock = pair[0];
+	c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
+	int r = c->pid > 0 ? greet(c, "ecssh", BROKER_VIA_DIRECT, err)
+			   : err_set(err, -EAGAIN, "cannot fork");
+	if (r < 0) {
+		close_all(c);
+		free(c);
+		return r;
+	}
+	*ret_client = c;
+	return 0;
+}
+
 int broker_client_stop(struct broker_client *c, struct err *err)
 {
 	struct brokermsg_head bye = {.type = BROKERMSG_BYE};

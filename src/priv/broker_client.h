@@ -61,6 +61,14 @@ int broker_client_start(struct broker_client **ret_client,
 			const struct broker_start *how, struct err *err);
 
 /*
+ * The same with a broker in a child process of our own, which runs run on its
+ * end of the socket and ends when that returns.  To be called before there are
+ * threads, descriptors and a loop that the child should not have.
+ */
+int broker_client_fork(struct broker_client **ret_client, void (*run)(int sock),
+		       struct err *err);
+
+/*
  * Undo everything and end the broker: waits up to BROKER_CLIENT_STOP_TIMEOUT_MS
  * for that.  Returns 0; -ETIMEDOUT if it had not ended by then (it will go on
  * undoing), or -errno if something could not be undone, with err.  Accepts

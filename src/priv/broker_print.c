@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker_print: a broker that changes nothing and says what it would do.
+ *
+ * A request that is new in struct broker_ops gets its lines here; without them
+ * it is refused, as by a broker that cannot do it.
+ */
+#include "broker_print.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fd.h"
+#include "log.h"
+#include "nft_near.h"
+
+enum {
+	DEVICES_MAX = 1000,
+	TXQUEUELEN = 2048,
+	PROTOCOL = 236, /* of our rules */
+};
+
+struct print {
+	char device[BROKERMSG_NAME_MAX];
+	int tun_fd; /* owned: the end of the engine's that we keep */
+	bool is_undoing;
+};
+
+/* What follows takes back what came before. */
+static void begin_undo(struct print *p)
+{
+	if (!p->is_undoing)
+		(void)puts("# at the end:");
+	p->is_undoing = true;
+}
+
+/* ---- the device ---- */
+
+/* A setting of one digit, or '0'. */
+static char setting(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int c = f ? fgetc(f) : EOF;
+
+	if (f)
+		(void)fclose(f);
+	return c == EOF ? '0' : (char)c;
+}
+
+/* As the near broker's: a strict filter would drop ICMP errors of routers on
+ * the way, and nobody in the tunnel may announce routers. */
+static void print_settings(const char *device)
+{
+	char all = setting("/proc/sys/net/ipv4/conf/all/rp_filter");
+	char ours = setting("/proc/sys/net/ipv4/conf/default/rp_filter");
+
+	if ((all > ours ? all : ours) == '1')
+		(void)printf("sysctl -q -w net.ipv4.conf.%s.rp_filter=2\n",
+			     device);
+	if (access("/proc/sys/net/ipv6", F_OK) == 0)
+		(void)printf("sysctl -q -w net.ipv6.conf.%s.accept_ra=0\n",
+			     device);
+}
+
+static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
+		      uint32_t want_offloads, struct broker_link *ret_link,
+		      uint32_t *ret_offloads, int *ret_fd, struct err *err)
+{
+	struct print *p = ctx;
+	struct broker_link link = {.ifindex = 1};
+	int pair[2];
+
+	(void)want_offloads;
+	(void)snprintf(link.name, sizeof(link.name), "%.15s", name);
+	for (int i = 0; strcmp(name, "ecssh%d") == 0 && i < DEVICES_MAX; i++) {
+		(void)snprintf(link.name, sizeof(link.name), "ecssh%d", i);
+		if (if_nametoindex(link.name) == 0)
+			break;
+	}
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       pair) < 0)
+		return err_set(err, -errno, "cannot make a socket: %s",
+			       strerror(errno));
+	p->tun_fd = pair[0];
+	memcpy(p->device, link.name, sizeof(p->device));
+	(void)printf("ip tuntap add dev %s mode tun vnet_hdr\n", link.name);
+	print_settings(link.name);
+	(void)printf("ip link set dev %s addrgenmode none\n"
+		     "ip link set dev %s mtu %u txqueuelen %d multicast off\n",
+		     link.name, link.name, mtu_bytes, TXQUEUELEN);
+	*ret_link = link;
+	*ret_offloads = 0;
+	*ret_fd = pair[1];
+	return 0;
+}
+
+static int link_up(void *ctx, uint32_t ifindex, struct err *err)
+{
+	const struct print *p = ctx;
+
+	(void)ifindex;
+	(void)err;
+	(void)printf("ip link set dev %s up\n", p->device);
+	return 0;
+}
+
+static int link_del(void *ctx, uint32_t ifindex, struct err *err)
+{
+	struct print *p = ctx;
+
+	(void)ifindex;
+	(void)err;
+	begin_undo(p);
+	(void)printf("ip link del dev %s\n", p->device);
+	return 0;
+}
+
+static bool link_is_ours(void *ctx, const struct broker_link *link)
+{
+	(void)ctx;
+	(void)link;
+	return true;
+}
+
+/* ---- addresses and routes ---- */
+
+static int print_addr(const struct print *p, const char *verb,
+		      const struct ip_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)printf("ip addr %s %s/%u dev %s%s\n", verb,
+		     addr_format(addr, text), addr_len_bits(addr), p->device,
+		     addr->version == IPV6 && *verb == 'a' ? " nodad" : "");
+	return 0;
+}
+
+static int addr_add(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
+		    struct err *err)
+{
+	(void)ifindex;
+	(void)err;
+	return print_addr(ctx, "add", addr);
+}
+
+static int addr_del(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
+		    struct err *err)
+{
+	(void)ifindex;
+	(void)err;
+	begin_undo(ctx);
+	return print_addr(ctx, "del", addr);
+}
+
+/* "-6 " where ip(8) cannot tell the family. */
+static const char *family(uint8_t version)
+{
+	return version == IPV6 ? "-6 " : "";
+}
+
+static int print_route(const struct print *p, const char *verb,
+		       const struct subnet *dst)
+{
+	bool is_6 = dst->addr.version == IPV6;
+	char text[SUBNET_TEXT_MAX];
+
+	(void)printf("ip %sroute %s %s dev %s table %d proto static%s\n",
+		     family(dst->addr.version), verb, subnet_format(dst, text),
+		     p->device, BROKERMSG_TABLE,
+		     is_6 ? " metric 1" : " scope link");
+	return 0;
+}
+
+static int route_add(void *ctx, uint32_t ifindex, const struct subnet *dst,
+		     struct err *err)
+{
+	(void)ifindex;
+	(void)err;
+	return print_route(ctx, "add", dst);
+}
+
+static int route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
+		     struct err *err)
+{
+	(void)ifindex;
+	(void)err;
+	begin_undo(ctx);
+	return print_route(ctx, "del", dst);
+}
+
+/* ---- rules ---- */
+
+static void print_exemption(const struct journal_rule *rule)
+{
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX];
+
+	if (rule->local.addr.version)
+		(void)printf(" from %s", addr_format(&rule->local.addr, local));
+	(void)printf(" to %s ipproto tcp dport %u",
+		     addr_format(&rule->remote.addr, remote),
+		     rule->remote.port);
+	if (rule->local.port)
+		(void)printf(" sport %u", rule->local.port);
+	if (rule->has_uid)
+		(void)printf(" uidrange %u-%u", rule->uid, rule->uid);
+	(void)printf(" lookup main");
+}
+
+static void print_rule(const char *verb, const struct journal_rule *rule)
+{
+	(void)printf("ip %srule %s pref %u", family(rule->version), verb,
+		     rule->priority);
+	switch (rule->kind) {
+	case JOURNAL_RULE_TUNNEL:
+		(void)printf(" lookup %d", BROKERMSG_TABLE);
+		break;
+	case JOURNAL_RULE_EXEMPT:
+		print_exemption(rule);
+		break;
+	case JOURNAL_RULE_MARK:
+		(void)printf(" fwmark %#x lookup main", BROKERMSG_MARK_VALUE);
+		break;
+	case JOURNAL_RULE__N:
+		break;
+	}
+	(void)printf(" protocol %d\n", PROTOCOL);
+}
+
+static int rule_add(void *ctx, const struct journal_rule *rule, struct err *err)
+{
+	(void)ctx;
+	(void)err;
+	print_rule("add", rule);
+	return 0;
+}
+
+static int rule_del(void *ctx, const struct journal_rule *rule, struct err *err)
+{
+	(void)err;
+	begin_undo(ctx);
+	print_rule("del", rule);
+	return 0;
+}
+
+static int mark(void *ctx, int fd, struct err *err)
+{
+	(void)ctx;
+	(void)fd;
+	(void)err;
+	(void)printf("# the socket of ssh is given the mark %#x\n",
+		     BROKERMSG_MARK_VALUE);
+	return 0;
+}
+
+/* ---- names ---- */
+
+static int dns_set(void *ctx, const struct broker_link *link,
+		   const struct brokermsg_dns_set *dns,
+		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
+{
+	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
+	char text[ADDR_TEXT_MAX];
+
+	(void)ctx;
+	(void)err;
+	(void)printf("# where systemd-resolved does not run, resolvconf or "
+		     "/etc/resolv.conf instead:\nresolvectl dns %s",
+		     link->name);
+	for (uint32_t i = 0; i < dns->n_servers; i++) {
+		struct ip_addr a =
+			addr_make((enum ip_version)dns->servers[i].version,
+				  dns->servers[i].bytes);
+
+		(void)printf(" %s", addr_format(&a, text));
+	}
+	(void)printf("\nresolvectl domain %s%s", link->name,
+		     is_all ? " '~.'" : "");
+	for (uint32_t i = 0; i < dns->n_domains; i++)
+		(void)printf(" '%s'", dns->domains[i]);
+	(void)printf("\nresolvectl default-route %s %s\n", link->name,
+		     is_all ? "yes" : "no");
+	(void)snprintf(ret_way, BROKERMSG_NAME_MAX, "resolved");
+	return 0;
+}
+
+static int dns_clear(void *ctx, const struct broker_link *link, struct err *err)
+{
+	(void)err;
+	begin_undo(ctx);
+	(void)printf("resolvectl revert %s\n", link->name);
+	return 0;
+}
+
+/* ---- filters ---- */
+
+/* r: the length of the text, or -errno of who wrote it. */
+static int print_nft(int r, const char *text, struct err *err)
+{
+	if (r < 0)
+		return err_set(err, r, "the rules do not fit");
+	(void)printf("nft -f - <<'END'\n%s%sEND\n", text,
+		     r > 0 && text[r - 1] == '\n' ? "" : "\n");
+	return 0;
+}
+
+static int guard_add(void *ctx, const struct broker_guard *guard,
+		     struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)ctx;
+	return print_nft(nft_near_build_guard(guard, text, sizeof(text)), text,
+			 err);
+}
+
+static int guard_del(void *ctx, const struct broker_link *link, struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+
+	begin_undo(ctx);
+	return print_nft(
+		nft_near_build_guard_removal(link->name, text, sizeof(text)),
+		text, err);
+}
+
+static int kill_on(void *ctx, const struct broker_kill *kill, struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+
+	(void)ctx;
+	(void)puts("# the kill switch, and a note about it for who starts the "
+		   "next tunnel:");
+	return print_nft(nft_near_build_kill(kill, text, sizeof(text)), text,
+			 err);
+}
+
+static int kill_off(void *ctx, const char *name, struct err *err)
+{
+	char text[NFT_NEAR_TEXT_MAX];
+
+	begin_undo(ctx);
+	return print_nft(nft_near_build_kill_removal(name, text, sizeof(text)),
+			 text, err);
+}
+
+/* ---- the loop ---- */
+
+static const struct broker_ops print_ops = {
+	.tun_create = tun_create,
+	.link_up = link_up,
+	.link_del = link_del,
+	.link_is_ours = link_is_ours,
+	.addr_add = addr_add,
+	.addr_del = addr_del,
+	.route_add = route_add,
+	.route_del = route_del,
+	.rule_add = rule_add,
+	.rule_del = rule_del,
+	.mark = mark,
+	.dns_set = dns_set,
+	.dns_clear = dns_clear,
+	.guard_add = guard_add,
+	.guard_del = guard_del,
+	.kill_on = kill_on,
+	.kill_off = kill_off,
+};
+
+void broker_print_run(int sock)
+{
+	struct print p = {.tun_fd = -1};
+	struct broker *b = broker_new(&print_ops, &p, 0, NULL);
+
+	broker_ignore_signals();
+	if (b)
+		broker_serve(b, sock, NULL, 0);
+	else
+		log_err("out of memory");
+	(void)broker_free(b);
+	fd_close(&p.tun_fd);
+	if (fflush(stdout) != 0)
+		log_err("cannot write what would be done: %s", strerror(errno));
+}
