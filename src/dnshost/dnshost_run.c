@@ -211,7 +211,7 @@ static void refuse(int sock, int why, const struct err *err)
 	}
 }
 
-/* What earlier tunnels have left, if there has been one. */
+/* What earlier tunnels have left, if there has been one; REPLAY tells. */
 static int tidy_up(struct worker *w, struct err *err)
 {
 	int r;
@@ -221,8 +221,6 @@ static int tidy_up(struct worker *w, struct err *err)
 	r = get_ready(w, err);
 	if (r == 0 && dnshost_replay(&w->d, err) < 0)
 		log_warn("%s, ignoring", err->text);
-	if (w->d.restored.text[0] != '\0')
-		log_notice("%s", w->d.restored.text);
 	return r;
 }
 

@@ -8,6 +8,6 @@
 
 int main(void)
 {
-	log_init("ecssh-dns", LOG_LEVEL_NOTICE);
+	log_init("ecssh-dns", LOG_LEVEL_WARN);
 	_exit(broker_process(dnshost_run)); /* there is nothing to flush */
 }

@@ -99,17 +99,6 @@ static void set_sysctls(const char *name)
 	set_sysctl("ipv6", name, "accept_ra", '0');
 }
 
-/* Before the name of a device that is no more is given to another one. */
-static void clean_names(void)
-{
-	struct err said;
-
-	while (nft_dns_cleanup(&said) == 0)
-		log_warn("%s were left by a process that was killed, and are "
-			 "gone now",
-			 said.text);
-}
-
 static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 			     uint32_t want_offloads,
 			     struct broker_link *ret_link,
@@ -120,8 +109,6 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	struct broker_link link = {0};
 	uint32_t offloads;
 	int fd CLEANUP_FD = -1;
-
-	clean_names();
 	int r = tun_create(k->control_fd, name, want_offloads, link.name,
 			   &offloads, err);
 

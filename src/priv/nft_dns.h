@@ -3,11 +3,7 @@
 #ifndef ECSSH_NFT_DNS_H
 #define ECSSH_NFT_DNS_H
 
-#include <stdbool.h>
 #include <stddef.h>
-
-#include "brokermsg.h"
-#include "err.h"
 
 enum { NFT_DNS_TEXT_MAX = 2048 };
 
@@ -22,19 +18,5 @@ int nft_dns_build(const char *device, char *out, size_t cap);
 
 /* What takes that table away, whether or not it is there. */
 int nft_dns_build_removal(const char *device, char *out, size_t cap);
-
-/*
- * Find the next such table in what "list tables inet" prints, from *at on,
- * which moves behind it.  Returns false if there is none.
- */
-bool nft_dns_find(const char *list, size_t *at,
-		  char ret_device[BROKERMSG_NAME_MAX]);
-
-/*
- * Take away one table whose device is no more: its broker and keeper were
- * killed at once.  Returns 0 with said; -ENOENT: there is none, or no nft; or
- * -errno with said.
- */
-int nft_dns_cleanup(struct err *said);
 
 #endif

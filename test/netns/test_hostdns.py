@@ -241,8 +241,18 @@ def test_all_killed_is_restored_by_the_next_tunnel(lab: Lab):
     wait_for(lambda: conf(lab) == tunnel.before["resolv.conf"], what=f"{CONF} restored")
     expect_in("is restored", second.stderr())
     second.down()
-    # Rules are "ecssh cleanup"'s.
-    expect_clean(lab, tunnel, except_for='"protocol": "236"')
+    expect_clean(lab, tunnel)
+
+
+def test_all_killed_is_restored_by_cleanup(lab: Lab):
+    tunnel = Tunnel(lab, *NAMED, "--dns", "all")
+    kill_all(lab, tunnel)
+    assert "nameserver" in conf(lab), "control"
+    said = lab.near.run(["ecssh", "cleanup"]).stderr
+    expect_in("resolv.conf, which the tunnel ecssh0 had changed", said)
+    expect_in("rules for names of ecssh0", said)
+    expect_clean(lab, tunnel, except_for="/gw.sock")
+    expect_in("nothing", lab.near.run(["ecssh", "cleanup"]).stderr)
 
 
 @timeout(120)

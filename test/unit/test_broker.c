@@ -28,7 +28,6 @@
 #include "broker.h"
 #include "broker_client.h"
 #include "fd.h"
-#include "nft_dns.h"
 #include "rtnl.h"
 #include "tun.h"
 
@@ -1811,25 +1810,6 @@ static void real_broker_keeps_one_capability(void **state)
 	(void)close(tun_fd);
 }
 
-static void tables_of_names_are_found_in_a_list(void **state)
-{
-	static const char list[] = "table inet filter\n"
-				   "table inet ecssh-dns-ecssh0\n"
-				   "table inet ecssh-dns-\n"
-				   "table inet ecssh-dns-of-somebody-elses\n"
-				   "table inet ecssh-guard-ecssh0\n"
-				   "table inet ecssh-dns-office";
-	char device[BROKERMSG_NAME_MAX];
-	size_t at = 0;
-
-	(void)state;
-	assert_true(nft_dns_find(list, &at, device));
-	assert_string_equal(device, "ecssh0");
-	assert_true(nft_dns_find(list, &at, device));
-	assert_string_equal(device, "office");
-	assert_false(nft_dns_find(list, &at, device));
-}
-
 /* The path of the broker's executable: the tests' argument. */
 static const char *broker_path;
 
@@ -1964,7 +1944,6 @@ int main(int argc, char **argv)
 		with_rig(broker_points_names_at_the_tunnel_and_back_first),
 		with_rig(broker_undoes_names_though_the_device_is_gone),
 		with_rig(broker_asks_no_server_outside_the_tunnel),
-		cmocka_unit_test(tables_of_names_are_found_in_a_list),
 		with_rig(keeper_undoes_what_the_broker_has_not),
 		with_rig(keeper_has_nothing_to_do_after_the_brokers_own_undo),
 		cmocka_unit_test(
