@@ -15,7 +15,8 @@ enum privdrop_scope {
  * set, the way to get them back by execve(2), and, when we are root, root's
  * user and groups.  Where nobody's id does not exist (a user namespace of one
  * user) or may not be taken on, the ids stay as they are.  Also: no core
- * dumps, no ptrace by others of the same user, working directory "/".
+ * dumps, no ptrace by others of the same user, working directory "/"; and the
+ * system calls of sandbox_broker are given up, where the kernel has seccomp.
  *
  * Returns 0, or -errno with err; -EPERM: we do not have CAP_NET_ADMIN.
  */

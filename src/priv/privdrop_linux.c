@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox.h"
+
 enum {
 	NOBODY = 65534,
 	CAPS_WORDS = _LINUX_CAPABILITY_U32S_3,
@@ -60,6 +62,7 @@ int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err)
 {
 	struct __user_cap_data_struct caps[CAPS_WORDS] = {0};
 	int r = caps_get(caps);
+	unsigned parts;
 
 	if (r < 0)
 		return err_set(err, r, "cannot read our capabilities: %s",
@@ -116,7 +119,7 @@ int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err)
 		return err_set(err, -errno,
 			       "cannot hand CAP_NET_ADMIN on to nft: %s",
 			       strerror(errno));
-	return 0;
+	return sandbox_enter(&sandbox_broker, NULL, 0, &parts, err);
 }
 
 void privdrop_file_capabilities(void)

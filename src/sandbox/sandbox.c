@@ -31,6 +31,8 @@ int sandbox_enter(const struct sandbox_profile *profile,
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(err, -errno, "cannot give up new privileges: %s",
 			       strerror(errno));
+	if (profile->leaves_files)
+		parts &= ~(unsigned)SANDBOX_LANDLOCK;
 	if (parts & SANDBOX_LANDLOCK)
 		r = landlock_enter(landlock_version(), profile, paths, n_paths);
 	if (r < 0)

@@ -2,11 +2,13 @@
 /*
  * sandbox: what a process can no longer do, whatever it is made to run.
  *
- * A profile lists the system calls that the process still needs; with any
- * other it ends, after one sentence on standard error that names the call, with
- * status SANDBOX_EXIT.  Calls newer than this program fail with ENOSYS, as on
- * an older kernel.  Files are out of reach but for the paths given.  Nothing
- * that is open already is taken away.  There is no way back.
+ * A profile lists the system calls that the process still needs, or, if it runs
+ * programs that are not ours, those that none of them may make.  With any that
+ * is not allowed it ends, after one sentence on standard error that names the
+ * call, with status SANDBOX_EXIT; another program is killed.  Calls newer than
+ * this program fail with ENOSYS, as on an older kernel.  Files are out of reach
+ * but for the paths given, unless the profile leaves them.  Nothing that is
+ * open already is taken away.  There is no way back.
  *
  * How to add a call is in HACKING.md.
  */
@@ -48,8 +50,12 @@ struct sandbox_call {
 };
 
 struct sandbox_profile {
-	const struct sandbox_call *calls; /* besides sandbox_common */
+	/* Besides sandbox_common; or what is refused, or allowed with certain
+	 * arguments alone, and then all else is allowed. */
+	const struct sandbox_call *calls;
 	size_t n_calls;
+	bool lists_refused;
+	bool leaves_files;
 	bool may_signal; /* processes outside; kernels before 6.12 cannot tell
 			  */
 };
@@ -69,6 +75,14 @@ struct sandbox_path {
 
 /* The helper and its bridge: sockets that exist or are of IP, no files. */
 extern const struct sandbox_profile sandbox_helper;
+
+/* Brokers, their keepers and the nft that they run: nothing that such a program
+ * has no use for, but is known for mistakes of kernels; nor other processes. */
+extern const struct sandbox_profile sandbox_broker;
+
+/* The near engine, once it has no program to start any more: it cannot start
+ * one, nor write or make files, nor change what it could to become another. */
+extern const struct sandbox_profile sandbox_engine;
 
 /* Calls for memory, time, what is open, and the end. */
 extern const struct sandbox_call sandbox_common[];

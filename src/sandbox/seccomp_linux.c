@@ -6,7 +6,8 @@
  *   The filter is a list of blocks, one a call: is it this number, and are the
  *   arguments right?  Then it is allowed; wrong arguments are a violation, and
  *   so is the end of the list.  Kernels since 5.11 remember for which numbers
- *   the answer does not depend on arguments and run no filter for them.
+ *   the answer does not depend on arguments and run no filter for them.  A list
+ *   of what is refused is the same with its ends exchanged.
  *
  *   A violation is a signal to ourselves (SECCOMP_RET_TRAP).  Its handler says
  *   which call it was and ends the process; where the signal is blocked, the
@@ -49,6 +50,7 @@ enum {
 	/* The newest call that this program was written with: what came later
 	 * a C library only tries. */
 	NEWEST_KNOWN = 446, /* landlock_restrict_self, the same everywhere */
+	NR_CLONE3 = 435,    /* likewise */
 	LOW_WORD = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4,
 };
 
@@ -94,16 +96,42 @@ static void put_arg(struct program *p, const struct sandbox_arg *a)
 	put_return(p, SECCOMP_RET_TRAP);
 }
 
-static void put_call(struct program *p, const struct sandbox_call *c)
+/* action: if all arguments are right, or do not matter. */
+static void put_call(struct program *p, const struct sandbox_call *c,
+		     uint32_t action)
 {
 	unsigned short head = p->n;
 
 	put(p, BPF_JMP | BPF_JEQ | BPF_K, c->nr, 0, 0);
 	for (size_t i = 0; i < 2 && c->args[i].n > 0; i++)
 		put_arg(p, &c->args[i]);
-	put_return(p, SECCOMP_RET_ALLOW);
+	put_return(p, action);
 	if (head < PROGRAM_MAX)
 		p->at[head].jf = (uint8_t)(p->n - head - 1);
+}
+
+static void put_allowed(struct program *p,
+			const struct sandbox_profile *profile)
+{
+	for (size_t i = 0; i < sandbox_common_n; i++)
+		put_call(p, &sandbox_common[i], SECCOMP_RET_ALLOW);
+	for (size_t i = 0; i < profile->n_calls; i++)
+		put_call(p, &profile->calls[i], SECCOMP_RET_ALLOW);
+	put_return(p, SECCOMP_RET_TRAP);
+}
+
+static void put_refused(struct program *p,
+			const struct sandbox_profile *profile)
+{
+	/* Its flags are out of sight; C libraries have clone then. */
+	const struct sandbox_call clone3 = {.nr = NR_CLONE3};
+
+	put_call(p, &clone3, SECCOMP_RET_ERRNO | ENOSYS);
+	for (size_t i = 0; i < profile->n_calls; i++)
+		put_call(p, &profile->calls[i],
+			 profile->calls[i].args[0].n > 0 ? SECCOMP_RET_ALLOW
+							 : SECCOMP_RET_TRAP);
+	put_return(p, SECCOMP_RET_ALLOW);
 }
 
 static void build(struct program *p, const struct sandbox_profile *profile)
@@ -114,11 +142,10 @@ static void build(struct program *p, const struct sandbox_profile *profile)
 	put_load(p, offsetof(struct seccomp_data, nr));
 	put(p, BPF_JMP | BPF_JGT | BPF_K, NEWEST_KNOWN, 0, 1);
 	put_return(p, SECCOMP_RET_ERRNO | ENOSYS);
-	for (size_t i = 0; i < sandbox_common_n; i++)
-		put_call(p, &sandbox_common[i]);
-	for (size_t i = 0; i < profile->n_calls; i++)
-		put_call(p, &profile->calls[i]);
-	put_return(p, SECCOMP_RET_TRAP);
+	if (profile->lists_refused)
+		put_refused(p, profile);
+	else
+		put_allowed(p, profile);
 }
 
 static void say(const char *text)

@@ -14,8 +14,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
-from common import Skip, connect_error, expect, expect_in, slow, timeout
+from common import Skip, Tunnel, connect_error, expect, expect_in, slow, timeout
 from lab import BUILD, HELPER, Host, Lab, Process, diff, wait_for
 from services import ECHO
 
@@ -131,6 +132,16 @@ def test_carries_packets_and_restores(lab: Lab):
     expect(lab.gw.run(["sysctl", "-n", "net.ipv4.ip_forward"]).stdout, "1\n", "forwarding")
     near.end()
     expect_restored(lab, before)
+
+
+def test_sandbox_is_in_force(lab: Lab):
+    """Both brokers and their keepers run under a filter; nft worked there."""
+    PacketNear(lab).up("as root", "translated")
+    Tunnel(lab, subnets=("10.78.0.0/24",))
+    brokers = [broker_of(lab), keeper_of(lab), *lab.near.processes("^ecssh-(broker|keeper)")]
+    assert len(brokers) >= 4, brokers
+    for process in brokers:
+        expect_in("\nSeccomp:\t2\n", Path(f"/proc/{process.pid}/status").read_text())
 
 
 def test_raw_protocol(lab: Lab):

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,7 +281,6 @@ static const struct {
 	{"keyctl", do_keyctl, NULL, false},
 	{"io_uring_setup", do_io_uring, NULL, false},
 	{"setuid", do_setuid, NULL, false},
-	{"raw socket", do_socket, &raw, false},
 	{"packet socket", do_socket, &packet, false},
 	{"executable memory", do_executable, NULL, false},
 	{"memory made executable", do_made_executable, NULL, false},
@@ -346,6 +346,7 @@ static void helper_has_sockets_of_ip_and_no_files(void **state)
 	if (!has(SANDBOX_SECCOMP))
 		skip();
 	check_everywhere(&helper);
+	expect_violation(&helper, "raw socket", do_socket, &raw);
 	expect_violation(&helper, "execve", do_execve, NULL);
 	expect_violation(&helper, "socket of Unix", do_socket, &unix_stream);
 	expect_violation(&helper, "netlink", do_socket, &netlink);
@@ -359,6 +360,89 @@ static void helper_has_sockets_of_ip_and_no_files(void **state)
 	expect_works(&helper, "TCP", do_socket, &tcp4);
 	expect_works(&helper, "UDP", do_socket, &udp6);
 	expect_works(&helper, "connect", do_connect, NULL);
+}
+
+static int do_clone_user(void *ctx)
+{
+	(void)ctx;
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL,
+				   NULL, NULL, NULL);
+	if (pid == 0)
+		_exit(0);
+	return result(pid);
+}
+
+static int do_clone3(void *ctx)
+{
+	(void)ctx;
+	return result(syscall(435, NULL, 0));
+}
+
+static void broker_runs_programs_that_cannot_do_everything(void **state)
+{
+	const struct setting broker = {.profile = &sandbox_broker};
+
+	(void)state;
+	if (!has(SANDBOX_SECCOMP))
+		skip();
+	expect_works(&broker, "netlink", do_socket, &netlink);
+	expect_works(&broker, "TCP", do_socket, &tcp4);
+	expect_works(&broker, "open", do_open, "/etc/passwd");
+	expect_works(&broker, "fork", do_fork, NULL);
+	expect_works(&broker, "execve", do_execve, NULL);
+	expect_works(&broker, "memory", do_memory, NULL);
+	assert_int_equal(run(NULL, do_clone3, NULL), EINVAL);
+	assert_int_equal(run(&broker, do_clone3, NULL), ENOSYS);
+	expect_violation(&broker, "user namespace", do_clone_user, NULL);
+	expect_violation(&broker, "packet socket", do_socket, &packet);
+	expect_violation(&broker, "mount", do_mount, NULL);
+	expect_violation(&broker, "unshare", do_unshare, NULL);
+	expect_violation(&broker, "bpf", do_bpf, NULL);
+	expect_violation(&broker, "kexec_load", do_kexec, NULL);
+	expect_violation(&broker, "keyctl", do_keyctl, NULL);
+	expect_violation(&broker, "io_uring_setup", do_io_uring, NULL);
+	if (!is_sanitized())
+		expect_violation(&broker, "ptrace", do_ptrace, NULL);
+}
+
+static int do_rename(void *ctx)
+{
+	(void)ctx;
+	return result(rename("/nonexistent/a", "/nonexistent/b"));
+}
+
+static int do_mkdir(void *ctx)
+{
+	(void)ctx;
+	return result(mkdir("/nonexistent/a", 0700));
+}
+
+static int do_kill_self(void *ctx)
+{
+	(void)ctx;
+	return result(kill(getpid(), 0));
+}
+
+static void engine_starts_nothing_and_writes_no_file(void **state)
+{
+	const struct setting engine = {.profile = &sandbox_engine};
+
+	(void)state;
+	if (!has(SANDBOX_SECCOMP))
+		skip();
+	check_everywhere(&engine);
+	expect_violation(&engine, "execve", do_execve, NULL);
+	expect_violation(&engine, "create", do_create, "/nonexistent/a");
+	expect_violation(&engine, "rename", do_rename, NULL);
+	expect_violation(&engine, "mkdir", do_mkdir, NULL);
+	if (!is_sanitized())
+		expect_violation(&engine, "fork", do_fork, NULL);
+	expect_works(&engine, "open", do_open, "/etc/passwd");
+	expect_works(&engine, "socket of Unix", do_socket, &unix_stream);
+	expect_works(&engine, "TCP", do_socket, &tcp4);
+	expect_works(&engine, "netlink", do_socket, &netlink);
+	expect_works(&engine, "bind", do_bind, NULL);
+	expect_works(&engine, "signals", do_kill_self, NULL);
 }
 
 /* ---- the mechanisms by themselves ---- */
@@ -477,6 +561,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(helper_has_sockets_of_ip_and_no_files),
+		cmocka_unit_test(
+			broker_runs_programs_that_cannot_do_everything),
+		cmocka_unit_test(engine_starts_nothing_and_writes_no_file),
 		cmocka_unit_test(only_paths_that_were_given_can_be_opened),
 		cmocka_unit_test(what_is_open_stays_open),
 		cmocka_unit_test(no_program_can_give_privilege),
