@@ -34,6 +34,7 @@
 #include "beside.h"
 #include "broker_print.h"
 #include "cleanup.h"
+#include "confine.h"
 #include "confirm.h"
 #include "escape.h"
 #include "fd.h"
@@ -324,6 +325,7 @@ void client_make_tunnel(struct client *c)
 	if (!script_run(c, is_again ? HOOK_RECONNECT : HOOK_CONNECT) &&
 	    !is_again)
 		client_is_up(c);
+	confine_on_up(c);
 }
 
 /* All is known that the tunnel's shape depends on: make it. */

@@ -126,6 +126,7 @@ struct client {
 	enum boot_origin helper_origin;
 	char helper_version[32];
 	struct frame_hello peer;
+	unsigned sandbox; /* parts that are in force: enum sandbox_part */
 	struct broker_tun device;	   /* its fd is the tun port's */
 	struct ip_addr address4, address6; /* in use; version 0: none */
 	struct subnet *asked; /* owned: the user's, and what the gateway told */

@@ -5,6 +5,7 @@
 #include "client_internal.h"
 #include "confirm.h"
 #include "bond_carrier.h"
+#include "confine.h"
 #include "escape.h"
 #include "sandbox.h"
 
@@ -492,7 +493,8 @@ static void print_json(const struct client *c, FILE *out)
 	json_text(out, "user", c->peer.user);
 	(void)fputs(", ", out);
 	json_text(out, "sandbox", helper_sandbox(c, sandboxed));
-	(void)fputc('}', out);
+	(void)fputs("}, ", out);
+	json_text(out, "sandbox", sandbox_text(c->sandbox, sandboxed));
 	json_missing(c, out);
 	(void)fputs(", \"drops\": {", out);
 	near_drops(c, drops);
@@ -642,9 +644,15 @@ static void print_ssh(const struct client *c, FILE *out)
 
 static void print_sandbox(const struct client *c, FILE *out)
 {
+	const char *why_not = confine_why_not(c);
 	char text[SANDBOX_TEXT_MAX];
 
-	if (c->state == CLIENT_CONNECTED && c->peer.tells_sandbox)
+	if (c->state != CLIENT_CONNECTED)
+		return;
+	(void)fprintf(out, "  sandbox     engine: %s%s%s\n",
+		      sandbox_text(c->sandbox, text), why_not ? ": " : "",
+		      why_not ? why_not : "");
+	if (c->peer.tells_sandbox)
 		(void)fprintf(out, "  sandbox     helper: %s\n",
 			      helper_sandbox(c, text));
 }

@@ -17,7 +17,7 @@
 
 /* clang-format off */
 #define FOR_READING(argument)                                \
-	{{.index = argument, .n = 1, .values = {0},          \
+	{{.index = (argument), .n = 1, .values = {0},          \
 	  .mask = O_ACCMODE | O_CREAT | O_TRUNC}}
 #define DATA_ONLY {{.index = 2, .mask = PROT_EXEC, .n = 1, .values = {0}}}
 /* clang-format on */

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from common import (NOT_RUNNING, OK, RUNTIME, SSH, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in,
                     timeout)
@@ -191,6 +192,32 @@ def test_status_json(lab: Lab, tunnel):
     assert 0 < now["rtt_us"] < 1_000_000, now["rtt_us"]
     line = now["line_up"]
     assert line["rate"] > 0 and line["round_trip_min_us"] > 0 and line["allowed_bytes"] > 0, line
+
+
+def confinement(process) -> tuple[str, str]:
+    """Seccomp and NoNewPrivs of a process."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    return tuple(re.search(rf"(?m)^{key}:\t(.*)$", text)[1] for key in ("Seccomp", "NoNewPrivs"))
+
+
+def test_engine_is_confined(lab: Lab, tunnel):
+    """And ssh, which was started before, is not; all that status and down need still works."""
+    use_everything(lab)
+    expect(tunnel.status()["sandbox"], "seccomp")
+    expect_in("engine: seccomp", lab.near.run(["ecssh", "status", "-v"]).stdout)
+    wait_for(lambda: confinement(tunnel.engine()) == ("2", "1"), what="a filter")
+    expect([confinement(ssh) for ssh in lab.near.processes("^ssh$")], [("0", "0")], "of ssh")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_engine_that_starts_programs_is_not_confined(lab: Lab):
+    for option, why in ((("--reconnect",), "started again"), (("--connections", 2), "as needed")):
+        tunnel = Tunnel(lab, *option)
+        expect(tunnel.status()["sandbox"], "none")
+        expect_in(why, lab.near.run(["ecssh", "status", "-v"]).stdout)
+        expect(confinement(tunnel.engine())[0], "0", "filter")
+        tunnel.down()
 
 
 def test_status_by_name(lab: Lab, tunnel):

@@ -222,11 +222,13 @@ static int do_memory(void *ctx)
 	(void)ctx;
 	for (size_t i = 1; i < 1 << 24; i *= 4) {
 		void *p = calloc(1, i);
+		void *larger = realloc(p, 2 * i);
 
-		p = realloc(p, 2 * i);
-		if (!p)
+		if (!larger) {
+			free(p);
 			return ENOMEM;
-		free(p);
+		}
+		free(larger);
 	}
 	return WORKS;
 }
