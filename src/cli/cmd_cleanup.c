@@ -3,11 +3,23 @@
 #include "cleanup.h"
 #include "client.h"
 #include "cmd.h"
+#include "kill_notes.h"
 #include "log.h"
 
 static const struct option_entry options[] = {
 	{0, NULL, NULL, NULL, NULL},
 };
+
+/* These are not left: they are wanted until somebody says otherwise. */
+static void say_kill_switches(void)
+{
+	struct killnote notes[KILL_NOTES_MAX];
+	char text[KILL_NOTES_TEXT_MAX];
+	size_t n = kill_notes_load(notes, KILL_NOTES_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		log_notice("%s", kill_notes_describe(&notes[i], text));
+}
 
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
@@ -24,7 +36,10 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 			"tunnels that are no more");
 		return CLIENT_EXIT_USAGE;
 	}
-	return cleanup_run();
+	int exit_code = cleanup_run();
+
+	say_kill_switches();
+	return exit_code;
 }
 
 const struct cmd cmd_cleanup = {

@@ -211,6 +211,7 @@ def test_what_is_in_force_is_told(lab: Lab):
     report = json.loads(lab.near.run(["ecssh", "status", "--json"], "alice", check=False).stdout)
     expect([switch["name"] for switch in report["kill_switches"]], ["gw"])
 
+    expect_in("the kill switch of gw is in force since", lab.near.run(["ecssh", "cleanup"]).stderr)
     plain = Ecssh(lab.near, "up", "gw", "10.77.0.0/24").connected()
     expect_in("the kill switch of gw is in force since", plain.stderr())
     plain.interrupt()
