@@ -63,6 +63,16 @@ def test_rules_of_a_strict_filter_and_names(lab: Lab):
         expect_in(line, out)
 
 
+def test_kill_switch_is_printed_with_its_inverse(lab: Lab):
+    before = lab.near.snapshot()
+    out = lab.near.run(["ecssh", "up", "--dry-run", "--kill-switch", "--dns", "off", "gw", *SUBNETS]).stdout
+    there, _, back = out.partition("# at the end:\n")
+    expect_in("add table inet ecssh-kill-gw", there)
+    assert there.index("ecssh-kill-gw") < there.index("ip tuntap add"), "not in force before the tunnel"
+    expect_in("delete table inet ecssh-kill-gw", back)
+    expect(lab.near.snapshot()["nft"], before["nft"], "rules")
+
+
 def test_without_a_login_nothing_is_printed(lab: Lab):
     result = lab.near.run(["ecssh", "up", "--dry-run", "-o", "BatchMode=yes", "-l", "nobody-here", "gw", *SUBNETS], check=False)
     expect((result.returncode, result.stdout), (SSH, ""))
