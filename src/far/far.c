@@ -22,6 +22,7 @@
 #include <sys/random.h>
 
 #include "far_assoc.h"
+#include "hosts.h"
 #include "host_routes.h"
 #include "name_out.h"
 #include "pkt.h"
@@ -186,8 +187,15 @@ static void on_assoc_close(void *ctx, uint32_t id, enum frame_reason reason)
 static void on_resolve(void *ctx, uint32_t id, const uint8_t *query, size_t len)
 {
 	struct far *far = ctx;
+	uint8_t answer[HOSTS_ANSWER_MAX];
 
-	resolver_on_resolve(&far->resolver, id, query, len);
+	size_t n = hosts_answer(&far->resolver, far->names.hosts_path, query,
+				len, answer);
+	if (n > 0)
+		session_send_resolved(far->session, id, FRAME_REASON_NONE,
+				      answer, n);
+	else
+		resolver_on_resolve(&far->resolver, id, query, len);
 }
 
 static void on_routes_ask(void *ctx)

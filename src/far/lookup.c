@@ -19,6 +19,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "hosts.h"
+
 enum { FAMILY4, FAMILY6, FAMILIES };
 
 enum {
@@ -58,57 +60,14 @@ size_t lookup_addrs(const struct lookup *l,
 
 /* ---- without asking anybody ---- */
 
-/* The same name, but for case and a dot at the end. */
-static bool is_same_name(const char *a, const char *b)
-{
-	size_t a_len = strlen(a), b_len = strlen(b);
-
-	a_len -= a_len > 0 && a[a_len - 1] == '.';
-	b_len -= b_len > 0 && b[b_len - 1] == '.';
-	return a_len == b_len && strncasecmp(a, b, a_len) == 0;
-}
-
 static bool is_localhost(const char *name)
 {
 	size_t len = strlen(name);
 
-	return is_same_name(name, "localhost") ||
-	       (len > 10 && is_same_name(name + len - 10, ".localhost")) ||
-	       (len > 11 && is_same_name(name + len - 11, ".localhost."));
-}
-
-/* "ADDR NAME..." */
-static void take_hosts_line(struct lookup *l, char *line, const char *name)
-{
-	struct ip_addr a;
-	char *rest = NULL;
-
-	line[strcspn(line, "#\r\n")] = '\0';
-	const char *word = strtok_r(line, " \t", &rest);
-	if (!word || addr_parse(word, &a) < 0)
-		return;
-	while ((word = strtok_r(NULL, " \t", &rest)))
-		if (is_same_name(word, name)) {
-			add(l, &a);
-			return;
-		}
-}
-
-static void look_into_hosts(struct lookup *l, const char *path,
-			    const char *name)
-{
-	char line[LINE_MAX_BYTES];
-	size_t n_read = 0;
-	FILE *f = resolver_open_file(l->resolver, path);
-
-	if (!f)
-		return;
-	while (n_read < LOOKUP_HOSTS_BYTES_MAX &&
-	       fgets(line, sizeof(line), f)) {
-		n_read += strlen(line);
-		take_hosts_line(l, line, name);
-	}
-	(void)fclose(f);
+	return hosts_is_same_name(name, "localhost") ||
+	       (len > 10 &&
+		hosts_is_same_name(name + len - 10, ".localhost")) ||
+	       (len > 11 && hosts_is_same_name(name + len - 11, ".localhost."));
 }
 
 static void look_here(struct lookup *l, const char *hosts_path,
@@ -116,13 +75,17 @@ static void look_here(struct lookup *l, const char *hosts_path,
 {
 	static const struct ip_addr loopback4 = {IPV4, {127, 0, 0, 1}};
 	static const struct ip_addr loopback6 = {IPV6, {[15] = 1}};
+	struct hosts_addrs h;
 	struct ip_addr a;
 
 	if (addr_parse(name, &a) == 0) {
 		add(l, &a);
 		return;
 	}
-	look_into_hosts(l, hosts_path, name);
+	hosts_find(l->resolver, hosts_path, name, &h);
+	for (int family = 0; family < FAMILIES; family++)
+		for (size_t i = 0; i < h.n[family]; i++)
+			add(l, &h.addrs[family][i]);
 	if (!has_any(l) && is_localhost(name)) {
 		add(l, &loopback6);
 		add(l, &loopback4);

@@ -15,8 +15,7 @@
 
 enum {
 	LOOKUP_ADDRS_MAX = 2 * DNS_ADDRS_MAX,
-	LOOKUP_SEARCH_MAX = 6,		  /* domains: resolv.conf(5) */
-	LOOKUP_HOSTS_BYTES_MAX = 8 << 20, /* read of the hosts file */
+	LOOKUP_SEARCH_MAX = 6, /* domains: resolv.conf(5) */
 	/* How long one family waits for the other: RFC 8305 section 3. */
 	LOOKUP_OTHER_US = 50000,
 };

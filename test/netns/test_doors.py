@@ -228,7 +228,7 @@ def test_udp(lab: Lab):
     lab.gw.write("/etc/resolv.conf", f"nameserver {FAR}\n")
     tunnel = socks_only(lab)
     with closing(Associate(lab.near, "127.0.0.1", 1080)) as udp:
-        for host in (FAR, FAR6, "far.lab.test"):
+        for host in (FAR, FAR6, "far.lab.test", NAME):
             for size in (0, 1, 1400, 9000, 40_000):
                 data = os.urandom(size)
                 source, got = udp.ask(host, ECHO, data)

@@ -1631,6 +1631,53 @@ static void name_in_hosts_file(void **state)
 	fd_close(&fd);
 }
 
+/* A query for a name in the hosts file is not passed on. */
+static void query_for_a_name_in_hosts_file(void **state)
+{
+	static const struct {
+		const char *name;
+		enum dns_type type;
+		enum dns_rcode rcode;
+		size_t n;
+		const char *first;
+	} rows[] = {
+		{"far.example", DNS_A, DNS_NO_ERROR, 2, "10.77.0.2"},
+		{"FAR.example", DNS_AAAA, DNS_NO_ERROR, 1, "fd77::2"},
+		{"four", DNS_AAAA, DNS_NO_ERROR, 0, NULL},
+		{"two", DNS_A, DNS_NO_ERROR, 1, "10.77.0.4"},
+	};
+	struct named d;
+
+	(void)state;
+	named_init(&d, POLICY_ALLOW_LOOPBACK, "nameserver 127.0.0.1\n",
+		   "10.77.0.2 far.example\n10.77.0.3 x far.example\n"
+		   "fd77::2 far.example\n10.77.0.5 four\n127.0.1.1 two own\n"
+		   "10.77.0.4 two\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint8_t ask[DNS_QUERY_MAX];
+		struct dns_answer answer;
+		int len = dns_build_query(ask, 7, rows[i].name, rows[i].type);
+		struct ip_addr a;
+
+		d.n->inbox.n_resolved = 0;
+		session_send_resolve(d.n->near, 5, ask, (size_t)len);
+		WAIT(d.n, d.n->inbox.n_resolved == 1);
+		assert_int_equal(d.n->inbox.status, FRAME_REASON_NONE);
+		assert_int_equal(dns_parse_answer(d.n->inbox.answer,
+						  d.n->inbox.answer_len, ask,
+						  (size_t)len, &answer),
+				 0);
+		assert_int_equal(answer.rcode, rows[i].rcode);
+		assert_int_equal(answer.n_addrs, rows[i].n);
+		if (!rows[i].first)
+			continue;
+		assert_int_equal(addr_parse(rows[i].first, &a), 0);
+		assert_true(addr_equal(&answer.addrs[0], &a));
+	}
+	assert_int_equal(d.n_queries, 0);
+	named_fini(&d);
+}
+
 static void name_by_dns(void **state)
 {
 	struct named d;
@@ -1799,6 +1846,7 @@ int main(void)
 		TEST_STRICT(resolve_refuses_nonsense_and_missing_servers),
 		cmocka_unit_test(resolve_asks_whom_it_is_told_to),
 		cmocka_unit_test(name_in_hosts_file),
+		cmocka_unit_test(query_for_a_name_in_hosts_file),
 		cmocka_unit_test(name_by_dns),
 		cmocka_unit_test(name_within_search_list),
 		cmocka_unit_test(name_does_not_get_around_policy),
