@@ -18,6 +18,7 @@
 #include "broker.h"
 #include "fd.h"
 #include "log.h"
+#include "nft_dns.h"
 #include "nft_near.h"
 
 enum {
@@ -258,6 +259,16 @@ static int mark(void *ctx, int fd, struct err *err)
 	return 0;
 }
 
+/* r: the length of the text, or -errno of who wrote it. */
+static int print_nft(int r, const char *text, struct err *err)
+{
+	if (r < 0)
+		return err_set(err, r, "the rules do not fit");
+	(void)printf("nft -f - <<'END'\n%s%sEND\n", text,
+		     r > 0 && text[r - 1] == '\n' ? "" : "\n");
+	return 0;
+}
+
 /* ---- names ---- */
 
 static int dns_set(void *ctx, const struct broker_link *link,
@@ -265,10 +276,15 @@ static int dns_set(void *ctx, const struct broker_link *link,
 		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
 	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], rules[NFT_DNS_TEXT_MAX];
+	int r = is_all ? print_nft(nft_dns_build(link->name, rules,
+						 sizeof(rules)),
+				   rules, err)
+		       : 0;
 
 	(void)ctx;
-	(void)err;
+	if (r < 0)
+		return r;
 	(void)printf("# where systemd-resolved does not run, resolvconf or "
 		     "/etc/resolv.conf instead:\nresolvectl dns %s",
 		     link->name);
@@ -291,23 +307,16 @@ static int dns_set(void *ctx, const struct broker_link *link,
 
 static int dns_clear(void *ctx, const struct broker_link *link, struct err *err)
 {
-	(void)err;
+	char rules[NFT_DNS_TEXT_MAX];
+
 	begin_undo(ctx);
 	(void)printf("resolvectl revert %s\n", link->name);
-	return 0;
+	return print_nft(
+		nft_dns_build_removal(link->name, rules, sizeof(rules)), rules,
+		err);
 }
 
 /* ---- filters ---- */
-
-/* r: the length of the text, or -errno of who wrote it. */
-static int print_nft(int r, const char *text, struct err *err)
-{
-	if (r < 0)
-		return err_set(err, r, "the rules do not fit");
-	(void)printf("nft -f - <<'END'\n%s%sEND\n", text,
-		     r > 0 && text[r - 1] == '\n' ? "" : "\n");
-	return 0;
-}
 
 static int guard_add(void *ctx, const struct broker_guard *guard,
 		     struct err *err)

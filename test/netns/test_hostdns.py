@@ -133,6 +133,13 @@ def test_an_ssh_on_a_port_of_the_dns_is_not_cut_off(lab: Lab):
     up.fails(RUNTIME, "ssh itself uses port 53")
 
 
+def test_a_dry_run_prints_the_rules(lab: Lab):
+    out = lab.near.run(["ecssh", "up", "--dry-run", *NAMED, "--dns", "all", "gw", *SUBNETS]).stdout
+    there, _, back = out.partition("# at the end:\n")
+    expect_in("table inet ecssh-dns-ecssh0 {", there)
+    expect_in("delete table inet ecssh-dns-ecssh0", back)
+
+
 def test_contradictions_are_refused(lab: Lab):
     for options, words in ((("--dns", "split"), "--domain"), (("--dns", "off", "--domain", "a"), "contradict"),
                            (("--dns", "maybe"), "maybe"), (("--mode", "socks", "--dns", "all"), "--dns"),
