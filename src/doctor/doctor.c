@@ -35,7 +35,6 @@
 #include "sig.h"
 #include "ssh_config.h"
 #include "ssh_log.h"
-#include "ssh_peers.h"
 #include "ssh_stdio.h"
 
 enum {
@@ -46,7 +45,6 @@ enum {
 	/* What ssh logs comes by another way than what it opens, and is held
 	 * back for a moment: see ssh_words.h. */
 	LAST_WORDS_US = 300000,
-	PEERS_MAX = 32,
 };
 
 struct doctor {
@@ -66,8 +64,6 @@ struct doctor {
 	struct far_probes probes;
 	char command[BOOT_SCRIPT_LINE_MAX];
 	struct timer socket_timer, last_words;
-	struct ip_addr peers[PEERS_MAX];
-	size_t n_peers;
 	bool has_login;
 	bool is_stopped; /* by a signal */
 	int exit_code;	 /* of ssh's failure; 0: none */
@@ -200,9 +196,7 @@ static const struct mux_link_ops link_ops = {
 static void on_connected(void *ctx, int fd)
 {
 	struct doctor *d = ctx;
-	int n = ssh_peers_find(ssh_stdio_pid(d->ssh), d->peers, PEERS_MAX);
 
-	d->n_peers = n > 0 ? (size_t)n : 0;
 	d->has_login = true;
 	timer_disarm(d->loop, &d->socket_timer);
 	ssh_stdio_on_login(d->ssh);
@@ -376,8 +370,7 @@ static int diagnose(struct doctor *d)
 		return d->exit_code;
 	}
 	far_checks_connection(r, &d->log);
-	near_checks_subnets(r, d->config->subnets, d->config->n_subnets,
-			    d->peers, d->n_peers);
+	near_checks_subnets(r, d->config->subnets, d->config->n_subnets);
 	if (r->facts.state[RUNG_MUX] == RUNG_NO && !d->probe)
 		tell_nothing_of_server(r);
 	else {

@@ -15,11 +15,11 @@
 #include "beside.h"
 #include "broker_client.h"
 #include "fd.h"
+#include "brokermsg.h"
 #include "rtnl.h"
 
 enum {
-	MAIN_TABLE = 254, /* RT_TABLE_MAIN */
-	UNICAST = 1,	  /* RTN_UNICAST */
+	UNICAST = 1, /* RTN_UNICAST */
 	LISTED_MAX = 3,
 };
 
@@ -162,17 +162,21 @@ static bool is_equal(const struct subnet *a, const struct subnet *b)
 	return a->prefix_len == b->prefix_len && subnet_covers(a, b);
 }
 
+/* Routes of other tunnels share a table with ours; all others are looked up
+ * later, and what this host is connected to is left out of larger subnets. */
 static void compare(const struct subnet *s, const struct rtnl_route *routes,
 		    size_t n, struct conflicts *same, struct conflicts *inside)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct subnet *dst = &routes[i].dst;
+		bool is_tunnels = routes[i].table == BROKERMSG_TABLE;
+		bool is_link = routes[i].table == RTNL_TABLE_MAIN &&
+			       routes[i].gateway.version == 0;
 		char name[IF_NAMESIZE] = "another device", how[64];
 
-		/* What covers everything gives way to whatever is longer. */
-		if (routes[i].table != MAIN_TABLE ||
-		    routes[i].type != UNICAST || dst->prefix_len == 0 ||
-		    !subnet_covers(s, dst) || addr_is_link_local(&dst->addr))
+		if (routes[i].type != UNICAST || !subnet_covers(s, dst) ||
+		    addr_is_link_local(&dst->addr) ||
+		    !(is_tunnels || (is_link && !is_equal(s, dst))))
 			continue;
 		(void)if_indextoname(routes[i].ifindex, name);
 		(void)snprintf(how, sizeof(how), "(%s)", name);
@@ -180,51 +184,28 @@ static void compare(const struct subnet *s, const struct rtnl_route *routes,
 	}
 }
 
-static void compare_peers(const struct subnet *subnets, size_t n,
-			  const struct ip_addr *peers, size_t n_peers,
-			  struct conflicts *gateway)
-{
-	for (size_t i = 0; i < n_peers; i++) {
-		struct subnet host = subnet_of_addr(&peers[i]);
-
-		for (size_t j = 0; j < n; j++) {
-			if (subnet_contains(&subnets[j], &peers[i])) {
-				note(gateway, &host, "(ssh)");
-				break;
-			}
-		}
-	}
-}
-
 static void tell(struct report *r, const struct conflicts *same,
-		 const struct conflicts *inside,
-		 const struct conflicts *gateway)
+		 const struct conflicts *inside)
 {
 	if (same->n > 0)
 		report_bad(r, "subnets", REPORT_MISSING,
-			   "routed here already: %s\task for a smaller subnet, "
-			   "or remove that route",
+			   "in another tunnel already: %s\task for a smaller "
+			   "subnet, or end that tunnel",
 			   same->text);
 	if (inside->n > 0)
 		report_bad(r, "subnets", REPORT_DEGRADED,
-			   "%s stay%s direct, for a longer prefix wins%s\task "
-			   "for subnets as small as these if they are meant",
+			   "%s stay%s as now%s\task for subnets as small as "
+			   "these if they are meant",
 			   inside->text, inside->n == 1 ? "s" : "",
 			   inside->n > LISTED_MAX ? " (and more of them)" : "");
-	if (gateway->n > 0)
-		report_bad(r, "subnets", REPORT_DEGRADED,
-			   "what ssh talks to lies in the subnets and is left "
-			   "out: %s\texclude the network around it with -x if "
-			   "this host is in it",
-			   gateway->text);
-	if (same->n + inside->n + gateway->n == 0)
+	if (same->n + inside->n == 0)
 		report_ok(r, "subnets", "no conflict with routes of this host");
 }
 
 void near_checks_subnets(struct report *r, const struct subnet *subnets,
-			 size_t n, const struct ip_addr *peers, size_t n_peers)
+			 size_t n)
 {
-	struct conflicts same = {.n = 0}, inside = {.n = 0}, gateway = {.n = 0};
+	struct conflicts same = {.n = 0}, inside = {.n = 0};
 	struct rtnl_route *routes = NULL;
 	struct rtnl *rtnl = NULL;
 	size_t n_routes = 0;
@@ -239,8 +220,7 @@ void near_checks_subnets(struct report *r, const struct subnet *subnets,
 	} else {
 		for (size_t i = 0; i < n; i++)
 			compare(&subnets[i], routes, n_routes, &same, &inside);
-		compare_peers(subnets, n, peers, n_peers, &gateway);
-		tell(r, &same, &inside, &gateway);
+		tell(r, &same, &inside);
 	}
 	free(routes);
 	(void)rtnl_close(rtnl);

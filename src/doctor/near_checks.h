@@ -15,9 +15,9 @@
  */
 void near_checks_privilege(struct report *r);
 
-/* What of the subnets the routes of this host already take, and which of the
- * addresses that ssh talks to lie in them.  Adds nothing if n is 0. */
+/* What of the subnets other tunnels have, and what this host is connected to.
+ * Adds nothing if n is 0. */
 void near_checks_subnets(struct report *r, const struct subnet *subnets,
-			 size_t n, const struct ip_addr *peers, size_t n_peers);
+			 size_t n);
 
 #endif
