@@ -24,30 +24,36 @@
 /* A journal's longest records are few, so the buffer holds many notes. */
 enum { SOCKET_BYTES = 1 << 20 };
 
+/* Take in each change until the broker has ended. */
+static void follow(int fd, struct broker *mirror, struct broker_note *note)
+{
+	ssize_t n;
+
+	do {
+		memset(note, 0, sizeof(*note));
+		n = recv(fd, note, sizeof(*note), 0);
+		if (n >= (ssize_t)offsetof(struct broker_note, forward))
+			broker_mirror(mirror, note);
+	} while (n >= (ssize_t)offsetof(struct broker_note, forward) ||
+		 (n < 0 && errno == EINTR));
+}
+
 static void keep(int fd, const struct broker_ops *ops, void *ctx)
 {
 	struct broker *mirror = broker_new(ops, ctx, 0, NULL);
 	struct broker_note *note = calloc(1, sizeof(*note));
 	struct err err;
-	ssize_t n;
 
-	if (!mirror || !note)
-		return;
-	if (ops->reopen && ops->reopen(ctx, &err) < 0) {
-		log_warn("%s", err.text); /* the broker sees us gone */
-		return;
+	if (mirror && note) {
+		/* If this fails the broker sees us gone. */
+		if (ops->reopen && ops->reopen(ctx, &err) < 0) {
+			log_warn("%s", err.text);
+		} else {
+			follow(fd, mirror, note);
+			if (broker_undo(mirror, &err) < 0)
+				log_warn("%s, ignoring", err.text);
+		}
 	}
-	for (;;) {
-		memset(note, 0, sizeof(*note));
-		n = recv(fd, note, sizeof(*note), 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < (ssize_t)offsetof(struct broker_note, forward))
-			break;
-		broker_mirror(mirror, note);
-	}
-	if (broker_undo(mirror, &err) < 0)
-		log_warn("%s, ignoring", err.text);
 	free(note);
 	(void)broker_free(mirror);
 }

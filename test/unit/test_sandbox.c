@@ -222,7 +222,7 @@ static int do_memory(void *ctx)
 	(void)ctx;
 	for (size_t i = 1; i < 1 << 24; i *= 4) {
 		void *p = calloc(1, i);
-		void *larger = realloc(p, 2 * i);
+		void *larger = p ? realloc(p, 2 * i) : NULL;
 
 		if (!larger) {
 			free(p);
