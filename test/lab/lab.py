@@ -24,6 +24,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -273,6 +274,17 @@ class Host:
 
     def process_list(self) -> list[str]:
         return sorted(f"{p.user} {p.args}" for p in self.processes())
+
+    def kill(self, name: str = "", number: int = signal.SIGKILL, spare: str = "") -> int:
+        """Send a signal to each process whose comm matches, but to those with `spare` in their arguments; returns how
+        many got it. The end of one may be that of the next."""
+        n = 0
+        for process in self.processes(name):
+            if not spare or spare not in process.args:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
+                    n += 1
+        return n
 
     def snapshot(self) -> dict:
         """The state that a tunnel must leave as it was, as JSON-like data without volatile fields."""

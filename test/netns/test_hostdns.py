@@ -4,7 +4,6 @@
     near: resolv.conf, resolvconf or systemd-resolved; the stub ── gw ── far: a name server, 10.77.0.2
 """
 
-import json
 import os
 import signal
 
@@ -275,8 +274,7 @@ def test_kill_9_of_each_process_at_random_moments(lab: Lab):
             wait_for(lambda: "nameserver" in conf(lab), 0.1 * round_number)     # the moment is the point
         except TimeoutError:
             pass
-        for process in lab.near.processes(victim):
-            os.kill(process.pid, signal.SIGKILL)
+        lab.near.kill(victim)
         if victim == "^ecssh-dns-keep$" or "connected" in up.stderr():
             lab.near.run(["ecssh", "down"], check=False)
         up.interrupt()

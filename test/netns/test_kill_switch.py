@@ -189,8 +189,7 @@ def test_only_the_user_lifts_it(lab: Lab):
     with ends(lab, OK, False):
         os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGHUP)
     with ends(lab, SSH, False):
-        for process in session_of_sshd(lab):
-            os.kill(process.pid, signal.SIGKILL)
+        assert lab.gw.kill("^sshd$", spare="[listener]") > 0
     refused = Ecssh(lab.near, "up", "--kill-switch", "-l", "nobody-here", "-o", "BatchMode=yes", "gw", "10.77.0.0/24")
     refused.fails(SSH, "kill switch of gw is in force")
     assert in_force(lab)
@@ -338,9 +337,7 @@ def test_connection_that_is_made_again(lab: Lab):
     tunnel = Ecssh(lab.near, "up", "--reconnect", *FULL).connected()
     prober = Prober(lab.near)
     for number in range(1, 4):
-        for process in lab.gw.processes("^sshd$"):
-            if "[listener]" not in process.args:
-                os.kill(process.pid, signal.SIGKILL)
+        assert lab.gw.kill("^sshd$", spare="[listener]") > 0
         wait_for(lambda: tunnel.stderr().count("connected to gw again") == number, 20, tunnel.stderr())
     assert prober.stop() > RATE
     expect(leaked(lab), 0, "packets outside the tunnel")

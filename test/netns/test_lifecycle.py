@@ -4,7 +4,6 @@
     near ──ssh── gw ── far (10.77.0.2, fd77::2) ── deep (10.78.0.2, fd78::2)
 """
 
-import contextlib
 import json
 import os
 import re
@@ -68,8 +67,7 @@ def test_sigterm_restores(lab: Lab, tunnel):
 
 def test_hangup_of_the_terminal_restores(lab: Lab, tunnel):
     """A closed terminal window without -f: clean end, whatever the status."""
-    for process in lab.near.processes("^(ecssh|ssh)$"):
-        os.kill(process.pid, signal.SIGHUP)
+    lab.near.kill("^(ecssh|ssh)$", signal.SIGHUP)
     tunnel.wait(5)
     tunnel.expect_restored()
 
@@ -107,9 +105,7 @@ def test_kill_9_of_helper_restores(lab: Lab, tunnel):
 
 def test_death_of_the_servers_sshd_restores(lab: Lab, tunnel):
     """The session's sshd is killed as by a reboot of gw."""
-    for process in lab.gw.processes("^sshd$"):
-        if "[listener]" not in process.args:
-            os.kill(process.pid, signal.SIGKILL)
+    assert lab.gw.kill("^sshd$", spare="[listener]") > 0
     expect(tunnel.wait(5), SSH, "exit status")
     tunnel.expect_restored()
 
@@ -125,9 +121,7 @@ def test_kill_9_of_each_process_at_random_moments(lab: Lab):
         time.sleep(round_number * 0.04)         # the moment is the point here, not an event
 
         def kill_victim() -> bool:
-            for process in lab.near.processes(victim):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+            lab.near.kill(victim)
             return up.process.poll() is not None
         # More than once: an ssh that only reads its configuration may be gone before it is hit.
         wait_for(kill_victim, 10, "ecssh has ended")

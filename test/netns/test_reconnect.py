@@ -17,9 +17,7 @@ FAR = "10.77.0.2"
 
 def kill_session(lab: Lab) -> None:
     """As a reboot of gw does it: each sshd but the one that listens."""
-    for process in lab.gw.processes("^sshd$"):
-        if "[listener]" not in process.args:
-            os.kill(process.pid, signal.SIGKILL)
+    assert lab.gw.kill("^sshd$", spare="[listener]") > 0
 
 
 def echoes(sock: socket.socket) -> bool:
