@@ -47,7 +47,7 @@ def state(host: Host) -> dict:
     places = host.run(["find", "/home", "/root", "/tmp", "/var/tmp", "/dev/shm", "/run", "-path", "/run/.lab", "-prune",
                        "-o", "-type", "d", "-print"]).stdout.splitlines()
     found["files"] = [line for line in found["files"] if not MAY_STAY.search(line)]
-    found["dirs"] = sorted(line for line in places if not re.search(r"/\.cache|/run/(sudo|ecssh$)", line))
+    found["dirs"] = sorted(line for line in places if not re.search(r"/\.cache|/run/(sudo|ecssh$|ecssh-kill$)", line))
     return found
 
 
