@@ -39,8 +39,8 @@ static void admin_parse_refuses_all_else(void **state)
 		"fe80::1%up0 50000 fe80::2%up0 22",
 		"gw 50000 10.9.0.2 22",
 		"10.9.0.1;id 50000 10.9.0.2 22",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1 "
-		"10.9.0.2 22",
+		("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1 "
+		 "10.9.0.2 22"),
 	};
 	struct endpoint local, remote;
 
