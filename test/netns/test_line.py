@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Callable
 
-from common import OK, Tunnel, expect, over, slow, timeout
+from common import OK, Tunnel, alone, expect, over, slow, timeout
 from lab import Host, Lab, Wan, diff, wait_for
 from services import ECHO
 from test_packets import packets_up
@@ -228,6 +228,7 @@ def test_silence(lab: Lab, tunnel: Tunnel):
     memory.check()
 
 
+@alone
 @over(Wan(rate_mbit=20, rtt_ms=30, loss_percent=1, burst=5, reorder_percent=2, duplicate_percent=1, jitter_ms=10))
 def test_rough_line(lab: Lab, tunnel: Tunnel):
     bulk = Bulk(lab)
