@@ -24,6 +24,7 @@
 #endif
 
 #include "escape.h"
+#include "ssh_file.h"
 
 static const char *const forced[] = {
 	/* Nothing of this machine is lent to the server. */
@@ -94,6 +95,8 @@ int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 			       letter);
 	if (passed_on[i].has_value) {
 		int r = check_value(passed_on[i].word, value, err);
+		if (r == 0)
+			r = ssh_file_check(letter, value, err);
 		if (r < 0)
 			return r;
 	}

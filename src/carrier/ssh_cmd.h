@@ -25,8 +25,8 @@ struct ssh_options {
 /*
  * Add -LETTER, one of F i p J l o 4 6 v q; value (borrowed for the life of o)
  * is NULL exactly for the last four.  Returns 0, -EINVAL for another letter, a
- * missing or empty value or one with a control character, or -E2BIG; all with
- * err.
+ * missing or empty value, one with a control character, or a file of which
+ * ssh_file.h tells why not, or -E2BIG; all with err.
  */
 int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 		    struct err *err);

@@ -127,9 +127,25 @@ def test_option_values(lab: Lab):
     out = lab.near.run(["ecssh", "up", "--help"]).stdout
     options = re.findall(r"(?m)^ +(-[a-zA-Z]|--[a-z-]+)(?:, --[a-z-]+)? [A-Z\[]", out)
     assert {"-o", "-D", "--mtu", "--via", "--mode", "-L"} <= set(options), options
-    for number, option in enumerate(set(options) - {"--name", "--script", "-l", "-o"}):
+    for number, option in enumerate(sorted(set(options) - {"--name", "--script", "-l", "-o"})):
         check_runs(lab, (USAGE, SSH, RUNTIME),
                    ups(lambda word, option=option: [option, word, "gw", FAR], strings=SHORT[number % SHARE::SHARE]))
+
+
+def test_files_that_cannot_be_read_again(lab: Lab):
+    """ssh's standard input is the session, which it would wait for the end of; of /dev/zero there is none."""
+    lab.near.run(["mkfifo", "/tmp/fifo"])
+    names = ("/dev/stdin", "/dev/stderr", "/dev/fd/0", "/dev/fd/63", "/proc/self/fd/0", "/proc/thread-self/fd/0", "/proc/self/environ",
+             "/tmp/fifo", "/dev/zero", "/dev/full", "/dev/tty", "/tmp")
+    for command in (["up", *NOWHERE], ["doctor"]):
+        for option in ("-F", "-i", "-oIdentityFile=", "-ouserknownhostsfile ~/known ", "-oCertificateFile = \"", "-oRevokedHostKeys="):
+            runs = check_runs(lab, (USAGE,), (["ecssh", *command, *((option + name,) if "o" in option else (option, name)), "gw", FAR]
+                                              for name in names))
+            for run, name in zip(runs, names):
+                assert f'"{name}"'.encode() in run.err and run.err.count(b"\n") == 1, run
+    check_runs(lab, (USAGE,), [["bash", "-c", f"ecssh up -F <(echo User alice) gw {FAR}"]])
+    for name in ("none", "/dev/null"):
+        check_runs(lab, (SSH,), ups(lambda _, name=name: ["-F", name, "gw", FAR], strings=[b""]))
 
 
 def test_ssh_options(lab: Lab):

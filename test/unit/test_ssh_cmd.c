@@ -170,6 +170,50 @@ static void ssh_options_takes_only_what_is_passed_on(void **state)
 		assert_int_equal(ssh_options_add(&o, *p, "v", NULL), -EINVAL);
 }
 
+static const struct {
+	char letter;
+	const char *value;
+	int wanted;
+} file_cases[] = {
+	{'F', "none", 0},
+	{'F', "/dev/null", 0},
+	{'F', "/no/such/file", 0},
+	{'F', "/dev/stdinx", 0},
+	{'F', "/dev/stdin", -EINVAL},
+	{'F', "/dev/fd/63", -EINVAL},
+	{'F', "/proc/self/fd/0", -EINVAL},
+	{'F', "/proc/thread-self/fd/0", -EINVAL},
+	{'F', "/dev/zero", -EINVAL},
+	{'F', "/dev", -EINVAL},
+	{'i', "/dev/stdin", -EINVAL},
+	{'l', "/dev/stdin", 0},
+	{'o', "IdentityFile=/dev/stdin", -EINVAL},
+	{'o', "  identityfile  /dev/stdin", -EINVAL},
+	{'o', "\"CertificateFile\" = \"/dev/stdin\"", -EINVAL},
+	{'o', "UserKnownHostsFile=~/known /dev/fd/3", -EINVAL},
+	{'o', "UserKnownHostsFile=~/known /dev/null", 0},
+	{'o', "IdentityFile=", 0},
+	{'o', "IdentityFileX=/dev/stdin", 0},
+	{'o', "ProxyCommand=cat /dev/stdin", 0},
+};
+
+static void ssh_options_has_no_files_that_are_read_once(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(file_cases) / sizeof(file_cases[0]);
+	     i++) {
+		struct ssh_options o = {.n_words = 0};
+		struct err err = {{0}};
+		int r = ssh_options_add(&o, file_cases[i].letter,
+					file_cases[i].value, &err);
+
+		if (r != file_cases[i].wanted)
+			fail_msg("-%c %s: %d: %s", file_cases[i].letter,
+				 file_cases[i].value, r, err.text);
+		assert_int_equal(err.text[0] != '\0', r < 0);
+	}
+}
+
 static void ssh_options_are_bounded(void **state)
 {
 	struct ssh_options o = {.n_words = 0};
@@ -358,6 +402,7 @@ int main(void)
 		cmocka_unit_test(ssh_cmd_runs_nothing_but_listens),
 		cmocka_unit_test(ssh_cmd_prefers_aes_gcm_as_the_table_says),
 		cmocka_unit_test(ssh_options_takes_only_what_is_passed_on),
+		cmocka_unit_test(ssh_options_has_no_files_that_are_read_once),
 		cmocka_unit_test(ssh_options_are_bounded),
 		cmocka_unit_test(ssh_cmd_runs_nothing_but_listens),
 		cmocka_unit_test(
