@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* proc: other processes: who descends from whom, and what TCP connection one
- * holds. */
+/* proc: other processes: who descends from whom, with what environment one was
+ * started, and what TCP connection one holds. */
 #ifndef ECSSH_PROC_H
 #define ECSSH_PROC_H
 
@@ -17,6 +17,13 @@ pid_t proc_parent(pid_t pid);
 /* The name that the kernel has for a process; "" if it is gone.  Anything may
  * be in it.  Returns out. */
 const char *proc_name(pid_t pid, char out[PROC_NAME_MAX]);
+
+/*
+ * Look a variable up in the environment that a process was started with, whose
+ * bytes go to buf.  Returns its value, within buf, or NULL if there is none or
+ * we may not look.
+ */
+const char *proc_env(pid_t pid, const char *name, char *buf, size_t cap);
 
 /*
  * Write pid and its descendants, at most max of them, each behind its parent.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* proc: other processes: who descends from whom, and what TCP connection one
- * holds. */
+/* proc: other processes: who descends from whom, with what environment one was
+ * started, and what TCP connection one holds. */
 #include "proc.h"
 
 #include <dirent.h>
@@ -23,19 +23,26 @@ enum { PATH_TEXT_MAX = 64 };
  * Who descends from whom
  */
 
+/* Read a file of a process, at most cap - 1 bytes, followed by a NUL.  Returns
+ * the length; 0 if it cannot be read. */
+static size_t read_file(pid_t pid, const char *name, char *buf, size_t cap)
+{
+	char path[PATH_TEXT_MAX];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	FILE *f = fopen(path, "re");
+	size_t len = f ? fread(buf, 1, cap - 1, f) : 0;
+	if (f)
+		(void)fclose(f);
+	buf[len] = '\0';
+	return len;
+}
+
 /* Reads the line of /proc/PID/stat, "PID (NAME) STATE PPID ...".  Returns where
  * the name ends, for the name may hold anything; NULL if there is none. */
 static char *read_stat(pid_t pid, char line[512])
 {
-	char path[PATH_TEXT_MAX];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return NULL;
-	size_t n = fread(line, 1, 511, f);
-	(void)fclose(f);
-	line[n] = '\0';
+	(void)read_file(pid, "stat", line, 512);
 	return strrchr(line, ')');
 }
 
@@ -61,6 +68,17 @@ const char *proc_name(pid_t pid, char out[PROC_NAME_MAX])
 		(void)snprintf(out, PROC_NAME_MAX, "%.*s",
 			       (int)(end - start - 1), start + 1);
 	return out;
+}
+
+const char *proc_env(pid_t pid, const char *name, char *buf, size_t cap)
+{
+	size_t name_len = strlen(name);
+	size_t len = read_file(pid, "environ", buf, cap);
+
+	for (const char *p = buf; p < buf + len; p += strlen(p) + 1)
+		if (strncmp(p, name, name_len) == 0 && p[name_len] == '=')
+			return p + name_len + 1;
+	return NULL;
 }
 
 static bool has_pid(const pid_t *pids, size_t n, pid_t pid)

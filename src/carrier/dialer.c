@@ -10,18 +10,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "text.h"
 
-static bool is_set(const char *value)
-{
-	return value[0] != '\0' && strcasecmp(value, "none") != 0;
-}
-
 bool dialer_is_possible(const struct ssh_config *config)
 {
-	return !is_set(config->proxy_jump) && !is_set(config->proxy_command) &&
+	return !ssh_config_is_set(config->proxy_jump) &&
+	       !ssh_config_is_set(config->proxy_command) &&
 	       !config->has_way_to_connect;
 }
 

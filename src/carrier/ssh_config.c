@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +98,11 @@ static void take_line(const char *line, size_t len, struct ssh_config *c)
 	for (int i = 0; i < SSH_CONFIG_NEWER__N; i++)
 		if (strcmp(key, newer_keywords[i]) == 0)
 			c->has_newer[i] = true;
+}
+
+bool ssh_config_is_set(const char *value)
+{
+	return value[0] != '\0' && strcasecmp(value, "none") != 0;
 }
 
 void ssh_config_parse(const char *text, size_t len,

@@ -45,6 +45,9 @@ struct ssh_config {
 	bool has_newer[SSH_CONFIG_NEWER__N]; /* ssh -G printed it */
 };
 
+/* False for "" and "none", as which ssh prints what is not set. */
+bool ssh_config_is_set(const char *value);
+
 /* Parse the output of ssh -G.  has_chosen_ciphers is left false.  Lines that
  * are not understood are skipped. */
 void ssh_config_parse(const char *text, size_t len,

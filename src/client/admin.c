@@ -33,26 +33,6 @@ bool admin_parse(const char *text, struct endpoint *ret_local,
 	return true;
 }
 
-/* Look the variable up in the environment that a process was started with.
- * Returns its value, in buf, or NULL. */
-static const char *variable_of(pid_t pid, char *buf, size_t cap)
-{
-	static const char name[] = "SSH_CONNECTION=";
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return NULL;
-	size_t len = fread(buf, 1, cap - 1, f);
-	(void)fclose(f);
-	buf[len] = '\0';
-	for (const char *p = buf; p < buf + len; p += strlen(p) + 1)
-		if (strncmp(p, name, sizeof(name) - 1) == 0)
-			return p + sizeof(name) - 1;
-	return NULL;
-}
-
 /* What the nearest process above us says. */
 static bool ask_ancestors(struct endpoint *ret_local,
 			  struct endpoint *ret_remote)
@@ -62,7 +42,8 @@ static bool ask_ancestors(struct endpoint *ret_local,
 	bool is_found = false;
 
 	for (int i = 0; buf && i < ANCESTORS_MAX && pid > 1 && !is_found; i++) {
-		const char *text = variable_of(pid, buf, ENVIRON_MAX_BYTES);
+		const char *text =
+			proc_env(pid, "SSH_CONNECTION", buf, ENVIRON_MAX_BYTES);
 
 		is_found = text && admin_parse(text, ret_local, ret_remote);
 		pid = proc_parent(pid);

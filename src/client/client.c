@@ -631,8 +631,6 @@ static int set_up(struct client *c, struct err *err)
 	/* While we may still look at who is above sudo. */
 	(void)admin_find(&c->admin_local, &c->admin_remote);
 	if (r == 0)
-		kill_switch_init(c);
-	if (r == 0)
 		r = become_user(err);
 	if (r == 0 && (r = script_start(c, err)) == -ENOENT)
 		return CLIENT_EXIT_USAGE;

@@ -16,11 +16,6 @@ enum {
 	JUMPS_MAX = 8, /* each known by ssh_config only */
 };
 
-static bool is_set(const char *value)
-{
-	return value[0] != '\0' && strcasecmp(value, "none") != 0;
-}
-
 /* Of the user's options a jump host's ssh is given the configuration file
  * only. */
 static void options_of_jump(const struct ssh_options *o,
@@ -72,7 +67,7 @@ int gateway_find_host(const struct ssh_config *config,
 		return err_set(err, -ENOMEM, "out of memory");
 	*c = *config;
 	options_of_jump(options, &jump_options);
-	for (int i = 0; is_set(c->proxy_jump) && r == 0; i++) {
+	for (int i = 0; ssh_config_is_set(c->proxy_jump) && r == 0; i++) {
 		if (i == JUMPS_MAX)
 			r = err_set(err, -ELOOP,
 				    "the jump hosts lead to more than %d "
@@ -85,7 +80,7 @@ int gateway_find_host(const struct ssh_config *config,
 					     QUERY_TIMEOUT_MS, c, err);
 		host.is_jump = true;
 	}
-	if (r == 0 && is_set(c->proxy_command))
+	if (r == 0 && ssh_config_is_set(c->proxy_command))
 		r = say_unknown(c->proxy_command, err);
 	if (r == 0) {
 		memcpy(host.name, c->hostname, sizeof(host.name));

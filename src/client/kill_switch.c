@@ -3,7 +3,6 @@
 #include "kill_switch.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,16 +14,10 @@
 #include "connected.h"
 #include "dialer.h"
 #include "gateway_find.h"
-#include "invoker.h"
 #include "kill_notes.h"
 #include "log.h"
 #include "plan.h"
 #include "rtnl.h"
-
-void kill_switch_init(struct client *c)
-{
-	invoker_ssh_connection(c->kill.session, sizeof(c->kill.session));
-}
 
 /* ---- what is asked for ---- */
 
@@ -33,22 +26,6 @@ static void put_endpoint(const struct endpoint *e, struct brokermsg_endpoint *m)
 	m->version = e->addr.version;
 	m->port = e->port;
 	memcpy(m->bytes, e->addr.bytes, sizeof(m->bytes));
-}
-
-/* "THEIRS PORT OURS PORT": whoever works here by ssh goes on doing so. */
-static void keep_session(const char *session, struct brokermsg_kill_on *m)
-{
-	char there_text[64], here_text[64];
-	struct endpoint here, there;
-
-	if (sscanf(session, "%63s %" SCNu16 " %63s %" SCNu16, there_text,
-		   &there.port, here_text, &here.port) != 4 ||
-	    addr_parse(there_text, &there.addr) < 0 ||
-	    addr_parse(here_text, &here.addr) < 0 || here.port == 0 ||
-	    there.port == 0 || here.addr.version != there.addr.version)
-		return;
-	put_endpoint(&here, &m->kept[0]);
-	put_endpoint(&there, &m->kept[1]);
 }
 
 /* The networks that stay local with --allow-lan.  Returns 0 or -errno. */
@@ -158,7 +135,11 @@ static int put_in_force(struct client *c, const struct endpoint *gateways,
 	(void)snprintf(m.name, sizeof(m.name), "%s", c->config->name);
 	for (size_t i = 0; i < n; i++)
 		put_endpoint(&gateways[i], &m.gateways[i]);
-	keep_session(c->kill.session, &m);
+	/* Whoever works here by ssh goes on doing so. */
+	if (c->admin_local.port != 0) {
+		put_endpoint(&c->admin_local, &m.kept[0]);
+		put_endpoint(&c->admin_remote, &m.kept[1]);
+	}
 	int r = c->config->allow_lan ? put_lans(&m, err) : 0;
 	return r < 0 ? r : broker_client_kill_on(c->broker, &m, err);
 }

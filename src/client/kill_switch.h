@@ -16,13 +16,9 @@ struct client;
 
 /* Storage is the client's. */
 struct kill_switch {
-	bool is_on;	   /* by us */
-	bool is_unwanted;  /* the user ended the tunnel */
-	char session[128]; /* SSH_CONNECTION of the person, or "" */
+	bool is_on;	  /* by us */
+	bool is_unwanted; /* the user ended the tunnel */
 };
-
-/* While we still are who we were started as: what is known of the person. */
-void kill_switch_init(struct client *c);
 
 /*
  * Say what is in force, and put it in force or take it over if it is asked for:

@@ -3,7 +3,6 @@
 #include "invoker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -13,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "proc.h"
 
 enum {
 	/* sudo, its monitor, perhaps a root shell and another sudo. */
@@ -99,46 +98,6 @@ int invoker_find(struct invoker *ret_invoker, struct err *err)
  * The ssh-agent
  */
 
-/* Open a file of a process under /proc and read up to cap - 1 bytes, followed
- * by a NUL.  Returns the length, or -1. */
-static ssize_t read_proc(pid_t pid, const char *name, char *buf, size_t cap)
-{
-	char path[64];
-	size_t len = 0;
-	int fd CLEANUP_FD = -1;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	while (len < cap - 1) {
-		ssize_t n = read(fd, buf + len, cap - 1 - len);
-
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	buf[len] = '\0';
-	return (ssize_t)len;
-}
-
-/* Returns 0 where there is none. */
-static pid_t parent_of(pid_t pid)
-{
-	char stat_line[1024];
-	int ppid = 0;
-
-	if (read_proc(pid, "stat", stat_line, sizeof(stat_line)) < 0)
-		return 0;
-	/* The name, in parentheses, may contain anything. */
-	const char *end = strrchr(stat_line, ')');
-	if (!end || sscanf(end + 1, " %*c %d", &ppid) != 1)
-		return 0;
-	return ppid;
-}
-
 static bool is_process_of(pid_t pid, uid_t uid)
 {
 	char path[32];
@@ -146,19 +105,6 @@ static bool is_process_of(pid_t pid, uid_t uid)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	return stat(path, &st) == 0 && st.st_uid == uid;
-}
-
-/* Look a variable up in the environment of another process, whose bytes go to
- * buf.  Returns its value, or NULL. */
-static const char *env_of(pid_t pid, const char *name, char *buf, size_t cap)
-{
-	size_t name_len = strlen(name);
-	ssize_t len = read_proc(pid, "environ", buf, cap);
-
-	for (const char *p = buf; len > 0 && p < buf + len; p += strlen(p) + 1)
-		if (strncmp(p, name, name_len) == 0 && p[name_len] == '=')
-			return p + name_len + 1;
-	return NULL;
 }
 
 /* Find the agent's socket in the environment of the nearest process above us
@@ -172,34 +118,13 @@ static void find_agent(uid_t uid, char out[SOCKET_PATH_MAX])
 	for (int i = 0; environ_of && i < ANCESTORS_MAX && pid > 1; i++) {
 		if (is_process_of(pid, uid)) {
 			const char *path =
-				env_of(pid, "SSH_AUTH_SOCK", environ_of,
-				       ENVIRON_MAX_BYTES);
+				proc_env(pid, "SSH_AUTH_SOCK", environ_of,
+					 ENVIRON_MAX_BYTES);
 			if (path && path[0] == '/')
 				copy_text(out, SOCKET_PATH_MAX, path);
 			break;
 		}
-		pid = parent_of(pid);
-	}
-	free(environ_of);
-}
-
-void invoker_ssh_connection(char *out, size_t cap)
-{
-	const char *own = getenv("SSH_CONNECTION");
-	char *environ_of = own ? NULL : malloc(ENVIRON_MAX_BYTES);
-	pid_t pid = getppid();
-
-	out[0] = '\0';
-	if (own)
-		copy_text(out, cap, own);
-	for (int i = 0; environ_of && i < ANCESTORS_MAX && pid > 1; i++) {
-		const char *value = env_of(pid, "SSH_CONNECTION", environ_of,
-					   ENVIRON_MAX_BYTES);
-		if (value) {
-			copy_text(out, cap, value);
-			break;
-		}
-		pid = parent_of(pid);
+		pid = proc_parent(pid);
 	}
 	free(environ_of);
 }

@@ -35,11 +35,4 @@ int invoker_find(struct invoker *ret_invoker, struct err *err);
  */
 int invoker_become(const struct invoker *invoker, struct err *err);
 
-/*
- * The connection by which the person works here, in the words of sshd:
- * SSH_CONNECTION of this process or, for sudo forgets it, of one above us.  Out
- * becomes "" if there is none.
- */
-void invoker_ssh_connection(char *out, size_t cap);
-
 #endif
