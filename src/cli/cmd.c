@@ -53,6 +53,7 @@ static void make_tables(const struct cmd *cmd, struct tables *t)
 	for (int i = 0; cmd->options[i].help; i++) {
 		const struct option_entry *o = &cmd->options[i];
 
+		assert_always(i < OPTIONS_MAX);
 		if (o->letter) {
 			t->letters[at++] = o->letter;
 			if (o->arg)
