@@ -152,6 +152,21 @@ bool subnet_covers(const struct subnet *outer, const struct subnet *inner)
 	       subnet_contains(outer, &inner->addr);
 }
 
+bool subnet_is_special(const struct subnet *net)
+{
+	static const struct subnet nets[] = {
+		{{IPV4, {0}}, 8},	    {{IPV4, {127}}, 8},
+		{{IPV4, {224}}, 4},	    {{IPV4, {255, 255, 255, 255}}, 32},
+		{{IPV6, {0}}, 127},	    {{IPV6, {[10] = 0xff, 0xff}}, 96},
+		{{IPV6, {0xfe, 0x80}}, 10}, {{IPV6, {0xff}}, 8},
+	};
+
+	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+		if (subnet_covers(&nets[i], net))
+			return true;
+	return false;
+}
+
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b)
 {
 	return subnet_covers(a, b) || subnet_covers(b, a);

@@ -76,6 +76,10 @@ bool subnet_contains(const struct subnet *net, const struct ip_addr *a);
 /* True if all of inner lies in outer. */
 bool subnet_covers(const struct subnet *outer, const struct subnet *inner);
 
+/* True if all of it means something on one link or host only, or many hosts at
+ * once, or IPv4 in IPv6's clothes. */
+bool subnet_is_special(const struct subnet *net);
+
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 
 bool subnet_equal(const struct subnet *a, const struct subnet *b);

@@ -269,20 +269,6 @@ static int say_fate(struct plan *plan, const struct plan_input *in,
 
 /* ---- the routes ---- */
 
-/* True if all of the subnet means something on one link or host only, or many
- * hosts at once, or IPv4 in IPv6's clothes. */
-static bool is_special(const struct subnet *net)
-{
-	static const struct subnet nets[] = {
-		{{IPV4, {0}}, 8},	    {{IPV4, {127}}, 8},
-		{{IPV4, {224}}, 4},	    {{IPV4, {255, 255, 255, 255}}, 32},
-		{{IPV6, {0}}, 127},	    {{IPV6, {[10] = 0xff, 0xff}}, 96},
-		{{IPV6, {0xfe, 0x80}}, 10}, {{IPV6, {0xff}}, 8},
-	};
-
-	return is_covered(nets, sizeof(nets) / sizeof(nets[0]), net);
-}
-
 /* What holds others comes before these. */
 static int compare(const void *a, const void *b)
 {
@@ -304,7 +290,7 @@ static void tidy(struct plan *plan, const struct plan_input *in)
 	for (size_t i = 0; i < plan->n_routes; i++) {
 		if (kept > 0 && subnet_covers(&s[kept - 1], &s[i]))
 			continue;
-		if (!is_special(&s[i]) || is_named(in, &s[i]))
+		if (!subnet_is_special(&s[i]) || is_named(in, &s[i]))
 			s[kept++] = s[i];
 	}
 	plan->n_routes = kept;

@@ -211,16 +211,6 @@ int broker_undo(struct broker *b, struct err *err)
  * Policy
  */
 
-static bool is_zero(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
-
 static bool is_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -236,7 +226,7 @@ static int check_name(const char name[BROKERMSG_NAME_MAX], struct err *err)
 	char shown[4 * BROKERMSG_NAME_MAX + 1];
 	size_t len = strnlen(name, BROKERMSG_NAME_MAX);
 	bool good = len > 0 && len < BROKERMSG_NAME_MAX && is_alnum(name[0]) &&
-		    is_zero(name + len, BROKERMSG_NAME_MAX - len);
+		    brokermsg_is_zero(name + len, BROKERMSG_NAME_MAX - len);
 
 	for (size_t i = 0; i < len; i++)
 		good = good && (is_alnum(name[i]) || name[i] == '_' ||
@@ -250,36 +240,6 @@ static int check_name(const char name[BROKERMSG_NAME_MAX], struct err *err)
 		       shown);
 }
 
-static int read_addr(uint32_t version, const uint8_t bytes[16],
-		     struct ip_addr *ret_addr, struct err *err)
-{
-	if (version != IPV4 && version != IPV6)
-		return err_set(err, -EINVAL, "there is no IP version %u",
-			       version);
-	if (version == IPV4 && !is_zero(bytes + 4, 12))
-		return err_set(err, -EINVAL,
-			       "an IPv4 address has no more than 4 bytes");
-	*ret_addr = addr_make((enum ip_version)version, bytes);
-	return 0;
-}
-
-/* True if all of the subnet means something on one link or host only, or many
- * hosts at once, or IPv4 in IPv6's clothes. */
-static bool is_special(const struct subnet *net)
-{
-	static const struct subnet nets[] = {
-		{{IPV4, {0}}, 8},	    {{IPV4, {127}}, 8},
-		{{IPV4, {224}}, 4},	    {{IPV4, {255, 255, 255, 255}}, 32},
-		{{IPV6, {0}}, 127},	    {{IPV6, {[10] = 0xff, 0xff}}, 96},
-		{{IPV6, {0xfe, 0x80}}, 10}, {{IPV6, {0xff}}, 8},
-	};
-
-	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
-		if (subnet_covers(&nets[i], net))
-			return true;
-	return false;
-}
-
 static int check_addr(const struct broker *b, const struct ip_addr *addr,
 		      struct err *err)
 {
@@ -287,7 +247,7 @@ static int check_addr(const struct broker *b, const struct ip_addr *addr,
 
 	struct subnet net = subnet_of_addr(addr);
 
-	if (is_special(&net) || addr_is_link_local(addr))
+	if (subnet_is_special(&net) || addr_is_link_local(addr))
 		return err_set(err, -EPERM,
 			       "%s cannot be the address of a tunnel",
 			       addr_format(addr, text));
@@ -306,7 +266,7 @@ static int read_route(const struct brokermsg_route *m, struct subnet *ret_dst,
 {
 	struct subnet dst = {0};
 	char text[SUBNET_TEXT_MAX];
-	int r = read_addr(m->version, m->bytes, &dst.addr, err);
+	int r = brokermsg_read_addr(m->version, m->bytes, &dst.addr, err);
 
 	if (r < 0)
 		return r;
@@ -320,7 +280,7 @@ static int read_route(const struct brokermsg_route *m, struct subnet *ret_dst,
 	if (!subnet_contains(&dst, &dst.addr))
 		return err_set(err, -EINVAL, "%s has bits behind its prefix",
 			       text);
-	if (is_special(&dst))
+	if (subnet_is_special(&dst))
 		return err_set(err, -EPERM, "%s cannot be routed", text);
 	*ret_dst = dst;
 	return 0;
@@ -361,7 +321,7 @@ static int on_tun_create(struct broker *b, struct call *call)
 	const char *name = m->name;
 	struct broker_undo undo = {.kind = UNDO_LINK};
 
-	if (is_zero(m->name, sizeof(m->name)) ||
+	if (brokermsg_is_zero(m->name, sizeof(m->name)) ||
 	    memcmp(m->name, "ecssh%d\0\0\0\0\0\0\0\0", sizeof(m->name)) == 0) {
 		name = "ecssh%d";
 	} else {
@@ -394,7 +354,7 @@ static int on_addr_add(struct broker *b, struct call *call)
 {
 	const struct brokermsg_addr *m = call->request;
 	struct ip_addr addr = {0};
-	int r = read_addr(m->version, m->bytes, &addr, &call->err);
+	int r = brokermsg_read_addr(m->version, m->bytes, &addr, &call->err);
 
 	if (r < 0)
 		return r;
@@ -511,16 +471,16 @@ static int read_exempt(const struct brokermsg_exempt *m,
 				    .has_uid = m->uid != BROKERMSG_NO_UID,
 				    .uid = m->uid};
 	struct ip_addr local = {0}, remote = {0};
-	bool has_local = !is_zero(m->local, sizeof(m->local));
-	int r = read_addr(m->version, m->remote, &remote, err);
+	bool has_local = !brokermsg_is_zero(m->local, sizeof(m->local));
+	int r = brokermsg_read_addr(m->version, m->remote, &remote, err);
 
 	if (r == 0 && has_local)
-		r = read_addr(m->version, m->local, &local, err);
+		r = brokermsg_read_addr(m->version, m->local, &local, err);
 	if (r < 0)
 		return r;
 	struct subnet net = subnet_of_addr(&remote);
 	if (m->remote_port == 0 || m->remote_port > UINT16_MAX ||
-	    m->local_port > UINT16_MAX || is_special(&net))
+	    m->local_port > UINT16_MAX || subnet_is_special(&net))
 		return err_set(err, -EINVAL,
 			       "an exemption needs the address of a host and a "
 			       "port");

@@ -12,16 +12,6 @@
 
 #include "escape.h"
 
-static bool is_zero(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
-
 int kill_policy_check_name(const char name[BROKERMSG_TUNNEL_MAX],
 			   struct err *err)
 {
@@ -32,7 +22,7 @@ int kill_policy_check_name(const char name[BROKERMSG_TUNNEL_MAX],
 	    name[0] != '-' &&
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			 "0123456789_.-") == len &&
-	    is_zero(name + len, BROKERMSG_TUNNEL_MAX - len))
+	    brokermsg_is_zero(name + len, BROKERMSG_TUNNEL_MAX - len))
 		return 0;
 	escape_text(name, len, shown, sizeof(shown));
 	return err_set(err, -EINVAL,
@@ -41,24 +31,11 @@ int kill_policy_check_name(const char name[BROKERMSG_TUNNEL_MAX],
 		       shown, BROKERMSG_TUNNEL_MAX - 1);
 }
 
-static int read_addr(uint32_t version, const uint8_t bytes[16],
-		     struct ip_addr *ret_addr, struct err *err)
-{
-	if (version != IPV4 && version != IPV6)
-		return err_set(err, -EINVAL, "there is no IP version %u",
-			       version);
-	if (version == IPV4 && !is_zero(bytes + 4, 12))
-		return err_set(err, -EINVAL,
-			       "an IPv4 address has no more than 4 bytes");
-	*ret_addr = addr_make((enum ip_version)version, bytes);
-	return 0;
-}
-
 static int read_endpoint(const struct brokermsg_endpoint *m,
 			 struct endpoint *ret, struct err *err)
 {
 	char text[ADDR_TEXT_MAX];
-	int r = read_addr(m->version, m->bytes, &ret->addr, err);
+	int r = brokermsg_read_addr(m->version, m->bytes, &ret->addr, err);
 
 	if (r < 0)
 		return r;
@@ -90,7 +67,7 @@ static int read_lan(const struct brokermsg_subnet *m, struct subnet *ret,
 		    struct err *err)
 {
 	char text[SUBNET_TEXT_MAX];
-	int r = read_addr(m->version, m->bytes, &ret->addr, err);
+	int r = brokermsg_read_addr(m->version, m->bytes, &ret->addr, err);
 
 	if (r < 0)
 		return r;

@@ -11,7 +11,12 @@
 #define ECSSH_BROKERMSG_H
 
 #include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "addr.h"
+#include "err.h"
 
 enum {
 	BROKERMSG_VERSION = 1,
@@ -228,5 +233,13 @@ static_assert(sizeof(struct brokermsg_kill_on) == 1264, "");
 static_assert(sizeof(struct brokermsg_kill_off) == 52, "");
 static_assert(sizeof(struct brokermsg_guard) == 8, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
+
+/* What fields are filled up with. */
+bool brokermsg_is_zero(const void *bytes, size_t len);
+
+/* Make an address of the fields that stand for one.  Returns 0, or -EINVAL with
+ * err: no such version, or more bytes than an address of it has. */
+int brokermsg_read_addr(uint32_t version, const uint8_t bytes[16],
+			struct ip_addr *ret_addr, struct err *err);
 
 #endif

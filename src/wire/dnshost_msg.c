@@ -12,27 +12,15 @@
 
 static_assert((int)BROKERMSG_DOMAIN_MAX >= (int)DOMAIN_TEXT_MAX, "");
 
-static bool is_zero(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
-
 static int check_server(const struct brokermsg_dns_server *s, struct err *err)
 {
 	char text[ADDR_TEXT_MAX];
 
-	if (s->version != IPV4 && s->version != IPV6)
-		return err_set(err, -EINVAL, "there is no IP version %u",
-			       s->version);
-	if (s->version == IPV4 && !is_zero(s->bytes + 4, 12))
-		return err_set(err, -EINVAL,
-			       "an IPv4 address has no more than 4 bytes");
-	struct ip_addr addr = addr_make((enum ip_version)s->version, s->bytes);
+	struct ip_addr addr;
+	int r = brokermsg_read_addr(s->version, s->bytes, &addr, err);
+
+	if (r < 0)
+		return r;
 	if (addr_is_loopback(&addr) || addr_is_multicast(&addr) ||
 	    addr_is_link_local(&addr))
 		return err_set(err, -EINVAL,
@@ -51,7 +39,7 @@ static int check_domain(const char field[BROKERMSG_DOMAIN_MAX], struct err *err)
 	if (r < 0)
 		return r;
 	if (strlen(name) != len || memcmp(name, field, len) != 0 ||
-	    !is_zero(field + len, BROKERMSG_DOMAIN_MAX - len))
+	    !brokermsg_is_zero(field + len, BROKERMSG_DOMAIN_MAX - len))
 		return err_set(err, -EINVAL,
 			       "the domain %s is not written as it is to be",
 			       name);
@@ -78,13 +66,14 @@ int dnshost_msg_check(const struct brokermsg_dns_set *dns, struct err *err)
 		r = check_server(&dns->servers[i], err);
 	for (uint32_t i = 0; i < dns->n_domains && r == 0; i++)
 		r = check_domain(dns->domains[i], err);
-	if (r == 0 &&
-	    (!is_zero(&dns->servers[dns->n_servers],
-		      sizeof(dns->servers[0]) *
-			      (BROKERMSG_DNS_SERVERS_MAX - dns->n_servers)) ||
-	     !is_zero(&dns->domains[dns->n_domains],
-		      sizeof(dns->domains[0]) *
-			      (BROKERMSG_DNS_DOMAINS_MAX - dns->n_domains))))
+	if (r == 0 && (!brokermsg_is_zero(&dns->servers[dns->n_servers],
+					  sizeof(dns->servers[0]) *
+						  (BROKERMSG_DNS_SERVERS_MAX -
+						   dns->n_servers)) ||
+		       !brokermsg_is_zero(&dns->domains[dns->n_domains],
+					  sizeof(dns->domains[0]) *
+						  (BROKERMSG_DNS_DOMAINS_MAX -
+						   dns->n_domains))))
 		r = err_set(err, -EINVAL,
 			    "a DNS_SET with something behind its "
 			    "last server or domain");
