@@ -56,6 +56,9 @@ void client_end(struct client *c, int exit_code, const struct err *why)
 		c->has_said_why = true;
 		c->exit_code = exit_code;
 		c->why = *why;
+		notify_stopping(&c->notify);
+		notify_status(&c->notify, "%s",
+			      why->text[0] ? why->text : "ended by request");
 	}
 	if (script_say_goodbye(c))
 		reconnect_stop(c); /* not while that takes its time */
@@ -236,21 +239,44 @@ static void describe_way(const struct client *c, char *out, size_t cap)
 		(void)snprintf(out, cap, "rung %s", rung_name(way_rung(c)));
 }
 
+enum { TARGET_TEXT_MAX = 480 };
+
+/* "; 10.0.0.0/8 via ecssh0", or "" where nothing is routed. */
+static const char *describe_target(const struct client *c,
+				   char out[TARGET_TEXT_MAX])
+{
+	char subnets[400];
+
+	out[0] = '\0';
+	if (c->device.name[0])
+		(void)snprintf(out, TARGET_TEXT_MAX, "; %s via %s",
+			       status_subnets(c, subnets, sizeof(subnets)),
+			       c->device.name);
+	return out;
+}
+
+void client_notify_connected(struct client *c)
+{
+	char target[TARGET_TEXT_MAX];
+	const char *user = c->ssh_config ? c->ssh_config->user : NULL;
+
+	if (c->state == CLIENT_CONNECTED)
+		notify_status(&c->notify, "connected to %s%s%s%s",
+			      status_gateway(c), user ? " as " : "",
+			      user ? user : "", describe_target(c, target));
+}
+
 static void say_connected(const struct client *c)
 {
-	char subnets[400], how[64], target[64] = "";
+	char how[64], target[TARGET_TEXT_MAX];
 	const char *user = c->ssh_config ? c->ssh_config->user : NULL;
 	const char *missing;
 
 	describe_way(c, how, sizeof(how));
-	if (c->device.name[0])
-		(void)snprintf(target, sizeof(target), "; %s via %s",
-			       status_subnets(c, subnets, sizeof(subnets)),
-			       c->device.name);
 	log_notice("connected to %s%s%s (%s, %.1f s)%s", status_gateway(c),
 		   user ? " as " : "", user ? user : "", how,
 		   (double)(clock_mono_us() - c->started_us) / US_PER_SEC,
-		   target);
+		   describe_target(c, target));
 	/* What a helper cannot do without privilege is no news. */
 	for (int i = 0;
 	     (missing = c->way == WAY_HELPER ? status_missing_here(c, i)
@@ -280,6 +306,8 @@ void client_is_up(struct client *c)
 {
 	if (c->config->is_background)
 		go_to_background(c);
+	client_notify_connected(c);
+	notify_ready(&c->notify);
 }
 
 /* All has been said that would be done. */
@@ -624,6 +652,7 @@ static int copy_asked(struct client *c, struct err *err)
 /* Everything up to the first turn of the loop.  Returns an exit code. */
 static int set_up(struct client *c, struct err *err)
 {
+	notify_open(&c->notify);
 	int r = has_tun(c) ? start_broker(c, err) : 0;
 
 	if (r == -EPERM || r == -EACCES)
@@ -655,6 +684,7 @@ static int set_up(struct client *c, struct err *err)
 				   &c->ctl, err);
 	if (r < 0)
 		return CLIENT_EXIT_RUNTIME;
+	notify_status(&c->notify, "connecting to %s", status_gateway(c));
 	r = way_start(c, err);
 	return r == 0	   ? CLIENT_EXIT_OK
 	       : r == -EIO ? CLIENT_EXIT_SSH
@@ -673,6 +703,7 @@ static void client_init(struct client *c, const struct client_config *config)
 		.network_timer = {.on_fire = on_network_timeout, .ctx = c},
 		.stop = {.on_run = on_stop, .ctx = c},
 		.device = {.fd = -1},
+		.notify = {.fd = -1},
 	};
 	list_init(&c->stop.link);
 	c->ssh_options = config->ssh_options;
@@ -695,6 +726,7 @@ static void client_fini(struct client *c)
 	free(c->dialer);
 	plan_fini(&c->plan);
 	free(c->asked);
+	notify_close(&c->notify);
 }
 
 int client_run(const struct client_config *config)
@@ -706,6 +738,7 @@ int client_run(const struct client_config *config)
 	c.exit_code = set_up(&c, &err);
 	if (c.exit_code != CLIENT_EXIT_OK) {
 		log_err("%s", err.text);
+		notify_status(&c.notify, "%s", err.text);
 		kill_switch_end(&c);
 	} else if (config->block_only) {
 		kill_switch_end(&c);

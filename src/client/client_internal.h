@@ -20,6 +20,7 @@
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
+#include "notify.h"
 #include "plan.h"
 #include "reconnect.h"
 #include "relay.h"
@@ -69,6 +70,7 @@ struct client {
 	struct loop_io broker_io;
 	bool is_broker_dead;
 	struct ctl_server *ctl;
+	struct notify notify;
 	struct sig sig;
 	struct ssh_config *ssh_config;
 	struct ssh_options ssh_options; /* the user's, and some of ours */
@@ -160,6 +162,9 @@ void client_attach(struct client *c, struct carrier *carrier);
 /* What comes after each run of the user's script as the tunnel comes. */
 void client_make_tunnel(struct client *c);
 void client_is_up(struct client *c);
+
+/* Tell the service manager where the tunnel leads. */
+void client_notify_connected(struct client *c);
 
 /* The device was deleted.  ctx: the client. */
 void client_on_tun_gone(void *ctx);

@@ -159,6 +159,7 @@ bool reconnect_takes(struct client *c, const struct err *why)
 		c->since_s = clock_wall_s();
 	}
 	say(c, why);
+	notify_status(&c->notify, "%s; trying again", why->text);
 	loop_post(c->loop, &c->reconnect.drop);
 	return true;
 }
@@ -175,6 +176,8 @@ bool reconnect_on_connected(struct client *c)
 			   status_gateway(c),
 			   (double)(loop_now_us(c->loop) - r->lost_us) /
 				   US_PER_SEC);
+	if (is_again)
+		client_notify_connected(c);
 	c->has_been_up = true;
 	r->n_failed = 0;
 	r->said.text[0] = '\0';
