@@ -29,6 +29,7 @@
 enum {
 	/* Packets, of up to 64 KiB: what a burst of small ones needs. */
 	TXQUEUELEN = 2048,
+	TABLES_TEXT_MAX = 64 * 1024, /* some 2,000 tables */
 };
 
 static_assert((int)TUN_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
@@ -431,6 +432,24 @@ static void tell_rule(const struct journal_rule *rule, struct err *said)
 	}
 }
 
+/* False only if there certainly is none: the record was written, and the rules
+ * never were. */
+static bool has_table(uint32_t kind, const char *device)
+{
+	char name[40], *list = malloc(TABLES_TEXT_MAX);
+
+	if (!list)
+		return true;
+	(void)snprintf(name, sizeof(name), " ecssh-%s-%s\n",
+		       kind == JOURNAL_GUARD ? "guard" : "dns", device);
+	bool is_known =
+		nft_run("list tables\n", list, TABLES_TEXT_MAX, NULL) == 0 &&
+		strlen(list) < TABLES_TEXT_MAX - 1;
+	bool is_there = !is_known || strstr(list, name);
+	free(list);
+	return is_there;
+}
+
 /* The rules of a device; not if another tunnel has taken its name over. */
 static int undo_table(struct kernel *k, uint32_t kind,
 		      const struct journal_link *gone, struct err *said)
@@ -440,7 +459,7 @@ static int undo_table(struct kernel *k, uint32_t kind,
 	int r;
 
 	memcpy(link.name, gone->name, sizeof(link.name));
-	if (now != 0 && now != gone->ifindex)
+	if ((now != 0 && now != gone->ifindex) || !has_table(kind, link.name))
 		return -ENOENT;
 	r = kind == JOURNAL_GUARD ? kernel_guard_del(k, &link, said)
 				  : allow_dns(link.name, said);

@@ -7,7 +7,7 @@
 import os
 import signal
 
-from common import OK, RUNTIME, Tunnel, expect, expect_in
+from common import OK, RUNTIME, Ecssh, Tunnel, expect, expect_in
 from lab import SUBNETS, Lab, diff, wait_for
 from test_exempt import GATEWAY, rules
 from test_lifecycle import BOB_ENV, carries, make_runtime_dir
@@ -54,6 +54,30 @@ def test_cleanup_takes_back_what_was_left(lab: Lab):
     tunnel.expect_restored()
     expect_in("nothing to clean up", cleanup(lab))
     assert not any(journals(lab)), journals(lab)
+
+
+def test_what_never_was_is_not_taken_back(lab: Lab):
+    """A record is written before its rules are made, and a broker may be killed in between."""
+    killed_tunnel(lab)
+    for family in ("inet", "arp"):
+        lab.near.run(["nft", "delete", "table", family, "ecssh-guard-ecssh0"])
+    said = cleanup(lab)
+    expect_in("taken back what a killed tunnel had left: rule", said)
+    assert "nftables" not in said, said
+    assert not any(journals(lab)), journals(lab)
+
+
+def test_a_kill_switch_is_told_and_stays(lab: Lab):
+    """It is nothing that was left: it is wanted until "ecssh down" says otherwise."""
+    expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+    for _ in range(2):
+        said = cleanup(lab)
+        expect_in("nothing to clean up", said)
+        expect_in("the kill switch of gw is in force since", said)
+        expect_in('"ecssh down gw" lifts it', said)
+        expect_in("ecssh-kill-gw", lab.near.run(["nft", "list", "tables"]).stdout)
+    lab.near.run(["ecssh", "down", "gw"])
+    assert "kill switch" not in cleanup(lab)
 
 
 def test_cleanup_by_a_user(lab: Lab):
