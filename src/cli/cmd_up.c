@@ -306,6 +306,11 @@ static int check_options(const struct client_config *config, struct err *err)
 		return err_set(err, -EINVAL,
 			       "--kill-switch lets pass what goes through the "
 			       "tunnel's device, and --mode socks has none");
+	if (config->block_only && config->confirm_s > 0)
+		return err_set(err, -EINVAL,
+			       "--block-only leaves no tunnel that could wait "
+			       "for \"ecssh confirm\": leave out "
+			       "--commit-confirm");
 	if (config->n_kill_allowed > 0 && !config->kill_switch)
 		return err_set(err, -EINVAL,
 			       "--kill-switch-allow goes with --kill-switch");

@@ -113,6 +113,7 @@ struct client {
 	struct kill_switch kill;
 	struct timer ending;
 	struct timer confirm;  /* armed: waits for that word */
+	bool is_confirmed;     /* it was said */
 	struct loop_task stop; /* teardown, once nothing is on the stack */
 	struct err why;	       /* of the end */
 	bool has_said_why;

@@ -15,8 +15,6 @@ static void on_due(void *ctx)
 		      "not confirmed within %u s by \"ecssh confirm %s\": the "
 		      "tunnel is taken down, and what it changed is undone",
 		      c->config->confirm_s, c->config->name);
-	/* Whoever is locked out is not to stay so. */
-	c->kill.is_unwanted = true;
 	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
@@ -39,6 +37,7 @@ bool confirm_take(struct client *c)
 	if (!timer_is_armed(&c->confirm))
 		return false;
 	timer_disarm(c->loop, &c->confirm);
+	c->is_confirmed = true;
 	log_notice("the tunnel is confirmed");
 	return true;
 }

@@ -193,6 +193,7 @@ int kill_switch_begin(struct client *c, struct err *err)
 		return n;
 	int r = put_in_force(c, gateways, (size_t)n, err);
 	c->kill.is_on = r == 0;
+	c->kill.was_on = is_taken_over;
 	return r;
 }
 
@@ -204,8 +205,8 @@ void kill_switch_end(struct client *c)
 
 	if (!c->kill.is_on)
 		return;
-	/* What was to be confirmed never came to that. */
-	if (c->config->confirm_s > 0 && !c->has_been_up)
+	/* Whatever has ended it: who is locked out is not to stay so. */
+	if (c->config->confirm_s > 0 && !c->is_confirmed && !c->kill.was_on)
 		c->kill.is_unwanted = true;
 	if (c->kill.is_unwanted && !c->is_broker_dead) {
 		if (broker_client_kill_off(c->broker, c->config->name, &err) ==

@@ -17,6 +17,7 @@ struct client;
 /* Storage is the client's. */
 struct kill_switch {
 	bool is_on;	  /* by us */
+	bool was_on;	  /* before us: we have taken it over */
 	bool is_unwanted; /* the user ended the tunnel */
 };
 

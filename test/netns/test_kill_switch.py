@@ -198,6 +198,35 @@ def test_only_the_user_lifts_it(lab: Lab):
     expect(lab.near.run(["ecssh", "down"], check=False).returncode, NOT_RUNNING)
 
 
+@timeout(120)
+def test_what_nobody_confirms_is_undone(lab: Lab):
+    """With --commit-confirm the switch goes with all else, whatever ends the tunnel; unless it was there before."""
+    up = ("up", "--kill-switch", "--commit-confirm", "5", "gw", "10.77.0.0/24")
+    before = lab.near.snapshot()
+
+    def check(code: int, is_lifted: bool, end=lambda: None) -> None:
+        tunnel = Ecssh(lab.near, *up).connected()
+        assert in_force(lab)
+        end()
+        expect(tunnel.wait(), code, tunnel.stderr())
+        expect(in_force(lab), not is_lifted, "in force; it said:\n" + tunnel.stderr())
+    check(RUNTIME, True)
+    expect(diff(before, lab.near.snapshot()), [])
+    check(OK, True, lambda: os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGHUP))
+    check(SSH, True, lambda: lab.gw.kill("^sshd$", spare="[listener]"))
+    expect(Ecssh(lab.near, *up[:-2], "-l", "nobody-here", "-o", "BatchMode=yes", *up[-2:]).wait(), SSH)
+    expect(diff(before, lab.near.snapshot()), [])
+
+    def confirm_and_lose() -> None:
+        lab.near.run(["ecssh", "confirm"])
+        lab.gw.kill("^sshd$", spare="[listener]")
+    check(SSH, False, confirm_and_lose)
+    check(RUNTIME, False)       # taken over from the one before
+    lab.near.run(["ecssh", "down", "gw"])
+    expect(diff(before, lab.near.snapshot()), [])
+    Ecssh(lab.near, "up", "--block-only", *up[1:]).fails(USAGE, "leave out --commit-confirm")
+
+
 def test_what_is_in_force_is_told(lab: Lab):
     """By status without privilege, by the next up; which takes it over if told to."""
     tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
