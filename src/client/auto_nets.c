@@ -81,6 +81,14 @@ static int choose(struct client *c, const struct frame_routes *routes,
 	return r;
 }
 
+static bool is_asked(const struct client *c, const struct subnet *net)
+{
+	for (size_t i = 0; i < c->n_asked; i++)
+		if (subnet_equal(&c->asked[i], net))
+			return true;
+	return false;
+}
+
 static int take(struct client *c, const struct told *told, struct err *err)
 {
 	size_t n = c->n_asked + told->n_taken;
@@ -90,7 +98,8 @@ static int take(struct client *c, const struct told *told, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	c->asked = grown;
 	for (size_t i = 0; i < told->n_taken; i++)
-		c->asked[c->n_asked++] = told->taken[i];
+		if (!is_asked(c, &told->taken[i]))
+			c->asked[c->n_asked++] = told->taken[i];
 	if (told->n_taken > 0)
 		log_notice("%s reaches %s; routed", status_gateway(c),
 			   told->reaches.text);

@@ -2,9 +2,13 @@
 /* script: when the user's script is run, and what it is told. */
 #include "script.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "log.h"
+#include "told.h"
+
+static_assert((int)HOOK_TOLD_MAX >= (int)TOLD_MAX, "");
 
 int script_start(struct client *c, struct err *err)
 {
@@ -67,6 +71,10 @@ static struct hook_facts facts_of(const struct client *c)
 	size_t n_dns = stub_addresses(c, dns);
 	struct ip_addr peer;
 
+	/* Behind the user's own, which the script knows. */
+	for (size_t i = c->config->n_subnets; i < c->n_asked; i++)
+		if (facts.n_told < HOOK_TOLD_MAX)
+			facts.told[facts.n_told++] = c->asked[i];
 	if (way_peers(c, &peer, 1) > 0)
 		facts.gateway = peer;
 	if (n_dns == 0)

@@ -108,18 +108,37 @@ static void put_subnet(struct env *env, const char *list, size_t i,
 	put(env, "%s_%zu_DPORT=0", list, i);
 }
 
-/* Those of one family; without any there is no list, which means all. */
-static void put_subnets(struct env *env, const char *list,
-			enum ip_version version, const struct subnet *subnets,
-			size_t n)
+/* Those of one family, after the first n_put of the list.  Returns how many it
+ * has now. */
+static size_t put_subnets(struct env *env, const char *list, size_t n_put,
+			  enum ip_version version, const struct subnet *subnets,
+			  size_t n)
 {
-	size_t n_put = 0;
-
 	for (size_t i = 0; i < n; i++)
 		if (subnets[i].addr.version == version)
 			put_subnet(env, list, n_put++, &subnets[i]);
-	if (n_put)
-		put(env, "%s=%zu", list, n_put);
+	return n_put;
+}
+
+/* Without any subnet there is no list, which means all. */
+static void put_lists(struct env *env, enum ip_version version,
+		      const struct hook_plan *plan,
+		      const struct hook_facts *facts)
+{
+	const char *infix = version == IPV4 ? "" : "IPV6_";
+	char list[32];
+	size_t n;
+
+	(void)snprintf(list, sizeof(list), "CISCO_%sSPLIT_INC", infix);
+	n = put_subnets(env, list, 0, version, plan->subnets, plan->n_subnets);
+	n = put_subnets(env, list, n, version, facts->told, facts->n_told);
+	if (n)
+		put(env, "%s=%zu", list, n);
+	(void)snprintf(list, sizeof(list), "CISCO_%sSPLIT_EXC", infix);
+	n = put_subnets(env, list, 0, version, plan->excludes,
+			plan->n_excludes);
+	if (n)
+		put(env, "%s=%zu", list, n);
 }
 
 static void put_list(struct env *env, const char *name,
@@ -172,7 +191,8 @@ char **hook_env_new(const struct hook_plan *plan,
 {
 	enum { VARS_MAX = 32, SUBNET_VARS = 6 };
 	struct env env = {.cap = VARS_MAX + SUBNET_VARS * (plan->n_subnets +
-							   plan->n_excludes)};
+							   plan->n_excludes +
+							   facts->n_told)};
 
 	for (size_t i = 0; base[i]; i++)
 		env.cap++;
@@ -190,14 +210,8 @@ char **hook_env_new(const struct hook_plan *plan,
 		put(&env, "TUNDEV=%s", facts->device);
 	put_addresses(&env, plan, facts);
 	put_domains(&env, plan);
-	put_subnets(&env, "CISCO_SPLIT_INC", IPV4, plan->subnets,
-		    plan->n_subnets);
-	put_subnets(&env, "CISCO_IPV6_SPLIT_INC", IPV6, plan->subnets,
-		    plan->n_subnets);
-	put_subnets(&env, "CISCO_SPLIT_EXC", IPV4, plan->excludes,
-		    plan->n_excludes);
-	put_subnets(&env, "CISCO_IPV6_SPLIT_EXC", IPV6, plan->excludes,
-		    plan->n_excludes);
+	put_lists(&env, IPV4, plan, facts);
+	put_lists(&env, IPV6, plan, facts);
 	return env.has_failed ? hook_env_free(env.vars) : env.vars;
 }
 

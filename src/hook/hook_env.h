@@ -19,12 +19,15 @@ enum hook_reason {
 	HOOK_REASON__N,
 };
 
-enum { HOOK_DEVICE_MAX = 16 }; /* with its NUL */
+enum {
+	HOOK_DEVICE_MAX = 16, /* with its NUL */
+	HOOK_TOLD_MAX = 128,
+};
 
 /* What the command line says: known before anything begins. */
 struct hook_plan {
 	const char *script;	       /* a path; borrowed, as the next three */
-	const struct subnet *subnets;  /* that are routed */
+	const struct subnet *subnets;  /* that are to be routed */
 	const struct subnet *excludes; /* and not */
 	const char *const *domains;    /* of the network behind; letters,
 					  digits, "-" and "." */
@@ -40,6 +43,9 @@ struct hook_facts {
 	struct ip_addr address4, address6;
 	struct ip_addr dns4, dns6;
 	char device[HOOK_DEVICE_MAX]; /* "": none yet */
+	/* Subnets that are routed besides: the gateway reaches them. */
+	struct subnet told[HOOK_TOLD_MAX];
+	uint32_t n_told;
 };
 
 /* "connect" etc. */

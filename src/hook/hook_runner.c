@@ -157,6 +157,18 @@ static bool is_sane_addr(const struct ip_addr *a, enum ip_version version)
 	return !a->version || a->version == version;
 }
 
+static bool are_sane_subnets(const struct hook_facts *f)
+{
+	for (size_t i = 0; i < f->n_told && i < HOOK_TOLD_MAX; i++) {
+		const struct subnet *s = &f->told[i];
+
+		if ((s->addr.version != IPV4 && s->addr.version != IPV6) ||
+		    s->prefix_len > (s->addr.version == IPV4 ? 32 : 128))
+			return false;
+	}
+	return f->n_told <= HOOK_TOLD_MAX;
+}
+
 static bool is_sane(const struct hook_order *order)
 {
 	const struct hook_facts *f = &order->facts;
@@ -173,7 +185,8 @@ static bool is_sane(const struct hook_order *order)
 		is_sane_addr(&f->gateway, IPV6)) &&
 	       is_sane_addr(&f->address4, IPV4) &&
 	       is_sane_addr(&f->address6, IPV6) &&
-	       is_sane_addr(&f->dns4, IPV4) && is_sane_addr(&f->dns6, IPV6);
+	       is_sane_addr(&f->dns4, IPV4) && is_sane_addr(&f->dns6, IPV6) &&
+	       are_sane_subnets(f);
 }
 
 static void leave_terminal(const struct runner *r)

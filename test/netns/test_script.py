@@ -128,6 +128,19 @@ def test_what_vpn_slice_needs(lab: Lab):
     assert "ignoring" not in tunnel.stderr(), tunnel.stderr()
 
 
+def test_what_the_gateway_reaches(lab: Lab):
+    """With --auto-nets the script hears of all that is routed, each time; what the user has named comes first, and once."""
+    import json
+    tunnel = Tunnel(lab, "--script", script(lab, SLICER), "--auto-nets", "-x", "10.78.0.0/24", subnets=("192.0.2.0/24", "10.77.0.0/24"))
+    for reason in ("pre-init", "connect", "disconnect"):
+        if reason == "disconnect":
+            tunnel.down()
+        found = json.loads(note(lab, reason))
+        expect(found["CISCO_SPLIT_INC"], ["192.0.2.0/24", "10.77.0.0/24", "10.78.0.0/24"], reason)
+        expect(found["CISCO_IPV6_SPLIT_INC"], ["fd77::/64", "fd78::/64"], reason)
+        expect(found["CISCO_SPLIT_EXC"], ["10.78.0.0/24"], reason)
+
+
 def test_every_end(lab: Lab):
     """Ctrl-C, the loss of the connection, and even the engine's death: the script hears of it once."""
     for end, code in ((lambda t: t.interrupt(), OK),

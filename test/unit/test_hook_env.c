@@ -103,6 +103,42 @@ static void families_are_numbered_apart(void **state)
 	(void)hook_env_free(env);
 }
 
+/* Behind the user's own. */
+static void what_the_gateway_tells_is_in_the_lists(void **state)
+{
+	const struct subnet subnets[] = {subnet("10.1.0.0/16")};
+	struct hook_plan plan = {
+		.subnets = subnets, .n_subnets = 1, .mtu_bytes = 576};
+	struct hook_facts facts = {
+		.told = {subnet("fd77::/64"), subnet("10.2.0.0/15")},
+		.n_told = 2};
+	char **env = env_of(&plan, &facts);
+
+	(void)state;
+	expect(env + 6,
+	       (const char *const[]){"CISCO_SPLIT_INC_0_ADDR=10.1.0.0",
+				     "CISCO_SPLIT_INC_0_MASK=255.255.0.0",
+				     "CISCO_SPLIT_INC_0_MASKLEN=16",
+				     "CISCO_SPLIT_INC_0_PROTOCOL=0",
+				     "CISCO_SPLIT_INC_0_SPORT=0",
+				     "CISCO_SPLIT_INC_0_DPORT=0",
+				     "CISCO_SPLIT_INC_1_ADDR=10.2.0.0",
+				     "CISCO_SPLIT_INC_1_MASK=255.254.0.0",
+				     "CISCO_SPLIT_INC_1_MASKLEN=15",
+				     "CISCO_SPLIT_INC_1_PROTOCOL=0",
+				     "CISCO_SPLIT_INC_1_SPORT=0",
+				     "CISCO_SPLIT_INC_1_DPORT=0",
+				     "CISCO_SPLIT_INC=2",
+				     "CISCO_IPV6_SPLIT_INC_0_ADDR=fd77::",
+				     "CISCO_IPV6_SPLIT_INC_0_MASKLEN=64",
+				     "CISCO_IPV6_SPLIT_INC_0_PROTOCOL=0",
+				     "CISCO_IPV6_SPLIT_INC_0_SPORT=0",
+				     "CISCO_IPV6_SPLIT_INC_0_DPORT=0",
+				     "CISCO_IPV6_SPLIT_INC=1",
+				     NULL});
+	(void)hook_env_free(env);
+}
+
 static void resolvers_and_domains(void **state)
 {
 	const char *const domains[] = {"corp.example", "example.org"};
@@ -132,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_known_is_not_said),
 		cmocka_unit_test(families_are_numbered_apart),
+		cmocka_unit_test(what_the_gateway_tells_is_in_the_lists),
 		cmocka_unit_test(resolvers_and_domains),
 	};
 
