@@ -52,5 +52,7 @@ as {"version": 1, "tunnels": [...]}.
     helper                          {"version", "origin", "user", "sandbox"}; sandbox:
                                     "seccomp, landlock", either, "none"; "": not told
     missing                         list of sentences: what this gateway cannot carry
+    out_of_reach                    list of sentences: local networks that this host has come into
+                                    since, and that are routed into the tunnel
     drops                           {"near": {reason: count}, "frames": {...}, "far": {...}}:
                                     packets here; frames here; on the gateway, up to a second ago

@@ -103,6 +103,7 @@ static void on_stop(void *ctx)
 	reconnect_stop(c);
 	confirm_stop(c);
 	auto_nets_stop(c);
+	lan_watch_stop(c);
 	c->since_s = clock_wall_s();
 	if (c->why.text[0] != '\0')
 		log_err("%s", c->why.text);

@@ -17,6 +17,7 @@
 #include "hook.h"
 #include "host_dns.h"
 #include "kill_switch.h"
+#include "lan_watch.h"
 #include "links.h"
 #include "loop.h"
 #include "mux_sock.h"
@@ -137,6 +138,7 @@ struct client {
 	bool has_told;		 /* of --auto-nets */
 	struct timer told_timer; /* armed: that is waited for */
 	struct plan plan;	 /* its routes are made */
+	struct lan_watch lan_watch;
 	struct host_dns dns;
 	bool has_ipv6; /* this host has, and has not switched it off */
 	struct stub stub;

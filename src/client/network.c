@@ -195,5 +195,7 @@ int network_up(struct client *c, struct err *err)
 		r = exempt_admin(c, err);
 	for (size_t i = 0; i < c->plan.n_routes && r == 0; i++)
 		r = broker_client_route_add(c->broker, &c->plan.routes[i], err);
+	if (r == 0 && !c->config->is_dry_run)
+		lan_watch_start(c);
 	return r < 0 ? r : stub_route(c, err);
 }

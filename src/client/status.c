@@ -163,6 +163,18 @@ static void json_missing(const struct client *c, FILE *out)
 	(void)fputc(']', out);
 }
 
+static void json_out_of_reach(const struct client *c, FILE *out)
+{
+	char text[LAN_WATCH_TEXT_MAX], escaped[2 * LAN_WATCH_TEXT_MAX];
+
+	(void)fputs(", \"out_of_reach\": [", out);
+	for (size_t i = 0; lan_watch_tell(c, i, text); i++) {
+		(void)escape_json(text, strlen(text), escaped, sizeof(escaped));
+		(void)fprintf(out, "%s\"%s\"", i ? ", " : "", escaped);
+	}
+	(void)fputc(']', out);
+}
+
 static void json_drops(FILE *out, const char *key, const uint64_t *drops)
 {
 	const char *comma = "";
@@ -496,6 +508,7 @@ static void print_json(const struct client *c, FILE *out)
 	(void)fputs("}, ", out);
 	json_text(out, "sandbox", sandbox_text(c->sandbox, sandboxed));
 	json_missing(c, out);
+	json_out_of_reach(c, out);
 	(void)fputs(", \"drops\": {", out);
 	near_drops(c, drops);
 	json_drops(out, "near", drops);
@@ -569,6 +582,8 @@ static void print_text(const struct client *c, FILE *out)
 		(void)fprintf(out, "  routes      %s via %s\n",
 			      status_subnets(c, text, sizeof(text)),
 			      c->device.name);
+	for (size_t i = 0; lan_watch_tell(c, i, text); i++)
+		(void)fprintf(out, "  local       %s\n", text);
 	if (confirm_left_s(c) > 0)
 		(void)fprintf(out,
 			      "  ends        in %u s, unless confirmed: ecssh "

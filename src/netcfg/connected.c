@@ -25,7 +25,7 @@ static bool network_of(const struct rtnl_addr *a, struct subnet *ret_net)
 	return true;
 }
 
-static bool has(const struct connected_list *list, const struct connected *c)
+bool connected_has(const struct connected_list *list, const struct connected *c)
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (subnet_equal(&list->nets[i].net, &c->net) &&
@@ -53,7 +53,7 @@ int connected_list(struct rtnl *rtnl, struct connected_list *ret_list,
 			continue;
 		if (!if_indextoname(addrs[i].ifindex, c->device))
 			continue; /* gone meanwhile */
-		list.n += !has(&list, c);
+		list.n += !connected_has(&list, c);
 	}
 	free(addrs);
 	if (!list.nets)

@@ -35,6 +35,10 @@ struct connected_list {
 int connected_list(struct rtnl *rtnl, struct connected_list *ret_list,
 		   struct err *err);
 
+/* True if that network at that device is among them. */
+bool connected_has(const struct connected_list *list,
+		   const struct connected *c);
+
 /* Frees what is in it. */
 void connected_list_fini(struct connected_list *list);
 

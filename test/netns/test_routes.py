@@ -36,6 +36,42 @@ def test_local_network_inside_a_subnet_stays_local(lab: Lab):
     tunnel.expect_restored()
 
 
+def test_network_that_this_host_comes_into_later(lab: Lab):
+    """Routes stay; that it cannot be reached is said once, and shown while it is so."""
+    tunnel = Tunnel(lab, "-x", "10.77.64.0/24", subnets=("10.77.0.0/16", "fd77::/64"))
+    expect(tunnel.status()["out_of_reach"], [])
+    lab.near.ip("link add wifi0 type veth peer name wifi1", "link set wifi0 up", "addr add 10.77.9.1/24 dev wifi0", "addr add 10.77.64.1/24 dev wifi0",
+                "addr add 192.0.2.1/24 dev wifi0", "addr add 10.77.10.1/32 dev wifi0", "addr add fd77::9/96 dev wifi0 nodad")
+    wait_for(lambda: len(tunnel.status()["out_of_reach"]) == 2, what="both are told")
+    said = [line for line in tunnel.stderr().splitlines() if "wifi0" in line]
+    expect(len(said), 2, f"lines in {said}")
+    for mention in ("wifi0 is in 10.77.9.0/24 now", "start the tunnel anew with -x 10.77.9.0/24"):
+        expect_in(mention, said[0])
+    expect_in("wifi0 is in fd77::/96 now", said[1])
+    expect_in("local       wifi0 is in 10.77.9.0/24 now", lab.near.run(["ecssh", "status"]).stdout)
+    expect(device_to(lab, "10.77.9.2"), "ecssh0")
+    lab.near.ip("addr del 10.77.9.1/24 dev wifi0")
+    wait_for(lambda: len(tunnel.status()["out_of_reach"]) == 1, what="it is left")
+    lab.near.ip("addr add 10.77.9.1/24 dev wifi0")
+    wait_for(lambda: tunnel.stderr().count("wifi0 is in 10.77.9.0/24 now") == 2, what="it is told again")
+    lab.near.ip("link del wifi0")
+    wait_for(lambda: not tunnel.status()["out_of_reach"], what="all are left")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_network_that_a_full_tunnel_covers_later(lab: Lab):
+    """That is what it is for, unless local networks were to stay out."""
+    for option, n in ((("--full",), 0), (("--full", "--allow-lan"), 1)):
+        tunnel = Tunnel(lab, *option, subnets=())
+        lab.near.ip("link add wifi0 type veth peer name wifi1", "link set wifi0 up", "addr add 172.20.0.1/24 dev wifi0", "addr add 192.0.2.1/24 dev wifi0")
+        lab.near.ip("addr add 172.21.0.1/24 dev wifi0")
+        wait_for(lambda: len(tunnel.status()["out_of_reach"]) == 2 * n, what="told")
+        expect(tunnel.stderr().count("wifi0 is in"), 2 * n)
+        tunnel.down()
+        lab.near.ip("link del wifi0")
+
+
 def test_local_network_excluded_by_name_is_not_mentioned(lab: Lab):
     tunnel = Tunnel(lab, "-x", "10.9.0.0/24", "-x", "fd09::/64", subnets=("10.0.0.0/8", "fd00::/8"))
     expect(device_to(lab, "10.9.0.77"), "up0", "a neighbour")
