@@ -13,6 +13,7 @@
 
 #include "addr.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "log.h"
 
 enum { TIMEOUT_S = 10 }; /* for each address */
@@ -34,27 +35,6 @@ static int dial(const struct endpoint *to)
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0)
 		return -errno;
 	return fd_take(&fd);
-}
-
-static int hand_over(int fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	char byte = 0;
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(STDOUT_FILENO, &msg, 0) < 0 ? -errno : 0;
 }
 
 /* Returns false for what is no endpoint. */
@@ -82,7 +62,7 @@ int main(int argc, char **argv)
 			break;
 		CLEANUP_FD int fd = dial(&to);
 
-		r = fd < 0 ? fd : hand_over(fd);
+		r = fd < 0 ? fd : fd_msg_send(STDOUT_FILENO, "", 1, fd);
 		if (r < 0)
 			log_err("connect to %s port %u: %s",
 				addr_format(&to.addr, text), to.port,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fd_msg.h"
 
 enum { PATIENCE_S = 5 };
 
@@ -54,28 +55,18 @@ void outside_fini(struct outside *o)
 /* Returns a descriptor, or 0 if none came, or -errno. */
 static int receive(int sock, struct outside_reply *ret)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	int fd = 0;
-	ssize_t n;
+	int fd;
+	ssize_t n = fd_msg_receive(sock, ret, sizeof(*ret), &fd);
 
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n != sizeof(*ret))
-		return n < 0 ? -errno : -EPIPE;
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return ret->result < 0 ? ret->result : fd;
+	if (n != sizeof(*ret)) {
+		fd_close(&fd);
+		return n < 0 ? (int)n : -EPIPE;
+	}
+	if (ret->result < 0) {
+		fd_close(&fd);
+		return ret->result;
+	}
+	return fd < 0 ? 0 : fd;
 }
 
 int outside_ask(struct outside *o, enum outside_request_type type,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fd_msg.h"
 #include "outside.h"
 #include "setup.h"
 
@@ -174,28 +175,6 @@ static bool is_sound(const struct frame_network *n)
 	return true;
 }
 
-static void send_reply(int sock, const struct outside_reply *reply, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)reply,
-			    .iov_len = sizeof(*reply)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd > STDERR_FILENO) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	}
-	(void)sendmsg(sock, &msg, MSG_NOSIGNAL);
-}
-
 /* Returns a descriptor to be handed over, 0 if there is none, or -errno. */
 static int handle(struct process *p, const struct outside_request *request)
 {
@@ -242,7 +221,8 @@ void outside_run(int sock, bool may_make_device)
 			reply.result = fd;
 		if (request.type == OUTSIDE_LISTEN)
 			reply.offer = p.place.offer;
-		send_reply(sock, &reply, fd);
+		(void)fd_msg_send(sock, &reply, sizeof(reply),
+				  fd > STDERR_FILENO ? fd : FD_MSG_NOTHING);
 		if (fd == STDIN_FILENO)
 			(void)fd_take(&fd);
 	}

@@ -23,11 +23,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "dnshost_msg.h"
 #include "escape.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "kill_policy.h"
 #include "log.h"
 
@@ -805,8 +805,7 @@ static const struct request *find_request(const struct broker *b, uint32_t type,
 		type < BROKERMSG__N ? &requests[type] : &requests[0];
 	const char *crime = NULL;
 
-	if (along == BROKER_ALONG_OTHER ||
-	    (along >= 0 && type != BROKERMSG_MARK))
+	if (along == FD_MSG_OTHER || (along >= 0 && type != BROKERMSG_MARK))
 		crime = "with a descriptor";
 	else if (!q->handle)
 		crime = "of unknown type";
@@ -858,78 +857,13 @@ enum broker_verdict broker_handle(struct broker *b, const void *request,
  * The socket
  */
 
-static int send_reply(int sock, const struct brokermsg_reply *reply, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)reply,
-			    .iov_len = sizeof(*reply)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	for (;;) {
-		if (sendmsg(sock, &msg, MSG_NOSIGNAL) >= 0)
-			return 0;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
-
-/*
- * Receive one request.  *ret_along: a descriptor for the caller, or an enum
- * broker_along.  Returns its length, 0 at the end, or -errno.
- */
-static ssize_t receive(int sock, void *buf, size_t cap, int *ret_along)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = buf, .iov_len = cap};
-	/* There is room for one descriptor: the kernel closes more of them, and
-	 * says that it did. */
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = CMSG_LEN(sizeof(int))};
-	ssize_t n;
-
-	*ret_along = BROKER_ALONG_NOTHING;
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	int fd CLEANUP_FD = -1;
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	if (fd >= 0 && !(msg.msg_flags & MSG_CTRUNC))
-		*ret_along = fd_take(&fd);
-	else if (cmsg || (msg.msg_flags & MSG_CTRUNC))
-		*ret_along = BROKER_ALONG_OTHER;
-	return n;
-}
-
 /* Say why this is the end, though nobody asked. */
 static void send_last_words(int sock, int why, const struct err *err)
 {
 	struct brokermsg_reply reply = {.result = why};
 
 	memcpy(reply.text, err->text, sizeof(reply.text));
-	(void)send_reply(sock, &reply, -1);
+	(void)fd_msg_send(sock, &reply, sizeof(reply), FD_MSG_NOTHING);
 }
 
 /* Wait for a request.  Returns false if an alarm went off instead. */
@@ -978,18 +912,18 @@ void broker_serve(struct broker *b, int sock, const struct broker_alarm *alarms,
 
 	while (verdict == BROKER_GO_ON &&
 	       await_request(sock, alarms, n_alarms)) {
-		/* Larger than any request: what is too long stays so. */
 		_Alignas(uint64_t)
-			uint8_t request[sizeof(struct brokermsg_dns_set) + 4];
+			uint8_t request[sizeof(struct brokermsg_dns_set)];
 		struct brokermsg_reply reply;
 		int along CLEANUP_FD = -1, fd CLEANUP_FD = -1;
-		ssize_t n = receive(sock, request, sizeof(request), &along);
+		ssize_t n =
+			fd_msg_receive(sock, request, sizeof(request), &along);
 
 		if (n <= 0)
 			break;
 		verdict = broker_handle(b, request, (size_t)n, along, &reply,
 					&fd);
-		if (send_reply(sock, &reply, fd) < 0)
+		if (fd_msg_send(sock, &reply, sizeof(reply), fd) < 0)
 			break;
 	}
 	if (broker_undo(b, &err) < 0)

@@ -219,15 +219,9 @@ struct broker *broker_new(const struct broker_ops *ops, void *ctx, int ready,
 /* Accepts NULL; returns NULL.  Undoes nothing. */
 struct broker *broker_free(struct broker *broker);
 
-/* What came along with a request, if not a descriptor. */
-enum broker_along {
-	BROKER_ALONG_NOTHING = -1,
-	BROKER_ALONG_OTHER = -2, /* several descriptors, or something else */
-};
-
 /*
  * Answer one request of len bytes.  along: the descriptor that came with it,
- * borrowed, or an enum broker_along.  *ret_fd becomes a descriptor to be sent
+ * borrowed, or an enum fd_msg_along.  *ret_fd becomes a descriptor to be sent
  * back and closed, or -1.
  */
 enum broker_verdict broker_handle(struct broker *broker, const void *request,

@@ -24,6 +24,7 @@
 #include "brokermsg.h"
 #include "clock.h"
 #include "fd.h"
+#include "fd_msg.h"
 
 static_assert((int)BROKER_CLIENT_NAME_MAX == (int)BROKERMSG_NAME_MAX, "");
 
@@ -64,29 +65,14 @@ static int died(struct err *err)
 static int send_request(int sock, const void *request, size_t len, int along,
 			struct err *err)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)request,
-			    .iov_len = len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	int r = fd_msg_send(sock, request, len, along);
 
-	if (along >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(along));
-		memcpy(CMSG_DATA(cmsg), &along, sizeof(along));
-	}
-	if (sendmsg(sock, &msg, MSG_NOSIGNAL) >= 0)
+	if (r == 0)
 		return 0;
-	if (errno == EPIPE || errno == ECONNRESET)
+	if (r == -EPIPE || r == -ECONNRESET)
 		return died(err);
-	return err_set(err, -errno, "cannot speak to ecssh-broker: %s",
-		       strerror(errno));
+	return err_set(err, r, "cannot speak to ecssh-broker: %s",
+		       strerror(-r));
 }
 
 /* Wait for something on the socket.  Returns 0 or -errno. */
@@ -114,33 +100,14 @@ static int receive_reply(int sock, uint32_t type,
 			 struct brokermsg_reply *ret_reply, int *ret_fd,
 			 struct err *err)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = ret_reply,
-			    .iov_len = sizeof(*ret_reply)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	ssize_t n;
+	ssize_t n = fd_msg_receive(sock, ret_reply, sizeof(*ret_reply), ret_fd);
 
-	*ret_fd = -1;
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
+	if (n == 0 || n == -ECONNRESET)
 		return died(err);
 	if (n < 0)
-		return err_set(err, -errno, "cannot hear ecssh-broker: %s",
-			       strerror(errno));
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(int));
-	if (n != sizeof(*ret_reply) || (msg.msg_flags & MSG_TRUNC) ||
+		return err_set(err, (int)n, "cannot hear ecssh-broker: %s",
+			       strerror((int)-n));
+	if (n != sizeof(*ret_reply) || *ret_fd == FD_MSG_OTHER ||
 	    ret_reply->type != type || ret_reply->result > 0) {
 		fd_close(ret_fd);
 		return err_set(err, -EPROTO,

@@ -28,6 +28,7 @@
 #include "broker.h"
 #include "broker_client.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "rtnl.h"
 #include "tun.h"
 
@@ -916,8 +917,8 @@ static void broker_ends_at_two_descriptors(void **state)
 	struct brokermsg_mark m = {BROKERMSG_MARK, 4};
 	int fd;
 
-	assert_int_equal(broker_handle(rig->broker, &m, sizeof(m),
-				       BROKER_ALONG_OTHER, &rig->reply, &fd),
+	assert_int_equal(broker_handle(rig->broker, &m, sizeof(m), FD_MSG_OTHER,
+				       &rig->reply, &fd),
 			 BROKER_END);
 	assert_int_equal(rig->reply.result, -EPROTO);
 }

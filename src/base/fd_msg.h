@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* fd_msg: messages of a socket of the family UNIX, with or without a
+ * descriptor. */
+#ifndef ECSSH_FD_MSG_H
+#define ECSSH_FD_MSG_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* What came along with a message, if not a descriptor. */
+enum fd_msg_along {
+	FD_MSG_NOTHING = -1,
+	FD_MSG_OTHER = -2, /* several descriptors, or something else */
+};
+
+/* Send a message, with a descriptor unless along is negative.  Returns 0 or
+ * -errno; no SIGPIPE. */
+int fd_msg_send(int sock, const void *buf, size_t len, int along);
+
+/*
+ * Receive one.  *ret_along: a descriptor for the caller to close, or an enum
+ * fd_msg_along; more than one were closed.  Returns its length, also if that is
+ * more than cap and the rest was lost; 0 at the end; or -errno.
+ */
+ssize_t fd_msg_receive(int sock, void *buf, size_t cap, int *ret_along);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* test_fd_msg: src/base/fd_msg.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "fd_msg.h"
+
+static int setup(void **state)
+{
+	static int pair[2];
+
+	*state = pair;
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+}
+
+static int teardown(void **state)
+{
+	int *pair = *state;
+
+	fd_close(&pair[0]);
+	fd_close(&pair[1]);
+	return 0;
+}
+
+static void a_message_comes_with_its_descriptor(void **state)
+{
+	const int *pair = *state;
+	int ends[2], along;
+	char buf[8], byte = 0;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(fd_msg_send(pair[0], "abc", 3, ends[1]), 0);
+	fd_close(&ends[1]);
+	assert_int_equal(fd_msg_receive(pair[1], buf, sizeof(buf), &along), 3);
+	assert_memory_equal(buf, "abc", 3);
+	assert_true(along >= 0);
+	assert_int_equal(write(along, "x", 1), 1);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	fd_close(&along);
+	fd_close(&ends[0]);
+	assert_int_equal(fd_msg_send(pair[0], "abc", 3, FD_MSG_NOTHING), 0);
+	assert_int_equal(fd_msg_receive(pair[1], buf, sizeof(buf), &along), 3);
+	assert_int_equal(along, FD_MSG_NOTHING);
+}
+
+static void two_descriptors_are_closed(void **state)
+{
+	const int *pair = *state;
+	int ends[2], along;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(ends))];
+	} control = {0};
+	char buf[8] = "abc", byte;
+	struct iovec iov = {.iov_base = buf, .iov_len = 3};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	assert_int_equal(pipe(ends), 0);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(ends));
+	memcpy(CMSG_DATA(cmsg), ends, sizeof(ends));
+	assert_int_equal(sendmsg(pair[0], &msg, 0), 3);
+	fd_close(&ends[1]);
+	assert_int_equal(fd_msg_receive(pair[1], buf, sizeof(buf), &along), 3);
+	assert_int_equal(along, FD_MSG_OTHER);
+	/* Blocks for ever if a copy has survived. */
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	fd_close(&ends[0]);
+}
+
+static void a_message_that_is_too_long_has_its_length(void **state)
+{
+	const int *pair = *state;
+	char buf[4];
+	int along;
+
+	assert_int_equal(fd_msg_send(pair[0], "abcdef", 6, FD_MSG_NOTHING), 0);
+	assert_int_equal(fd_msg_receive(pair[1], buf, sizeof(buf), &along), 6);
+	assert_memory_equal(buf, "abcd", 4);
+}
+
+static void the_end_is_told(void **state)
+{
+	int *pair = *state, along;
+	char buf[4];
+
+	fd_close(&pair[0]);
+	assert_int_equal(fd_msg_receive(pair[1], buf, sizeof(buf), &along), 0);
+	assert_int_equal(along, FD_MSG_NOTHING);
+	assert_int_equal(fd_msg_send(pair[1], "a", 1, FD_MSG_NOTHING), -EPIPE);
+	assert_int_equal(fd_msg_receive(-1, buf, sizeof(buf), &along), -EBADF);
+}
+
+#define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_pair(a_message_comes_with_its_descriptor),
+		with_pair(two_descriptors_are_closed),
+		with_pair(a_message_that_is_too_long_has_its_length),
+		with_pair(the_end_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
