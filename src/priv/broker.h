@@ -2,9 +2,10 @@
 /*
  * broker: the process that may configure the network, and its rules.
  *
- * Answers the typed requests of an engine it does not trust, keeps a journal of
- * inverses, and undoes everything at the end.  What it does to the kernel goes
- * through struct broker_ops, so that the rules can be tested without one.
+ * Answers the typed requests of an engine it does not trust, keeps a record of
+ * what it changes, and undoes everything at the end.  What it does to the
+ * kernel goes through struct broker_ops, so that the rules can be tested
+ * without one.
  *
  * Spec: doc/PROTOCOL.broker
  */
@@ -17,6 +18,7 @@
 
 #include "addr.h"
 #include "brokermsg.h"
+#include "brokermsg_read.h"
 #include "err.h"
 #include "journal.h"
 
@@ -26,52 +28,37 @@ struct broker_link {
 	char name[BROKERMSG_NAME_MAX];
 };
 
-enum {
-	BROKER_IFS_MAX = 512, /* devices whose settings are remembered */
-};
-
 enum broker_family {
 	BROKER_FAMILY_4 = 1 << 0,
 	BROKER_FAMILY_6 = 1 << 1,
 };
 
-/* What a device had before forwarding was switched on for all of them. */
-enum broker_if_flag {
-	BROKER_IF_FORWARDS_4 = 1 << 0,
-	BROKER_IF_FORWARDS_6 = 1 << 1,
-	BROKER_IF_ACCEPTS_RA = 1 << 2,
+enum broker_change_kind {
+	CHANGE_LINK,
+	CHANGE_ADDR,
+	CHANGE_ROUTE, /* these go with the device; the others outlive it */
+	CHANGE_RULE,
+	CHANGE_DNS,
+	CHANGE_GUARD,
+	CHANGE_FORWARD,
+	CHANGE__N,
 };
 
-/* All that is needed to undo a FORWARD. */
-struct broker_forward {
-	char name[BROKERMSG_NAME_MAX]; /* of the device */
-	uint8_t switched;	       /* enum broker_family: on, by us */
-	char accept_redirects4;	       /* the digit that was there */
-	uint32_t n_ifs;
-	struct {
-		char name[BROKERMSG_NAME_MAX];
-		uint8_t flags; /* enum broker_if_flag */
-	} ifs[BROKER_IFS_MAX];
-};
-
-enum broker_undo_kind {
-	UNDO_LINK,
-	UNDO_ADDR,
-	UNDO_ROUTE,
-	UNDO_FORWARD,
-	UNDO_RULE,
-	UNDO_DNS,
-	UNDO_GUARD,
-	UNDO__N,
-};
-
-/* How to undo one request. */
-struct broker_undo {
-	enum broker_undo_kind kind;
+/* What a broker has changed, as far as undoing it takes. */
+struct broker_change {
+	enum broker_change_kind kind;
+	struct broker_link link; /* for whose sake */
 	union {
-		struct subnet net;	  /* ADDR: its addr only; ROUTE */
+		struct subnet net;	  /* ADDR: a host; ROUTE */
 		struct journal_rule rule; /* RULE */
 	};
+};
+
+/* A change of the record, for who keeps a copy of it. */
+struct broker_note {
+	bool is_strike;
+	uint32_t index; /* of the change struck out */
+	struct broker_change change;
 };
 
 /* What a device's guard is made of. */
@@ -82,101 +69,55 @@ struct broker_guard {
 	struct ip_addr addrs[BROKERMSG_ADDRS_MAX]; /* of the device */
 };
 
-/* A kill switch: all that may leave this host. */
-struct broker_kill {
-	char name[BROKERMSG_TUNNEL_MAX]; /* of the tunnel, as its kin allow */
-	uint32_t uid;			 /* who alone may reach: */
-	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
-	size_t n_gateways;
-	struct subnet lans[BROKERMSG_LANS_MAX];
-	size_t n_lans;
-	struct endpoint kept[2]; /* a connection: this end, the other; or
-				    version 0 */
-};
-
-/* A change of the journal, for who keeps a copy of it. */
-struct broker_note {
-	bool is_strike;
-	uint32_t index;		 /* of the record struck out */
-	struct broker_undo undo; /* the record */
-	struct broker_link link;
-	struct broker_forward forward; /* used only by kind FORWARD; else it may
-					  be missing */
-};
-
-/* The kernel.  All return 0, or -errno with err. */
+/*
+ * One side's kernel, and what it may be asked.  All return 0, or -errno with
+ * err.  The near side's and the far side's stand below what both have; the
+ * other side leaves them NULL.
+ */
 struct broker_ops {
+	/* What this side answers, by type: broker_near_requests or
+	 * broker_far_requests. */
+	const struct broker_request *requests;
 	/* Make a device that is down; *ret_fd is the caller's to close. */
-	int (*tun_create)(void *ctx, const char *name, uint32_t mtu_bytes,
-			  uint32_t want_offloads, struct broker_link *ret_link,
-			  uint32_t *ret_offloads, int *ret_fd, struct err *err);
-	int (*link_up)(void *ctx, uint32_t ifindex, struct err *err);
-	int (*link_del)(void *ctx, uint32_t ifindex, struct err *err);
+	int (*tun_create)(void *ctx, const struct brokermsg_tun *tun,
+			  struct broker_link *ret_link, uint32_t *ret_offloads,
+			  int *ret_fd, struct err *err);
+	int (*link_up)(void *ctx, const struct broker_link *link,
+		       struct err *err);
 	/* True if the device is there under the same index and name. */
 	bool (*link_is_ours)(void *ctx, const struct broker_link *link);
-	int (*addr_add)(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-			struct err *err);
-	int (*addr_del)(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-			struct err *err);
-	int (*route_add)(void *ctx, uint32_t ifindex, const struct subnet *dst,
-			 struct err *err);
-	int (*route_del)(void *ctx, uint32_t ifindex, const struct subnet *dst,
-			 struct err *err);
-	/* -EEXIST: somebody has the same; -ENOENT: it is not there.  NULL: this
-	 * broker makes no rules. */
-	int (*rule_add)(void *ctx, const struct journal_rule *rule,
-			struct err *err);
-	int (*rule_del)(void *ctx, const struct journal_rule *rule,
-			struct err *err);
+	/* Make a change of kind ADDR, ROUTE or RULE.  -EEXIST: somebody has the
+	 * same. */
+	int (*make)(void *ctx, const struct broker_change *change,
+		    struct err *err);
+	/* Undo one of any kind.  -ENOENT: it is not there. */
+	int (*unmake)(void *ctx, const struct broker_change *change,
+		      struct err *err);
+	/* The record is about to change; NULL: nobody keeps a copy. */
+	void (*note)(void *ctx, const struct broker_note *note);
+	/* In a keeper, which has lost all descriptors: open those that undoing
+	 * takes.  NULL: it takes none. */
+	int (*reopen)(void *ctx, struct err *err);
+
+	/*
+	 * The near side
+	 */
+
 	/* Mark the packets of somebody's TCP connection.  -EINVAL: it is
 	 * none. */
 	int (*mark)(void *ctx, int fd, struct err *err);
-	/*
-	 * Forwarding for the subnets routed into the device (families: enum
-	 * broker_family), in two steps: find out what has to be changed, then
-	 * change it.  The second always
-	 * follows the first; after its failure comes forward_del.  NULL: this
-	 * broker does not forward.
-	 */
-	int (*forward_plan)(void *ctx, const struct broker_link *link,
-			    uint8_t families, struct broker_forward *ret,
-			    struct err *err);
-	int (*forward_add)(void *ctx, const struct broker_forward *forward,
-			   uint32_t flags, const struct subnet *nets, size_t n,
-			   struct err *err);
-	int (*forward_del)(void *ctx, const struct broker_forward *forward,
-			   struct err *err);
-	/*
-	 * Look whether the SSH connection that carries the engine's session
-	 * should send in another way, and have it do so.  name: its congestion
-	 * control, or ""; err: how it sends and why, also if 0 is returned:
-	 * look again.  NULL: this broker is beneath none.
-	 */
-	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
-	/*
-	 * Have this host's names asked for in the tunnel; undone by the second.
-	 * ret_way says how it was done.  NULL: this broker has nothing to do
-	 * with names.
-	 */
+	/* Have this host's names asked for in the tunnel; ret_way says how it
+	 * was done. */
 	int (*dns_set)(void *ctx, const struct broker_link *link,
 		       const struct brokermsg_dns_set *dns,
 		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
-	int (*dns_clear)(void *ctx, const struct broker_link *link,
-			 struct err *err);
-	/*
-	 * Rules that keep the device's addresses to the device, in place of
-	 * earlier ones of the device.  They outlive it.  NULL: this broker
-	 * makes none.
-	 */
+	/* Rules that keep the device's addresses to the device, in place of
+	 * earlier ones of the device. */
 	int (*guard_add)(void *ctx, const struct broker_guard *guard,
 			 struct err *err);
-	int (*guard_del)(void *ctx, const struct broker_link *link,
-			 struct err *err);
-	/*
-	 * Put a kill switch in force, in place of an earlier one of that name,
-	 * and lift one.  It outlives the broker.  NULL: this broker has none.
-	 */
-	int (*kill_on)(void *ctx, const struct broker_kill *kill,
+	/* Put a kill switch in force, in place of an earlier one of that name,
+	 * and lift one.  It outlives the broker. */
+	int (*kill_on)(void *ctx, const struct brokermsg_kill *kill,
 		       struct err *err);
 	int (*kill_off)(void *ctx, const char *name, struct err *err);
 	/*
@@ -186,11 +127,28 @@ struct broker_ops {
 	 * broker keeps no records.
 	 */
 	int (*cleanup)(void *ctx, struct err *said);
-	/* The journal is about to change; NULL: nobody keeps a copy. */
-	void (*note)(void *ctx, const struct broker_note *note);
-	/* In a keeper, which has lost all descriptors: open those that undoing
-	 * takes.  NULL: it takes none. */
-	int (*reopen)(void *ctx, struct err *err);
+
+	/*
+	 * The far side
+	 */
+
+	/*
+	 * Forwarding for the subnets routed into the device (families: enum
+	 * broker_family), in two steps: find out what has to be changed, then
+	 * change it.  The second always follows the first; after its failure
+	 * comes unmake.
+	 */
+	int (*forward_plan)(void *ctx, const struct broker_link *link,
+			    uint8_t families, struct err *err);
+	int (*forward_add)(void *ctx, uint32_t flags, const struct subnet *nets,
+			   size_t n, struct err *err);
+	/*
+	 * Look whether the SSH connection that carries the engine's session
+	 * should send in another way, and have it do so.  name: its congestion
+	 * control, or ""; err: how it sends and why, also if 0 is returned:
+	 * look again.
+	 */
+	int (*tune)(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err);
 };
 
 /* Something that ends the broker besides its socket. */
@@ -207,6 +165,17 @@ enum broker_verdict {
 };
 
 struct broker;
+struct broker_call;
+
+/* How a request is answered. */
+struct broker_request {
+	unsigned phases; /* enum broker_phase, in which it is allowed */
+	unsigned next;	 /* likewise, after success; 0: the same */
+	int (*handle)(struct broker *broker, struct broker_call *call);
+};
+
+extern const struct broker_request broker_near_requests[BROKERMSG__N];
+extern const struct broker_request broker_far_requests[BROKERMSG__N];
 
 /*
  * ops and ctx are borrowed until broker_free.  ready: 0, or the negative errno
@@ -232,10 +201,6 @@ enum broker_verdict broker_handle(struct broker *broker, const void *request,
 /* Undo all that is recorded, newest first.  Returns 0, or the first -errno with
  * err; the rest is undone nevertheless. */
 int broker_undo(struct broker *broker, struct err *err);
-
-/* Repeat a change of another broker's journal in this one's.  A note that does
- * not fit is ignored. */
-void broker_mirror(struct broker *broker, const struct broker_note *note);
 
 /*
  * Answer requests on a socket until it closes, one of them ends it, or one of

@@ -50,6 +50,7 @@ struct kernel {
 	int lock_fd;		       /* owned; -1: between changes */
 	int events_fd;		       /* owned; of nftables; -1: not yet */
 	char name[BROKERMSG_NAME_MAX]; /* of the device */
+	struct broker_forward forward; /* once there is a plan */
 	int sshd_fd;		       /* owned: a copy of sshd's socket */
 	struct err sshd_why;	       /* sshd_fd is -1: why */
 	struct tcp_tune tune;	       /* of it */
@@ -69,8 +70,7 @@ static void set_device(const char *name, const char *family, const char *key,
 		(void)fd_write_all(fd, &digit, 1);
 }
 
-static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
-			     uint32_t want_offloads,
+static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 			     struct broker_link *ret_link,
 			     uint32_t *ret_offloads, int *ret_fd,
 			     struct err *err)
@@ -82,11 +82,11 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 
 	/* Tables are named after the device: "guard4-ecssh0" would be that of
 	 * another's. */
-	if (strcmp(name, "") != 0 && strcmp(name, "ecssh%d") != 0)
+	if (strcmp(tun->name, "ecssh%d") != 0)
 		return err_set(err, -EPERM,
 			       "on the far host names of devices are chosen by "
 			       "the broker");
-	int r = tun_create(k->control_fd, name, want_offloads, link.name,
+	int r = tun_create(k->control_fd, tun->name, tun->offloads, link.name,
 			   &offloads, err);
 
 	if (r < 0)
@@ -100,7 +100,7 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	/* No address of the kernel's choice, no routers. */
 	set_device(link.name, "ipv6", "addr_gen_mode", '1');
 	set_device(link.name, "ipv6", "accept_ra", '0');
-	r = dev_configure(link.name, mtu_bytes, TXQUEUELEN, err);
+	r = dev_configure(link.name, tun->mtu_bytes, TXQUEUELEN, err);
 	if (r < 0)
 		return r;
 	memcpy(k->name, link.name, sizeof(k->name));
@@ -120,37 +120,22 @@ static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
 }
 
 /* Writes the name of a device to out.  Returns 0 or -ENODEV with err. */
-static int name_of(uint32_t ifindex, char out[IF_NAMESIZE], struct err *err)
+static int name_of(const struct broker_link *link, char out[IF_NAMESIZE],
+		   struct err *err)
 {
-	if (if_indextoname(ifindex, out))
+	if (if_indextoname(link->ifindex, out))
 		return 0;
 	return err_set(err, -ENODEV, "the device has disappeared");
 }
 
-static int kernel_link_up(void *ctx, uint32_t ifindex, struct err *err)
+static int kernel_link_up(void *ctx, const struct broker_link *link,
+			  struct err *err)
 {
 	char name[IF_NAMESIZE];
-	int r = name_of(ifindex, name, err);
+	int r = name_of(link, name, err);
 
 	(void)ctx;
 	return r < 0 ? r : dev_up(name, err);
-}
-
-static int kernel_link_del(void *ctx, uint32_t ifindex, struct err *err)
-{
-	(void)ctx;
-	return dev_del(ifindex, err);
-}
-
-/* Nobody needs one: packets only pass. */
-static int kernel_addr(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-		       struct err *err)
-{
-	(void)ctx;
-	(void)ifindex;
-	(void)addr;
-	return err_set(err, -EOPNOTSUPP,
-		       "the device of the far side has no addresses");
 }
 
 static bool is_private(const struct subnet *dst)
@@ -191,28 +176,19 @@ static int check_route(const struct kernel *k, const struct subnet *dst,
 	return 0;
 }
 
-static int kernel_route_add(void *ctx, uint32_t ifindex,
-			    const struct subnet *dst, struct err *err)
+/* Routes are all that is made so. */
+static int kernel_make(void *ctx, const struct broker_change *change,
+		       struct err *err)
 {
 	char name[IF_NAMESIZE];
 	const struct kernel *k = ctx;
-	int r = check_route(ctx, dst, err);
+	int r = check_route(ctx, &change->net, err);
 
 	if (r == 0 && !k->is_for_root)
-		r = dev_route_is_free(dst, err);
+		r = dev_route_is_free(&change->net, err);
 	if (r == 0)
-		r = name_of(ifindex, name, err);
-	return r < 0 ? r : dev_route_add(name, dst, err);
-}
-
-static int kernel_route_del(void *ctx, uint32_t ifindex,
-			    const struct subnet *dst, struct err *err)
-{
-	char name[IF_NAMESIZE];
-	int r = name_of(ifindex, name, err);
-
-	(void)ctx;
-	return r < 0 ? r : dev_route_del(name, dst, err);
+		r = name_of(&change->link, name, err);
+	return r < 0 ? r : dev_route_add(name, &change->net, err);
 }
 
 /*
@@ -220,8 +196,7 @@ static int kernel_route_del(void *ctx, uint32_t ifindex,
  */
 
 static int kernel_forward_plan(void *ctx, const struct broker_link *link,
-			       uint8_t families, struct broker_forward *ret,
-			       struct err *err)
+			       uint8_t families, struct err *err)
 {
 	struct kernel *k = ctx;
 
@@ -229,9 +204,9 @@ static int kernel_forward_plan(void *ctx, const struct broker_link *link,
 	if (k->tune.congestion[0] == '\0')
 		fd_close(&k->sshd_fd);
 	k->lock_fd = forwarding_lock();
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret->name, link->name, sizeof(ret->name));
-	int r = forwarding_plan(families, ret, err);
+	memset(&k->forward, 0, sizeof(k->forward));
+	memcpy(k->forward.name, link->name, sizeof(k->forward.name));
+	int r = forwarding_plan(families, &k->forward, err);
 	if (r < 0)
 		fd_close(&k->lock_fd);
 	return r;
@@ -255,11 +230,12 @@ static int open_events(void)
 	return fd_take(&fd);
 }
 
-static int kernel_forward_add(void *ctx, const struct broker_forward *forward,
-			      uint32_t flags, const struct subnet *nets,
-			      size_t n, struct err *err)
+static int kernel_forward_add(void *ctx, uint32_t flags,
+			      const struct subnet *nets, size_t n,
+			      struct err *err)
 {
 	struct kernel *k = ctx;
+	const struct broker_forward *forward = &k->forward;
 	struct nft_rules rules = {.name = forward->name,
 				  .flags = flags,
 				  .guarded = forward->switched,
@@ -283,10 +259,9 @@ static int kernel_forward_add(void *ctx, const struct broker_forward *forward,
 	return r;
 }
 
-static int kernel_forward_del(void *ctx, const struct broker_forward *forward,
-			      struct err *err)
+static int unforward(struct kernel *k, struct err *err)
 {
-	struct kernel *k = ctx;
+	const struct broker_forward *forward = &k->forward;
 	char text[1024];
 
 	k->lock_fd = forwarding_lock();
@@ -299,6 +274,26 @@ static int kernel_forward_del(void *ctx, const struct broker_forward *forward,
 	}
 	fd_close(&k->lock_fd);
 	return r;
+}
+
+static int kernel_unmake(void *ctx, const struct broker_change *change,
+			 struct err *err)
+{
+	switch (change->kind) {
+	case CHANGE_LINK:
+		return dev_del(change->link.ifindex, err);
+	case CHANGE_ROUTE:
+		return dev_route_del(change->link.name, &change->net, err);
+	case CHANGE_FORWARD:
+		return unforward(ctx, err);
+	case CHANGE_ADDR:
+	case CHANGE_RULE:
+	case CHANGE_DNS:
+	case CHANGE_GUARD:
+	case CHANGE__N:
+		break;
+	}
+	return 0; /* the near side's */
 }
 
 static int kernel_tune(void *ctx, char name[BROKERMSG_NAME_MAX],
@@ -331,7 +326,11 @@ static int kernel_tune(void *ctx, char name[BROKERMSG_NAME_MAX],
 
 static void kernel_note(void *ctx, const struct broker_note *note)
 {
-	keeper_note(((struct kernel *)ctx)->keeper_fd, note);
+	const struct kernel *k = ctx;
+	bool has_more = note->change.kind == CHANGE_FORWARD;
+
+	keeper_note(k->keeper_fd, note, &k->forward,
+		    has_more ? sizeof(k->forward) : 0);
 }
 
 static int on_keeper(void *ctx, struct err *err)
@@ -394,19 +393,16 @@ static int on_nft_event(void *ctx, struct err *err)
 }
 
 static const struct broker_ops far_ops = {
+	.requests = broker_far_requests,
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
-	.link_del = kernel_link_del,
 	.link_is_ours = kernel_link_is_ours,
-	.addr_add = kernel_addr,
-	.addr_del = kernel_addr,
-	.route_add = kernel_route_add,
-	.route_del = kernel_route_del,
+	.make = kernel_make,
+	.unmake = kernel_unmake,
+	.note = kernel_note,
 	.forward_plan = kernel_forward_plan,
 	.forward_add = kernel_forward_add,
-	.forward_del = kernel_forward_del,
 	.tune = kernel_tune,
-	.note = kernel_note,
 };
 
 static void serve(struct broker *b, struct kernel *k, int sock)
@@ -439,6 +435,11 @@ void broker_far_run(int sock)
 			   .events_fd = -1,
 			   .sshd_fd = -1,
 			   .is_for_root = is_of_root(sock)};
+	const struct keeper_charge charge = {.ops = &far_ops,
+					     .ctx = &k,
+					     .fd = -1,
+					     .more = &k.forward,
+					     .more_bytes = sizeof(k.forward)};
 	struct err err = {{0}};
 
 	broker_ignore_signals();
@@ -448,7 +449,7 @@ void broker_far_run(int sock)
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
 	if (r >= 0)
-		r = keeper_start(&far_ops, &k, -1, &k.keeper_fd, &err);
+		r = keeper_start(&charge, &k.keeper_fd, &err);
 	struct broker *b = broker_new(&far_ops, &k, r, &err);
 	if (b)
 		serve(b, &k, sock);

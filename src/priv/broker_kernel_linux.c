@@ -100,8 +100,7 @@ static void set_sysctls(const char *name)
 	set_sysctl("ipv6", name, "accept_ra", '0');
 }
 
-static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
-			     uint32_t want_offloads,
+static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 			     struct broker_link *ret_link,
 			     uint32_t *ret_offloads, int *ret_fd,
 			     struct err *err)
@@ -110,7 +109,7 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	struct broker_link link = {0};
 	uint32_t offloads;
 	int fd CLEANUP_FD = -1;
-	int r = tun_create(k->control_fd, name, want_offloads, link.name,
+	int r = tun_create(k->control_fd, tun->name, tun->offloads, link.name,
 			   &offloads, err);
 
 	if (r < 0)
@@ -122,8 +121,8 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	if (link.ifindex == 0)
 		return err_set(err, -errno, "%s has disappeared", link.name);
 	set_sysctls(link.name);
-	r = rtnl_link_configure(k->rtnl, link.ifindex, mtu_bytes, TXQUEUELEN,
-				err);
+	r = rtnl_link_configure(k->rtnl, link.ifindex, tun->mtu_bytes,
+				TXQUEUELEN, err);
 	if (r < 0)
 		return r;
 	*ret_link = link;
@@ -132,14 +131,10 @@ static int kernel_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	return 0;
 }
 
-static int kernel_link_up(void *ctx, uint32_t ifindex, struct err *err)
+static int kernel_link_up(void *ctx, const struct broker_link *link,
+			  struct err *err)
 {
-	return rtnl_link_up(((struct kernel *)ctx)->rtnl, ifindex, err);
-}
-
-static int kernel_link_del(void *ctx, uint32_t ifindex, struct err *err)
-{
-	return rtnl_link_del(((struct kernel *)ctx)->rtnl, ifindex, err);
+	return rtnl_link_up(((struct kernel *)ctx)->rtnl, link->ifindex, err);
 }
 
 static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
@@ -149,32 +144,6 @@ static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
 	(void)ctx;
 	return if_indextoname(link->ifindex, name) &&
 	       strcmp(name, link->name) == 0;
-}
-
-static int kernel_addr_add(void *ctx, uint32_t ifindex,
-			   const struct ip_addr *addr, struct err *err)
-{
-	return rtnl_addr_add(((struct kernel *)ctx)->rtnl, ifindex, addr, err);
-}
-
-static int kernel_addr_del(void *ctx, uint32_t ifindex,
-			   const struct ip_addr *addr, struct err *err)
-{
-	return rtnl_addr_del(((struct kernel *)ctx)->rtnl, ifindex, addr, err);
-}
-
-static int kernel_route_add(void *ctx, uint32_t ifindex,
-			    const struct subnet *dst, struct err *err)
-{
-	return rtnl_route_add(((struct kernel *)ctx)->rtnl, BROKERMSG_TABLE,
-			      ifindex, dst, err);
-}
-
-static int kernel_route_del(void *ctx, uint32_t ifindex,
-			    const struct subnet *dst, struct err *err)
-{
-	return rtnl_route_del(((struct kernel *)ctx)->rtnl, BROKERMSG_TABLE,
-			      ifindex, dst, err);
 }
 
 /* What a record means to the kernel. */
@@ -206,20 +175,30 @@ static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 	return it;
 }
 
-static int kernel_rule_add(void *ctx, const struct journal_rule *rule,
-			   struct err *err)
+static int kernel_make(void *ctx, const struct broker_change *change,
+		       struct err *err)
 {
-	struct rtnl_rule it = kernel_rule(rule);
+	struct rtnl *rtnl = ((struct kernel *)ctx)->rtnl;
+	uint32_t ifindex = change->link.ifindex;
+	struct rtnl_rule rule;
 
-	return rtnl_rule_add(((struct kernel *)ctx)->rtnl, &it, err);
-}
-
-static int kernel_rule_del(void *ctx, const struct journal_rule *rule,
-			   struct err *err)
-{
-	struct rtnl_rule it = kernel_rule(rule);
-
-	return rtnl_rule_del(((struct kernel *)ctx)->rtnl, &it, err);
+	switch (change->kind) {
+	case CHANGE_ADDR:
+		return rtnl_addr_add(rtnl, ifindex, &change->net.addr, err);
+	case CHANGE_ROUTE:
+		return rtnl_route_add(rtnl, BROKERMSG_TABLE, ifindex,
+				      &change->net, err);
+	case CHANGE_RULE:
+		rule = kernel_rule(&change->rule);
+		return rtnl_rule_add(rtnl, &rule, err);
+	case CHANGE_LINK:
+	case CHANGE_DNS:
+	case CHANGE_GUARD:
+	case CHANGE_FORWARD:
+	case CHANGE__N:
+		break;
+	}
+	return -EOPNOTSUPP; /* made otherwise */
 }
 
 static int kernel_mark(void *ctx, int fd, struct err *err)
@@ -244,26 +223,26 @@ static int kernel_mark(void *ctx, int fd, struct err *err)
  * what ecssh-dns writes down itself.  Returns false for the rest. */
 static bool to_disk(const struct broker_note *note, struct journal_record *ret)
 {
-	struct journal_link link = {.ifindex = note->link.ifindex};
+	struct journal_link link = {.ifindex = note->change.link.ifindex};
 
 	*ret = (struct journal_record){0};
-	memcpy(link.name, note->link.name, sizeof(link.name));
-	switch (note->undo.kind) {
-	case UNDO_RULE:
+	memcpy(link.name, note->change.link.name, sizeof(link.name));
+	switch (note->change.kind) {
+	case CHANGE_RULE:
 		ret->kind = JOURNAL_RULE;
-		journal_build_rule(&note->undo.rule, ret->payload);
+		journal_build_rule(&note->change.rule, ret->payload);
 		return true;
-	case UNDO_GUARD:
-	case UNDO_DNS:
-		ret->kind = note->undo.kind == UNDO_GUARD ? JOURNAL_GUARD
-							  : JOURNAL_DNS;
+	case CHANGE_GUARD:
+	case CHANGE_DNS:
+		ret->kind = note->change.kind == CHANGE_GUARD ? JOURNAL_GUARD
+							      : JOURNAL_DNS;
 		journal_build_link(&link, ret->payload);
 		return true;
-	case UNDO_LINK:
-	case UNDO_ADDR:
-	case UNDO_ROUTE:
-	case UNDO_FORWARD:
-	case UNDO__N:
+	case CHANGE_LINK:
+	case CHANGE_ADDR:
+	case CHANGE_ROUTE:
+	case CHANGE_FORWARD:
+	case CHANGE__N:
 		break;
 	}
 	return false;
@@ -281,7 +260,7 @@ static void kernel_note(void *ctx, const struct broker_note *note)
 	if (r < 0)
 		log_warn("cannot write to %s/journal: %s, ignoring", state_dir,
 			 strerror(-r));
-	keeper_note(k->keeper_fd, note);
+	keeper_note(k->keeper_fd, note, NULL, 0);
 }
 
 static int kernel_reopen(void *ctx, struct err *err)
@@ -341,10 +320,9 @@ static int kernel_dns_set(void *ctx, const struct broker_link *link,
 	return r;
 }
 
-static int kernel_dns_clear(void *ctx, const struct broker_link *link,
-			    struct err *err)
+static int clear_dns(struct kernel *k, const struct broker_link *link,
+		     struct err *err)
 {
-	struct kernel *k = ctx;
 	/* One that has ended has a guardian. */
 	int r = k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
 	struct err why;
@@ -383,17 +361,44 @@ static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
 		     : nft_run(text, NULL, 0, err);
 }
 
-static int kernel_guard_del(void *ctx, const struct broker_link *link,
-			    struct err *err)
+static int remove_guard(const struct broker_link *link, struct err *err)
 {
 	char text[NFT_NEAR_TEXT_MAX];
 	int r = nft_near_build_guard_removal(link->name, text, sizeof(text));
 
-	(void)ctx;
 	return r < 0 ? r : nft_run(text, NULL, 0, err);
 }
 
-static int kernel_kill_on(void *ctx, const struct broker_kill *kill,
+static int kernel_unmake(void *ctx, const struct broker_change *change,
+			 struct err *err)
+{
+	struct kernel *k = ctx;
+	uint32_t ifindex = change->link.ifindex;
+	struct rtnl_rule rule;
+
+	switch (change->kind) {
+	case CHANGE_LINK:
+		return rtnl_link_del(k->rtnl, ifindex, err);
+	case CHANGE_ADDR:
+		return rtnl_addr_del(k->rtnl, ifindex, &change->net.addr, err);
+	case CHANGE_ROUTE:
+		return rtnl_route_del(k->rtnl, BROKERMSG_TABLE, ifindex,
+				      &change->net, err);
+	case CHANGE_RULE:
+		rule = kernel_rule(&change->rule);
+		return rtnl_rule_del(k->rtnl, &rule, err);
+	case CHANGE_DNS:
+		return clear_dns(k, &change->link, err);
+	case CHANGE_GUARD:
+		return remove_guard(&change->link, err);
+	case CHANGE_FORWARD:
+	case CHANGE__N:
+		break;
+	}
+	return 0; /* the far side's */
+}
+
+static int kernel_kill_on(void *ctx, const struct brokermsg_kill *kill,
 			  struct err *err)
 {
 	return kill_on(&((struct kernel *)ctx)->kill, kill, err);
@@ -451,8 +456,8 @@ static bool has_table(uint32_t kind, const char *device)
 }
 
 /* The rules of a device; not if another tunnel has taken its name over. */
-static int undo_table(struct kernel *k, uint32_t kind,
-		      const struct journal_link *gone, struct err *said)
+static int undo_table(uint32_t kind, const struct journal_link *gone,
+		      struct err *said)
 {
 	struct broker_link link = {.ifindex = gone->ifindex};
 	uint32_t now = if_nametoindex(gone->name);
@@ -461,7 +466,7 @@ static int undo_table(struct kernel *k, uint32_t kind,
 	memcpy(link.name, gone->name, sizeof(link.name));
 	if ((now != 0 && now != gone->ifindex) || !has_table(kind, link.name))
 		return -ENOENT;
-	r = kind == JOURNAL_GUARD ? kernel_guard_del(k, &link, said)
+	r = kind == JOURNAL_GUARD ? remove_guard(&link, said)
 				  : allow_dns(link.name, said);
 	return r < 0 ? r
 		     : err_set(said, 0, "nftables rules for %s of %s",
@@ -488,7 +493,7 @@ static int undo_record(struct kernel *k, const struct journal_record *record,
 	}
 	if ((record->kind == JOURNAL_GUARD || record->kind == JOURNAL_DNS) &&
 	    journal_parse_link(record->payload, &link) == 0)
-		return undo_table(k, record->kind, &link, said);
+		return undo_table(record->kind, &link, said);
 	return err_set(said, -EBADMSG,
 		       "a record in %s/journal is of another version of "
 		       "ecssh, and was left alone",
@@ -519,26 +524,20 @@ static int kernel_cleanup(void *ctx, struct err *said)
 }
 
 static const struct broker_ops kernel_ops = {
+	.requests = broker_near_requests,
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
-	.link_del = kernel_link_del,
 	.link_is_ours = kernel_link_is_ours,
-	.addr_add = kernel_addr_add,
-	.addr_del = kernel_addr_del,
-	.route_add = kernel_route_add,
-	.route_del = kernel_route_del,
-	.rule_add = kernel_rule_add,
-	.rule_del = kernel_rule_del,
-	.mark = kernel_mark,
-	.cleanup = kernel_cleanup,
+	.make = kernel_make,
+	.unmake = kernel_unmake,
 	.note = kernel_note,
 	.reopen = kernel_reopen,
+	.mark = kernel_mark,
 	.dns_set = kernel_dns_set,
-	.dns_clear = kernel_dns_clear,
 	.guard_add = kernel_guard_add,
-	.guard_del = kernel_guard_del,
 	.kill_on = kernel_kill_on,
 	.kill_off = kernel_kill_off,
+	.cleanup = kernel_cleanup,
 };
 
 void broker_run(int sock)
@@ -564,8 +563,10 @@ void broker_run(int sock)
 	if (r >= 0)
 		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
 	if (r >= 0)
-		r = keeper_start(&kernel_ops, &k, k.journal.fd, &k.keeper_fd,
-				 &err);
+		r = keeper_start(&(struct keeper_charge){.ops = &kernel_ops,
+							 .ctx = &k,
+							 .fd = k.journal.fd},
+				 &k.keeper_fd, &err);
 	if (r >= 0)
 		r = rtnl_open(&k.rtnl, &err);
 	/* Not ready: the engine is told so when it says hello. */

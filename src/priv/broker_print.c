@@ -28,7 +28,6 @@ enum {
 };
 
 struct print {
-	char device[BROKERMSG_NAME_MAX];
 	int tun_fd; /* owned: the end of the engine's that we keep */
 	bool is_undoing;
 };
@@ -69,17 +68,17 @@ static void print_settings(const char *device)
 			     device);
 }
 
-static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
-		      uint32_t want_offloads, struct broker_link *ret_link,
-		      uint32_t *ret_offloads, int *ret_fd, struct err *err)
+static int tun_create(void *ctx, const struct brokermsg_tun *tun,
+		      struct broker_link *ret_link, uint32_t *ret_offloads,
+		      int *ret_fd, struct err *err)
 {
 	struct print *p = ctx;
 	struct broker_link link = {.ifindex = 1};
 	int pair[2];
 
-	(void)want_offloads;
-	(void)snprintf(link.name, sizeof(link.name), "%.15s", name);
-	for (int i = 0; strcmp(name, "ecssh%d") == 0 && i < DEVICES_MAX; i++) {
+	memcpy(link.name, tun->name, sizeof(link.name));
+	for (int i = 0; strcmp(tun->name, "ecssh%d") == 0 && i < DEVICES_MAX;
+	     i++) {
 		(void)snprintf(link.name, sizeof(link.name), "ecssh%d", i);
 		if (if_nametoindex(link.name) == 0)
 			break;
@@ -89,36 +88,22 @@ static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 		return err_set(err, -errno, "cannot make a socket: %s",
 			       strerror(errno));
 	p->tun_fd = pair[0];
-	memcpy(p->device, link.name, sizeof(p->device));
 	(void)printf("ip tuntap add dev %s mode tun vnet_hdr\n", link.name);
 	print_settings(link.name);
 	(void)printf("ip link set dev %s addrgenmode none\n"
 		     "ip link set dev %s mtu %u txqueuelen %d multicast off\n",
-		     link.name, link.name, mtu_bytes, TXQUEUELEN);
+		     link.name, link.name, tun->mtu_bytes, TXQUEUELEN);
 	*ret_link = link;
 	*ret_offloads = 0;
 	*ret_fd = pair[1];
 	return 0;
 }
 
-static int link_up(void *ctx, uint32_t ifindex, struct err *err)
+static int link_up(void *ctx, const struct broker_link *link, struct err *err)
 {
-	const struct print *p = ctx;
-
-	(void)ifindex;
+	(void)ctx;
 	(void)err;
-	(void)printf("ip link set dev %s up\n", p->device);
-	return 0;
-}
-
-static int link_del(void *ctx, uint32_t ifindex, struct err *err)
-{
-	struct print *p = ctx;
-
-	(void)ifindex;
-	(void)err;
-	begin_undo(p);
-	(void)printf("ip link del dev %s\n", p->device);
+	(void)printf("ip link set dev %s up\n", link->name);
 	return 0;
 }
 
@@ -131,32 +116,14 @@ static bool link_is_ours(void *ctx, const struct broker_link *link)
 
 /* ---- addresses and routes ---- */
 
-static int print_addr(const struct print *p, const char *verb,
-		      const struct ip_addr *addr)
+static void print_addr(const char *verb, const char *device,
+		       const struct ip_addr *addr)
 {
 	char text[ADDR_TEXT_MAX];
 
 	(void)printf("ip addr %s %s/%u dev %s%s\n", verb,
-		     addr_format(addr, text), addr_len_bits(addr), p->device,
+		     addr_format(addr, text), addr_len_bits(addr), device,
 		     addr->version == IPV6 && *verb == 'a' ? " nodad" : "");
-	return 0;
-}
-
-static int addr_add(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-		    struct err *err)
-{
-	(void)ifindex;
-	(void)err;
-	return print_addr(ctx, "add", addr);
-}
-
-static int addr_del(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-		    struct err *err)
-{
-	(void)ifindex;
-	(void)err;
-	begin_undo(ctx);
-	return print_addr(ctx, "del", addr);
 }
 
 /* "-6 " where ip(8) cannot tell the family. */
@@ -165,34 +132,16 @@ static const char *family(uint8_t version)
 	return version == IPV6 ? "-6 " : "";
 }
 
-static int print_route(const struct print *p, const char *verb,
-		       const struct subnet *dst)
+static void print_route(const char *verb, const char *device,
+			const struct subnet *dst)
 {
 	bool is_6 = dst->addr.version == IPV6;
 	char text[SUBNET_TEXT_MAX];
 
 	(void)printf("ip %sroute %s %s dev %s table %d proto static%s\n",
 		     family(dst->addr.version), verb, subnet_format(dst, text),
-		     p->device, BROKERMSG_TABLE,
+		     device, BROKERMSG_TABLE,
 		     is_6 ? " metric 1" : " scope link");
-	return 0;
-}
-
-static int route_add(void *ctx, uint32_t ifindex, const struct subnet *dst,
-		     struct err *err)
-{
-	(void)ifindex;
-	(void)err;
-	return print_route(ctx, "add", dst);
-}
-
-static int route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
-		     struct err *err)
-{
-	(void)ifindex;
-	(void)err;
-	begin_undo(ctx);
-	return print_route(ctx, "del", dst);
 }
 
 /* ---- rules ---- */
@@ -231,22 +180,6 @@ static void print_rule(const char *verb, const struct journal_rule *rule)
 		break;
 	}
 	(void)printf(" protocol %d\n", PROTOCOL);
-}
-
-static int rule_add(void *ctx, const struct journal_rule *rule, struct err *err)
-{
-	(void)ctx;
-	(void)err;
-	print_rule("add", rule);
-	return 0;
-}
-
-static int rule_del(void *ctx, const struct journal_rule *rule, struct err *err)
-{
-	(void)err;
-	begin_undo(ctx);
-	print_rule("del", rule);
-	return 0;
 }
 
 static int mark(void *ctx, int fd, struct err *err)
@@ -305,11 +238,10 @@ static int dns_set(void *ctx, const struct broker_link *link,
 	return 0;
 }
 
-static int dns_clear(void *ctx, const struct broker_link *link, struct err *err)
+static int dns_clear(const struct broker_link *link, struct err *err)
 {
 	char rules[NFT_DNS_TEXT_MAX];
 
-	begin_undo(ctx);
 	(void)printf("resolvectl revert %s\n", link->name);
 	return print_nft(
 		nft_dns_build_removal(link->name, rules, sizeof(rules)), rules,
@@ -328,17 +260,17 @@ static int guard_add(void *ctx, const struct broker_guard *guard,
 			 err);
 }
 
-static int guard_del(void *ctx, const struct broker_link *link, struct err *err)
+static int guard_del(const struct broker_link *link, struct err *err)
 {
 	char text[NFT_NEAR_TEXT_MAX];
 
-	begin_undo(ctx);
 	return print_nft(
 		nft_near_build_guard_removal(link->name, text, sizeof(text)),
 		text, err);
 }
 
-static int kill_on(void *ctx, const struct broker_kill *kill, struct err *err)
+static int kill_on(void *ctx, const struct brokermsg_kill *kill,
+		   struct err *err)
 {
 	char text[NFT_NEAR_TEXT_MAX];
 
@@ -358,24 +290,65 @@ static int kill_off(void *ctx, const char *name, struct err *err)
 			 text, err);
 }
 
+/* ---- changes ---- */
+
+/* verb: "add" or "del".  False: it is none that is made so. */
+static bool print_change(const char *verb, const struct broker_change *change)
+{
+	switch (change->kind) {
+	case CHANGE_ADDR:
+		print_addr(verb, change->link.name, &change->net.addr);
+		return true;
+	case CHANGE_ROUTE:
+		print_route(verb, change->link.name, &change->net);
+		return true;
+	case CHANGE_RULE:
+		print_rule(verb, &change->rule);
+		return true;
+	case CHANGE_LINK:
+	case CHANGE_DNS:
+	case CHANGE_GUARD:
+	case CHANGE_FORWARD:
+	case CHANGE__N:
+		break;
+	}
+	return false;
+}
+
+static int make(void *ctx, const struct broker_change *change, struct err *err)
+{
+	(void)ctx;
+	(void)err;
+	return print_change("add", change) ? 0 : -EOPNOTSUPP;
+}
+
+static int unmake(void *ctx, const struct broker_change *change,
+		  struct err *err)
+{
+	begin_undo(ctx);
+	if (change->kind == CHANGE_DNS)
+		return dns_clear(&change->link, err);
+	if (change->kind == CHANGE_GUARD)
+		return guard_del(&change->link, err);
+	if (change->kind == CHANGE_LINK)
+		(void)printf("ip link del dev %s\n", change->link.name);
+	else
+		(void)print_change("del", change);
+	return 0;
+}
+
 /* ---- the loop ---- */
 
 static const struct broker_ops print_ops = {
+	.requests = broker_near_requests,
 	.tun_create = tun_create,
 	.link_up = link_up,
-	.link_del = link_del,
 	.link_is_ours = link_is_ours,
-	.addr_add = addr_add,
-	.addr_del = addr_del,
-	.route_add = route_add,
-	.route_del = route_del,
-	.rule_add = rule_add,
-	.rule_del = rule_del,
+	.make = make,
+	.unmake = unmake,
 	.mark = mark,
 	.dns_set = dns_set,
-	.dns_clear = dns_clear,
 	.guard_add = guard_add,
-	.guard_del = guard_del,
 	.kill_on = kill_on,
 	.kill_off = kill_off,
 };

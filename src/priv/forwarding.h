@@ -11,6 +11,29 @@
 #include "broker.h"
 #include "err.h"
 
+enum {
+	BROKER_IFS_MAX = 512, /* devices whose settings are remembered */
+};
+
+/* What a device had before forwarding was switched on for all of them. */
+enum broker_if_flag {
+	BROKER_IF_FORWARDS_4 = 1 << 0,
+	BROKER_IF_FORWARDS_6 = 1 << 1,
+	BROKER_IF_ACCEPTS_RA = 1 << 2,
+};
+
+/* All that is needed to undo a FORWARD. */
+struct broker_forward {
+	char name[BROKERMSG_NAME_MAX]; /* of the device */
+	uint8_t switched;	       /* enum broker_family: on, by us */
+	char accept_redirects4;	       /* the digit that was there */
+	uint32_t n_ifs;
+	struct {
+		char name[BROKERMSG_NAME_MAX];
+		uint8_t flags; /* enum broker_if_flag */
+	} ifs[BROKER_IFS_MAX];
+};
+
 /*
  * Keep other brokers from changing anything, for a while at most, since any
  * user of this host might do the same.  Returns a descriptor whose closing ends

@@ -3,9 +3,9 @@
  * keeper: a process that knows how to undo what the broker does.
  *
  * Theory of operation
- *   Each change of the broker's journal is in the keeper's socket before the
+ *   Each change of the broker's record is in the keeper's socket before the
  *   broker acts, so it is read even if the broker is killed right after.  The
- *   end of the socket is the broker's end: what the journal still has is undone
+ *   end of the socket is the broker's end: what the record still has is undone
  *   then, which is nothing if the broker has done it.  What is told to be
  * undone although it was never done is not there, and that is no failure.
  */
@@ -16,46 +16,47 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "log.h"
+#include "record.h"
 
-/* A journal's longest records are few, so the buffer holds many notes. */
 enum { SOCKET_BYTES = 1 << 20 };
 
 /* Take in each change until the broker has ended. */
-static void follow(int fd, struct broker *mirror, struct broker_note *note)
+static void follow(int fd, struct record *mirror, void *more, size_t more_bytes)
 {
+	struct broker_note note;
+	const struct iovec iov[] = {{&note, sizeof(note)}, {more, more_bytes}};
 	ssize_t n;
 
 	do {
-		memset(note, 0, sizeof(*note));
-		n = recv(fd, note, sizeof(*note), 0);
-		if (n >= (ssize_t)offsetof(struct broker_note, forward))
-			broker_mirror(mirror, note);
-	} while (n >= (ssize_t)offsetof(struct broker_note, forward) ||
-		 (n < 0 && errno == EINTR));
+		n = readv(fd, iov, 2);
+		if (n >= (ssize_t)sizeof(note))
+			record_mirror(mirror, &note);
+	} while (n >= (ssize_t)sizeof(note) || (n < 0 && errno == EINTR));
 }
 
-static void keep(int fd, const struct broker_ops *ops, void *ctx)
+static void keep(int fd, const struct keeper_charge *charge)
 {
-	struct broker *mirror = broker_new(ops, ctx, 0, NULL);
-	struct broker_note *note = calloc(1, sizeof(*note));
+	const struct broker_ops *ops = charge->ops;
+	struct record *mirror = calloc(1, sizeof(*mirror));
 	struct err err;
 
-	if (mirror && note) {
-		/* If this fails the broker sees us gone. */
-		if (ops->reopen && ops->reopen(ctx, &err) < 0) {
-			log_warn("%s", err.text);
-		} else {
-			follow(fd, mirror, note);
-			if (broker_undo(mirror, &err) < 0)
-				log_warn("%s, ignoring", err.text);
-		}
+	if (!mirror)
+		return;
+	mirror->ops = ops;
+	mirror->ctx = charge->ctx;
+	/* If this fails the broker sees us gone. */
+	if (ops->reopen && ops->reopen(charge->ctx, &err) < 0) {
+		log_warn("%s", err.text);
+		return;
 	}
-	free(note);
-	(void)broker_free(mirror);
+	follow(fd, mirror, charge->more, charge->more_bytes);
+	if (record_undo(mirror, &err) < 0)
+		log_warn("%s, ignoring", err.text);
 }
 
 /* Keep the socket, and the one descriptor that was asked for: not the broker's
@@ -75,8 +76,8 @@ static bool tidy(int sock, int its_fd)
 	return close_range(first, ~0U, 0) == 0;
 }
 
-int keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
-		 int *ret_fd, struct err *err)
+int keeper_start(const struct keeper_charge *charge, int *ret_fd,
+		 struct err *err)
 {
 	int pair[2], bytes = SOCKET_BYTES;
 
@@ -93,10 +94,10 @@ int keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
 		return r;
 	}
 	if (pid == 0) {
-		if (!tidy(pair[1], its_fd))
+		if (!tidy(pair[1], charge->fd))
 			_exit(EXIT_FAILURE);
 		(void)prctl(PR_SET_NAME, "ecssh-keeper", 0, 0, 0);
-		keep(STDIN_FILENO, ops, ctx);
+		keep(STDIN_FILENO, charge);
 		_exit(EXIT_SUCCESS);
 	}
 	fd_close(&pair[1]);
@@ -104,12 +105,14 @@ int keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
 	return 0;
 }
 
-void keeper_note(int fd, const struct broker_note *note)
+void keeper_note(int fd, const struct broker_note *note, const void *more,
+		 size_t more_bytes)
 {
-	bool is_short = note->forward.name[0] == '\0';
+	struct iovec iov[] = {
+		{(void *)(uintptr_t)note, sizeof(*note)},
+		{(void *)(uintptr_t)more, more_bytes},
+	};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
-	(void)send(fd, note,
-		   is_short ? offsetof(struct broker_note, forward)
-			    : sizeof(*note),
-		   MSG_NOSIGNAL);
+	(void)sendmsg(fd, &msg, MSG_NOSIGNAL);
 }

@@ -27,7 +27,7 @@ void kill_close(struct kill_place *place);
  * there before.  Returns 0 or -errno with err: -EBUSY: another tunnel's is in
  * force; -EPERM: this one is another user's.
  */
-int kill_on(const struct kill_place *place, const struct broker_kill *kill,
+int kill_on(const struct kill_place *place, const struct brokermsg_kill *kill,
 	    struct err *err);
 
 /* Lift it, whether or not it is in force.  Returns 0 or -errno with err. */

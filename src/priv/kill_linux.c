@@ -170,8 +170,8 @@ static int check_owner(const struct kill_place *p, const char *name,
 		       name, note->uid);
 }
 
-static int check_on(const struct kill_place *p, const struct broker_kill *kill,
-		    struct err *err)
+static int check_on(const struct kill_place *p,
+		    const struct brokermsg_kill *kill, struct err *err)
 {
 	struct killnote other;
 
@@ -197,7 +197,7 @@ static int check_on(const struct kill_place *p, const struct broker_kill *kill,
  * Rules
  */
 
-static int run_kill(const struct broker_kill *kill, struct err *err)
+static int run_kill(const struct brokermsg_kill *kill, struct err *err)
 {
 	char text[NFT_NEAR_TEXT_MAX];
 	int r = nft_near_build_kill(kill, text, sizeof(text));
@@ -207,7 +207,7 @@ static int run_kill(const struct broker_kill *kill, struct err *err)
 		     : nft_run(text, NULL, 0, err);
 }
 
-int kill_on(const struct kill_place *p, const struct broker_kill *kill,
+int kill_on(const struct kill_place *p, const struct brokermsg_kill *kill,
 	    struct err *err)
 {
 	struct killnote before = {.uid = UINT32_MAX},

@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *   The text consists of our own words, of addresses that addr_format wrote,
- *   and of the name of a device of ours, which broker.c let through: letters,
- *   digits and "_.-".
+ *   and of the name of a device of ours, which brokermsg_read.c let through:
+ *   letters, digits and "_.-".
  *
  *   Packets meet the chains in this order: `source` drops what comes out of
  *   the device with a source that is not behind it, whoever it is for; `pass`

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "addr.h"
-#include "broker.h"
+#include "forwarding.h"
 
 enum {
 	NFT_TEXT_MAX = 32 * 1024,

@@ -3,7 +3,7 @@
  * nft_near: the rules of the near side, as text for the host's program nft.
  *
  * The text consists of our own words, of numbers, of addresses that addr_format
- * wrote, and of names that broker.c let through: letters, digits and "_.-".
+ * wrote, and of names that brokermsg_read.c let through: letters, digits and "_.-".
  */
 #include "nft_near.h"
 
@@ -125,7 +125,7 @@ int nft_near_build_guard_removal(const char *device, char *out, size_t cap)
  * somebody else's can have sent it to another device in the meantime.
  */
 
-static void put_gateways(struct text *t, const struct broker_kill *k)
+static void put_gateways(struct text *t, const struct brokermsg_kill *k)
 {
 	char addr[ADDR_TEXT_MAX];
 
@@ -138,7 +138,7 @@ static void put_gateways(struct text *t, const struct broker_kill *k)
 }
 
 /* The one of the connection by which somebody works here. */
-static void put_kept(struct text *t, const struct broker_kill *k)
+static void put_kept(struct text *t, const struct brokermsg_kill *k)
 {
 	const struct endpoint *here = &k->kept[0], *there = &k->kept[1];
 	char near_text[ADDR_TEXT_MAX], far_text[ADDR_TEXT_MAX];
@@ -153,7 +153,7 @@ static void put_kept(struct text *t, const struct broker_kill *k)
 		 addr_format(&there->addr, far_text), here->port, there->port);
 }
 
-static void put_lans(struct text *t, const struct broker_kill *k)
+static void put_lans(struct text *t, const struct brokermsg_kill *k)
 {
 	char net[SUBNET_TEXT_MAX];
 
@@ -167,7 +167,7 @@ static void put_lans(struct text *t, const struct broker_kill *k)
 			 subnet_format(&k->lans[i], net));
 }
 
-int nft_near_build_kill(const struct broker_kill *k, char *out, size_t cap)
+int nft_near_build_kill(const struct brokermsg_kill *k, char *out, size_t cap)
 {
 	struct text t = {.out = out, .cap = cap};
 

@@ -28,7 +28,8 @@ int nft_near_build_guard_removal(const char *device, char *out, size_t cap);
  * one, in one transaction: nothing leaves this host but into itself, into
  * devices named "ecssh*", and what the kill switch and the link layer need.
  */
-int nft_near_build_kill(const struct broker_kill *kill, char *out, size_t cap);
+int nft_near_build_kill(const struct brokermsg_kill *kill, char *out,
+			size_t cap);
 
 /* What takes this table away, whether or not it is there. */
 int nft_near_build_kill_removal(const char *tunnel, char *out, size_t cap);

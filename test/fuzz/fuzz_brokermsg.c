@@ -5,7 +5,8 @@
  * Input: a byte n (each n-th change fails in the kernel, 0: none), then
  * requests, each behind a byte: bits 0 to 6 its length, bit 7 that a descriptor
  * comes with it.  The kernel is a list of what it was asked for; whatever the
- * engine says, that list has only permitted entries, and none at the end.
+ * engine says, that list has only permitted entries, and none at the end.  The
+ * brokers of both sides hear it.
  */
 #include <errno.h>
 #include <string.h>
@@ -38,17 +39,18 @@ static int change(struct kernel *k, struct err *err)
 	return 0;
 }
 
-static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
-		      uint32_t want_offloads, struct broker_link *ret_link,
-		      uint32_t *ret_offloads, int *ret_fd, struct err *err)
+static int tun_create(void *ctx, const struct brokermsg_tun *tun,
+		      struct broker_link *ret_link, uint32_t *ret_offloads,
+		      int *ret_fd, struct err *err)
 {
+	const char *name = tun->name;
 	struct kernel *k = ctx;
 	struct broker_link link = {.ifindex = IFINDEX};
-	size_t len = strlen(name);
+	size_t len = strnlen(name, sizeof(tun->name));
 
 	assert_always(!k->has_link);
-	assert_always(mtu_bytes >= 576 && mtu_bytes <= 65535);
-	assert_always(want_offloads < 8);
+	assert_always(tun->mtu_bytes >= 576 && tun->mtu_bytes <= 65535);
+	assert_always(tun->offloads < 8);
 	assert_always(len > 0 && len < sizeof(link.name));
 	if (strcmp(name, "ecssh%d") != 0) {
 		assert_always(strspn(name, "abcdefghijklmnopqrstuvwxyz"
@@ -64,23 +66,21 @@ static int tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
 	memcpy(link.name, name, len);
 	k->has_link = true;
 	*ret_link = link;
-	*ret_offloads = want_offloads;
+	*ret_offloads = tun->offloads;
 	*ret_fd = A_DESCRIPTOR;
 	return 0;
 }
 
-static int link_up(void *ctx, uint32_t ifindex, struct err *err)
+static int link_up(void *ctx, const struct broker_link *link, struct err *err)
 {
-	assert_always(((struct kernel *)ctx)->has_link && ifindex == IFINDEX);
+	assert_always(((struct kernel *)ctx)->has_link &&
+		      link->ifindex == IFINDEX);
 	return change(ctx, err);
 }
 
-static int link_del(void *ctx, uint32_t ifindex, struct err *err)
+static int link_del(struct kernel *k)
 {
-	struct kernel *k = ctx;
-
-	(void)err;
-	assert_always(k->has_link && ifindex == IFINDEX);
+	assert_always(k->has_link);
 	k->has_link = false;
 	return 0;
 }
@@ -91,10 +91,10 @@ static bool link_is_ours(void *ctx, const struct broker_link *link)
 	return ((struct kernel *)ctx)->has_link;
 }
 
-static int add(struct kernel *k, uint32_t ifindex, bool is_route,
-	       const struct subnet *net, struct err *err)
+static int add(struct kernel *k, bool is_route, const struct subnet *net,
+	       struct err *err)
 {
-	assert_always(k->has_link && ifindex == IFINDEX);
+	assert_always(k->has_link);
 	assert_always(net->prefix_len <= addr_len_bits(&net->addr));
 	assert_always(subnet_contains(net, &net->addr));
 	assert_always(net->prefix_len != addr_len_bits(&net->addr) ||
@@ -114,12 +114,11 @@ static int add(struct kernel *k, uint32_t ifindex, bool is_route,
 }
 
 /* Whatever is deleted has been added. */
-static int del(struct kernel *k, uint32_t ifindex, bool is_route,
-	       const struct subnet *net)
+static int del(struct kernel *k, bool is_route, const struct subnet *net)
 {
 	size_t i = 0;
 
-	assert_always(k->has_link && ifindex == IFINDEX);
+	assert_always(k->has_link);
 	while (i < k->n && !(k->is_route[i] == is_route &&
 			     memcmp(&k->entries[i], net, sizeof(*net)) == 0))
 		i++;
@@ -130,10 +129,9 @@ static int del(struct kernel *k, uint32_t ifindex, bool is_route,
 	return 0;
 }
 
-static int rule_add(void *ctx, const struct journal_rule *rule, struct err *err)
+static int rule_add(struct kernel *k, const struct journal_rule *rule,
+		    struct err *err)
 {
-	struct kernel *k = ctx;
-
 	assert_always(rule->kind < JOURNAL_RULE__N);
 	assert_always(rule->version == IPV4 || rule->version == IPV6);
 	assert_always(rule->priority >= BROKERMSG_EXEMPT_PRIORITY &&
@@ -153,12 +151,10 @@ static int rule_add(void *ctx, const struct journal_rule *rule, struct err *err)
 	return 0;
 }
 
-static int rule_del(void *ctx, const struct journal_rule *rule, struct err *err)
+static int rule_del(struct kernel *k, const struct journal_rule *rule)
 {
-	struct kernel *k = ctx;
 	size_t i = 0;
 
-	(void)err;
 	while (i < k->n_rules && memcmp(&k->rules[i], rule, sizeof(*rule)) != 0)
 		i++;
 	assert_always(i < k->n_rules);
@@ -174,54 +170,58 @@ static int mark(void *ctx, int fd, struct err *err)
 	return change(k, err);
 }
 
-static int addr_add(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-		    struct err *err)
+static int forward_del(struct kernel *k)
 {
-	struct subnet net = subnet_of_addr(addr);
-
-	return add(ctx, ifindex, false, &net, err);
+	assert_always(k->is_forwarding && k->has_link);
+	k->is_forwarding = false;
+	return 0;
 }
 
-static int addr_del(void *ctx, uint32_t ifindex, const struct ip_addr *addr,
-		    struct err *err)
+static int make(void *ctx, const struct broker_change *it, struct err *err)
 {
-	struct subnet net = subnet_of_addr(addr);
-
-	(void)err;
-	return del(ctx, ifindex, false, &net);
+	assert_always(it->link.ifindex == IFINDEX);
+	assert_always(it->kind >= CHANGE_ADDR && it->kind <= CHANGE_RULE);
+	return it->kind == CHANGE_RULE
+		       ? rule_add(ctx, &it->rule, err)
+		       : add(ctx, it->kind == CHANGE_ROUTE, &it->net, err);
 }
 
-static int route_add(void *ctx, uint32_t ifindex, const struct subnet *dst,
-		     struct err *err)
-{
-	return add(ctx, ifindex, true, dst, err);
-}
-
-static int route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
-		     struct err *err)
+static int unmake(void *ctx, const struct broker_change *it, struct err *err)
 {
 	(void)err;
-	return del(ctx, ifindex, true, dst);
+	assert_always(it->link.ifindex == IFINDEX);
+	switch (it->kind) {
+	case CHANGE_LINK:
+		return link_del(ctx);
+	case CHANGE_ADDR:
+	case CHANGE_ROUTE:
+		return del(ctx, it->kind == CHANGE_ROUTE, &it->net);
+	case CHANGE_RULE:
+		return rule_del(ctx, &it->rule);
+	case CHANGE_FORWARD:
+		return forward_del(ctx);
+	case CHANGE_DNS:
+	case CHANGE_GUARD:
+	case CHANGE__N:
+		break;
+	}
+	return 0;
 }
 
 static int forward_plan(void *ctx, const struct broker_link *link,
-			uint8_t families, struct broker_forward *ret,
-			struct err *err)
+			uint8_t families, struct err *err)
 {
 	(void)link;
 	assert_always(families != 0);
-	memset(ret, 0, sizeof(*ret));
 	return change(ctx, err);
 }
 
-static int forward_add(void *ctx, const struct broker_forward *forward,
-		       uint32_t flags, const struct subnet *nets, size_t n,
-		       struct err *err)
+static int forward_add(void *ctx, uint32_t flags, const struct subnet *nets,
+		       size_t n, struct err *err)
 {
 	struct kernel *k = ctx;
 	size_t n_routes = 0;
 
-	(void)forward;
 	for (size_t i = 0; i < k->n; i++)
 		n_routes += k->is_route[i];
 	assert_always(n > 0 && n == n_routes && nets[n - 1].addr.version != 0);
@@ -229,18 +229,6 @@ static int forward_add(void *ctx, const struct broker_forward *forward,
 	assert_always(!k->is_forwarding);
 	k->is_forwarding = true; /* half of it even if it fails */
 	return change(k, err);
-}
-
-static int forward_del(void *ctx, const struct broker_forward *forward,
-		       struct err *err)
-{
-	struct kernel *k = ctx;
-
-	(void)forward;
-	(void)err;
-	assert_always(k->is_forwarding && k->has_link);
-	k->is_forwarding = false;
-	return 0;
 }
 
 static int tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
@@ -251,22 +239,76 @@ static int tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 	return r < 0 ? r : err_set(err, 0, "looked");
 }
 
-static const struct broker_ops ops = {
-	.tune = tune,
+static int guard_add(void *ctx, const struct broker_guard *guard,
+		     struct err *err)
+{
+	assert_always(guard->link.ifindex == IFINDEX);
+	assert_always(guard->n_addrs <= BROKERMSG_ADDRS_MAX);
+	assert_always((guard->flags & ~(uint32_t)BROKERMSG_GUARD_ALL) == 0);
+	return change(ctx, err);
+}
+
+/* Letters and digits that nft reads as a part of a name. */
+static void check_tunnel(const char *name)
+{
+	size_t len = strnlen(name, BROKERMSG_TUNNEL_MAX);
+
+	assert_always(len > 0 && len < BROKERMSG_TUNNEL_MAX);
+	assert_always(strspn(name, "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789_.-") == len);
+	assert_always(name[0] != '-' && name[0] != '.');
+}
+
+static void check_kill(const struct brokermsg_kill *kill)
+{
+	check_tunnel(kill->name);
+	assert_always(kill->n_gateways >= 1 &&
+		      kill->n_gateways <= BROKERMSG_GATEWAYS_MAX);
+	assert_always(kill->n_lans <= BROKERMSG_LANS_MAX);
+	for (size_t i = 0; i < kill->n_gateways; i++)
+		assert_always(kill->gateways[i].port != 0 &&
+			      !addr_is_multicast(&kill->gateways[i].addr));
+	for (size_t i = 0; i < kill->n_lans; i++)
+		assert_always(kill->lans[i].prefix_len >= 7);
+}
+
+static int kill_on(void *ctx, const struct brokermsg_kill *kill,
+		   struct err *err)
+{
+	check_kill(kill);
+	return change(ctx, err);
+}
+
+static int kill_off(void *ctx, const char *name, struct err *err)
+{
+	check_tunnel(name);
+	return change(ctx, err);
+}
+
+static const struct broker_ops near_ops = {
+	.requests = broker_near_requests,
 	.tun_create = tun_create,
 	.link_up = link_up,
-	.link_del = link_del,
 	.link_is_ours = link_is_ours,
-	.addr_add = addr_add,
-	.addr_del = addr_del,
-	.route_add = route_add,
-	.route_del = route_del,
-	.forward_plan = forward_plan,
-	.rule_add = rule_add,
-	.rule_del = rule_del,
+	.make = make,
+	.unmake = unmake,
 	.mark = mark,
+	.guard_add = guard_add,
+	.kill_on = kill_on,
+	.kill_off = kill_off,
+};
+
+static const struct broker_ops far_ops = {
+	.requests = broker_far_requests,
+	.tun_create = tun_create,
+	.link_up = link_up,
+	.link_is_ours = link_is_ours,
+	.make = make,
+	.unmake = unmake,
+	.forward_plan = forward_plan,
 	.forward_add = forward_add,
-	.forward_del = forward_del,
+	.tune = tune,
 };
 
 static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
@@ -293,15 +335,15 @@ static enum broker_verdict ask(struct broker *b, const uint8_t *bytes,
 	return verdict;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void play(const struct broker_ops *ops, const uint8_t *data, size_t size)
 {
 	struct kernel k = {.fail_each = size > 0 ? data[0] : 0};
-	struct broker *b = broker_new(&ops, &k, 0, NULL);
+	struct broker *b = broker_new(ops, &k, 0, NULL);
 	enum broker_verdict verdict = BROKER_GO_ON;
 	size_t at = 1;
 
 	if (!b)
-		return 0;
+		return;
 	while (at < size && verdict == BROKER_GO_ON) {
 		size_t len = data[at] & 0x7f;
 		bool has_ancillary_data = data[at] & 0x80;
@@ -325,5 +367,39 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert_always(k.n == 0 && k.n_rules == 0 && !k.has_link &&
 		      !k.is_forwarding);
 	(void)broker_free(b);
+}
+
+/* Requests that are too long to be played: the input and zeros, as each. */
+static void read_as_any(const uint8_t *data, size_t size)
+{
+	static union {
+		struct brokermsg_dns_set largest;
+		uint32_t type;
+	} bytes;
+	static struct brokermsg_request got;
+
+	for (uint32_t type = 1; type < BROKERMSG__N; type++) {
+		size_t len = brokermsg_size(type) - sizeof(type);
+		struct err err = {{0}};
+
+		memset(&bytes, 0, sizeof(bytes));
+		if (size > 0)
+			memcpy((uint8_t *)&bytes + sizeof(type), data,
+			       size < len ? size : len);
+		bytes.type = type;
+		int r = brokermsg_read(&bytes, &got, &err);
+		assert_always((r < 0) == (err.text[0] != '\0'));
+		if (r == 0 && type == BROKERMSG_KILL_ON)
+			check_kill(&got.kill);
+		if (r == 0 && type == BROKERMSG_KILL_OFF)
+			check_tunnel(got.kill.name);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	play(&near_ops, data, size);
+	play(&far_ops, data, size);
+	read_as_any(data, size);
 	return 0;
 }

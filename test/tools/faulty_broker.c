@@ -18,8 +18,10 @@
 #include "journal_file.h"
 #include "keeper.h"
 
-void __real_keeper_note(int fd, const struct broker_note *note);
-void __wrap_keeper_note(int fd, const struct broker_note *note);
+void __real_keeper_note(int fd, const struct broker_note *note,
+			const void *more, size_t more_bytes);
+void __wrap_keeper_note(int fd, const struct broker_note *note,
+			const void *more, size_t more_bytes);
 int __real_journal_file_add(const struct journal_file *j,
 			    const struct journal_record *record);
 int __wrap_journal_file_add(const struct journal_file *j,
@@ -28,10 +30,10 @@ int __real_journal_file_strike(const struct journal_file *j,
 			       const struct journal_record *record);
 int __wrap_journal_file_strike(const struct journal_file *j,
 			       const struct journal_record *record);
-int __real_keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
-			int *ret_fd, struct err *err);
-int __wrap_keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
-			int *ret_fd, struct err *err);
+int __real_keeper_start(const struct keeper_charge *charge, int *ret_fd,
+			struct err *err);
+int __wrap_keeper_start(const struct keeper_charge *charge, int *ret_fd,
+			struct err *err);
 
 static char when[16];	   /* "before", "after" */
 static unsigned change_no; /* of which */
@@ -85,16 +87,17 @@ int __wrap_journal_file_strike(const struct journal_file *j,
 	return __real_journal_file_strike(j, record);
 }
 
-void __wrap_keeper_note(int fd, const struct broker_note *note)
+void __wrap_keeper_note(int fd, const struct broker_note *note,
+			const void *more, size_t more_bytes)
 {
-	__real_keeper_note(fd, note);
+	__real_keeper_note(fd, note, more, more_bytes);
 	n_changes++;
 	maybe_die("after", n_changes);
 }
 
 /* While we may still read it. */
-int __wrap_keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
-			int *ret_fd, struct err *err)
+int __wrap_keeper_start(const struct keeper_charge *charge, int *ret_fd,
+			struct err *err)
 {
 	FILE *f = fopen("/run/faulty", "re");
 
@@ -102,5 +105,5 @@ int __wrap_keeper_start(const struct broker_ops *ops, void *ctx, int its_fd,
 		change_no = 0;
 	if (f)
 		(void)fclose(f);
-	return __real_keeper_start(ops, ctx, its_fd, ret_fd, err);
+	return __real_keeper_start(charge, ret_fd, err);
 }

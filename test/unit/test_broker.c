@@ -29,6 +29,7 @@
 #include "broker_client.h"
 #include "fd.h"
 #include "fd_msg.h"
+#include "record.h"
 #include "rtnl.h"
 #include "tun.h"
 
@@ -48,7 +49,7 @@ struct fake {
 	bool is_next_failing;
 	unsigned n_left; /* by the dead */
 	bool is_link_foreign;
-	struct broker *mirror; /* borrowed; NULL: nobody keeps a copy */
+	struct record *mirror; /* borrowed; NULL: nobody keeps a copy */
 };
 
 static int note(struct fake *k, struct err *err, const char *what,
@@ -69,36 +70,32 @@ static int note(struct fake *k, struct err *err, const char *what,
 	return r < 0 ? err_set(err, r, "the kernel does not like %s", what) : 0;
 }
 
-static int fake_tun_create(void *ctx, const char *name, uint32_t mtu_bytes,
-			   uint32_t want_offloads, struct broker_link *ret_link,
-			   uint32_t *ret_offloads, int *ret_fd, struct err *err)
+static int fake_tun_create(void *ctx, const struct brokermsg_tun *tun,
+			   struct broker_link *ret_link, uint32_t *ret_offloads,
+			   int *ret_fd, struct err *err)
 {
 	struct fake *k = ctx;
 	struct broker_link link = {.ifindex = 7};
 	char arg[64];
 
-	(void)snprintf(arg, sizeof(arg), "%s %u", name, mtu_bytes);
+	(void)snprintf(arg, sizeof(arg), "%s %u", tun->name, tun->mtu_bytes);
 	int r = note(k, err, "tun", arg);
 	if (r < 0)
 		return r;
 	(void)snprintf(link.name, sizeof(link.name), "%s",
-		       strcmp(name, "ecssh%d") == 0 ? "ecssh0" : name);
+		       strcmp(tun->name, "ecssh%d") == 0 ? "ecssh0"
+							 : tun->name);
 	*ret_link = link;
-	*ret_offloads = want_offloads & TUN_OFFLOAD_CSUM;
+	*ret_offloads = tun->offloads & TUN_OFFLOAD_CSUM;
 	*ret_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	return 0;
 }
 
-static int fake_link_up(void *ctx, uint32_t ifindex, struct err *err)
+static int fake_link_up(void *ctx, const struct broker_link *link,
+			struct err *err)
 {
-	assert_int_equal(ifindex, 7);
+	assert_int_equal(link->ifindex, 7);
 	return note(ctx, err, "up", "");
-}
-
-static int fake_link_del(void *ctx, uint32_t ifindex, struct err *err)
-{
-	assert_int_equal(ifindex, 7);
-	return note(ctx, err, "link-", "");
 }
 
 static bool fake_link_is_ours(void *ctx, const struct broker_link *link)
@@ -109,78 +106,58 @@ static bool fake_link_is_ours(void *ctx, const struct broker_link *link)
 	return !k->is_link_foreign;
 }
 
-static int note_addr(struct fake *k, const char *what, uint32_t ifindex,
-		     const struct ip_addr *addr, struct err *err)
-{
-	char text[ADDR_TEXT_MAX];
-
-	assert_int_equal(ifindex, 7);
-	return note(k, err, what, addr_format(addr, text));
-}
-
-static int fake_addr_add(void *ctx, uint32_t ifindex,
-			 const struct ip_addr *addr, struct err *err)
-{
-	return note_addr(ctx, "addr+", ifindex, addr, err);
-}
-
-static int fake_addr_del(void *ctx, uint32_t ifindex,
-			 const struct ip_addr *addr, struct err *err)
-{
-	return note_addr(ctx, "addr-", ifindex, addr, err);
-}
-
-static int note_route(struct fake *k, const char *what, uint32_t ifindex,
-		      const struct subnet *dst, struct err *err)
-{
-	char text[SUBNET_TEXT_MAX];
-
-	assert_int_equal(ifindex, 7);
-	return note(k, err, what, subnet_format(dst, text));
-}
-
-static int fake_route_add(void *ctx, uint32_t ifindex, const struct subnet *dst,
-			  struct err *err)
-{
-	return note_route(ctx, "route+", ifindex, dst, err);
-}
-
-static int fake_route_del(void *ctx, uint32_t ifindex, const struct subnet *dst,
-			  struct err *err)
-{
-	return note_route(ctx, "route-", ifindex, dst, err);
-}
-
-static int note_rule(struct fake *k, const char *what,
-		     const struct journal_rule *rule, struct err *err)
+static void write_rule(const struct journal_rule *rule, char arg[128])
 {
 	static const char *const kinds[] = {"tunnel", "exempt", "mark"};
-	char arg[128];
 
 	char local[ENDPOINT_TEXT_MAX] = "any", remote[ENDPOINT_TEXT_MAX];
-	int len = snprintf(arg, sizeof(arg), "%s%u %u", kinds[rule->kind],
+	int len = snprintf(arg, 128, "%s%u %u", kinds[rule->kind],
 			   rule->version, rule->priority);
 
 	if (rule->kind == JOURNAL_RULE_EXEMPT) {
 		if (rule->local.addr.version)
 			(void)endpoint_format(&rule->local, local);
-		(void)snprintf(arg + len, sizeof(arg) - (size_t)len, " %s %s%s",
-			       local, endpoint_format(&rule->remote, remote),
+		(void)snprintf(arg + len, 128 - (size_t)len, " %s %s%s", local,
+			       endpoint_format(&rule->remote, remote),
 			       rule->has_uid ? " uid" : "");
 	}
+}
+
+/* "addr+ 10.0.0.1", or with '-'. */
+static int note_change(struct fake *k, const struct broker_change *change,
+		       char sign, struct err *err)
+{
+	static const char *const kinds[] = {
+		[CHANGE_LINK] = "link",	     [CHANGE_ADDR] = "addr",
+		[CHANGE_ROUTE] = "route",    [CHANGE_RULE] = "rule",
+		[CHANGE_DNS] = "dns",	     [CHANGE_GUARD] = "guard",
+		[CHANGE_FORWARD] = "forward"};
+	char what[16], arg[128] = "";
+
+	assert_int_equal(change->link.ifindex, 7);
+	(void)snprintf(what, sizeof(what), "%s%c", kinds[change->kind], sign);
+	if (change->kind == CHANGE_ADDR)
+		(void)addr_format(&change->net.addr, arg);
+	else if (change->kind == CHANGE_ROUTE)
+		(void)subnet_format(&change->net, arg);
+	else if (change->kind == CHANGE_RULE)
+		write_rule(&change->rule, arg);
+	else if (change->kind >= CHANGE_GUARD)
+		(void)snprintf(arg, sizeof(arg), "%s", change->link.name);
 	return note(k, err, what, arg);
 }
 
-static int fake_rule_add(void *ctx, const struct journal_rule *rule,
-			 struct err *err)
+static int fake_make(void *ctx, const struct broker_change *change,
+		     struct err *err)
 {
-	return note_rule(ctx, "rule+", rule, err);
+	assert_true(change->kind >= CHANGE_ADDR && change->kind <= CHANGE_RULE);
+	return note_change(ctx, change, '+', err);
 }
 
-static int fake_rule_del(void *ctx, const struct journal_rule *rule,
-			 struct err *err)
+static int fake_unmake(void *ctx, const struct broker_change *change,
+		       struct err *err)
 {
-	return note_rule(ctx, "rule-", rule, err);
+	return note_change(ctx, change, '-', err);
 }
 
 static int fake_mark(void *ctx, int fd, struct err *err)
@@ -203,26 +180,21 @@ static int fake_cleanup(void *ctx, struct err *said)
 }
 
 static int fake_forward_plan(void *ctx, const struct broker_link *link,
-			     uint8_t families, struct broker_forward *ret,
-			     struct err *err)
+			     uint8_t families, struct err *err)
 {
 	char arg[64];
 
 	(void)snprintf(arg, sizeof(arg), "%s %u", link->name, families);
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret->name, link->name, sizeof(ret->name));
-	ret->switched = BROKER_FAMILY_4;
 	return note(ctx, err, "plan", arg);
 }
 
-static int fake_forward_add(void *ctx, const struct broker_forward *forward,
-			    uint32_t flags, const struct subnet *nets, size_t n,
+static int fake_forward_add(void *ctx, uint32_t flags,
+			    const struct subnet *nets, size_t n,
 			    struct err *err)
 {
 	char arg[256];
 	size_t len = (size_t)snprintf(arg, sizeof(arg), "%u", flags);
 
-	assert_int_equal(forward->switched, BROKER_FAMILY_4);
 	for (size_t i = 0; i < n; i++) {
 		char text[SUBNET_TEXT_MAX];
 
@@ -230,13 +202,6 @@ static int fake_forward_add(void *ctx, const struct broker_forward *forward,
 					subnet_format(&nets[i], text));
 	}
 	return note(ctx, err, "forward+", arg);
-}
-
-static int fake_forward_del(void *ctx, const struct broker_forward *forward,
-			    struct err *err)
-{
-	assert_int_equal(forward->switched, BROKER_FAMILY_4);
-	return note(ctx, err, "forward-", forward->name);
 }
 
 static int fake_guard_add(void *ctx, const struct broker_guard *guard,
@@ -255,13 +220,7 @@ static int fake_guard_add(void *ctx, const struct broker_guard *guard,
 	return note(ctx, err, "guard+", arg);
 }
 
-static int fake_guard_del(void *ctx, const struct broker_link *link,
-			  struct err *err)
-{
-	return note(ctx, err, "guard-", link->name);
-}
-
-static int fake_kill_on(void *ctx, const struct broker_kill *kill,
+static int fake_kill_on(void *ctx, const struct brokermsg_kill *kill,
 			struct err *err)
 {
 	return note(ctx, err, "kill+", kill->name);
@@ -289,47 +248,29 @@ static int fake_dns_set(void *ctx, const struct broker_link *link,
 	return note(ctx, err, "dns+", dns->n_domains ? dns->domains[0] : "");
 }
 
-static int fake_dns_clear(void *ctx, const struct broker_link *link,
-			  struct err *err)
-{
-	assert_int_equal(link->ifindex, 7);
-	return note(ctx, err, "dns-", "");
-}
-
-/* The keeper: another broker with the same journal. */
+/* The keeper: another record. */
 static void fake_note(void *ctx, const struct broker_note *n)
 {
 	struct fake *k = ctx;
 
 	if (k->mirror)
-		broker_mirror(k->mirror, n);
+		record_mirror(k->mirror, n);
 }
 
-static const struct broker_ops fake_ops = {
-	.tun_create = fake_tun_create,
-	.link_up = fake_link_up,
-	.link_del = fake_link_del,
-	.link_is_ours = fake_link_is_ours,
-	.addr_add = fake_addr_add,
-	.addr_del = fake_addr_del,
-	.route_add = fake_route_add,
-	.route_del = fake_route_del,
-	.rule_add = fake_rule_add,
-	.rule_del = fake_rule_del,
-	.mark = fake_mark,
-	.cleanup = fake_cleanup,
-	.forward_plan = fake_forward_plan,
-	.forward_add = fake_forward_add,
-	.forward_del = fake_forward_del,
-	.guard_add = fake_guard_add,
-	.guard_del = fake_guard_del,
-	.kill_on = fake_kill_on,
-	.kill_off = fake_kill_off,
-	.tune = fake_tune,
-	.dns_set = fake_dns_set,
-	.dns_clear = fake_dns_clear,
-	.note = fake_note,
-};
+/* What one side's table does not name is not asked for. */
+#define FAKE_OPS(side)                                                         \
+	{                                                                      \
+		.requests = side, .tun_create = fake_tun_create,               \
+		.link_up = fake_link_up, .link_is_ours = fake_link_is_ours,    \
+		.make = fake_make, .unmake = fake_unmake, .mark = fake_mark,   \
+		.cleanup = fake_cleanup, .forward_plan = fake_forward_plan,    \
+		.forward_add = fake_forward_add, .guard_add = fake_guard_add,  \
+		.kill_on = fake_kill_on, .kill_off = fake_kill_off,            \
+		.tune = fake_tune, .dns_set = fake_dns_set, .note = fake_note, \
+	}
+
+static const struct broker_ops fake_ops = FAKE_OPS(broker_near_requests);
+static const struct broker_ops fake_far_ops = FAKE_OPS(broker_far_requests);
 
 struct rig {
 	struct fake kernel;
@@ -338,15 +279,25 @@ struct rig {
 	enum broker_verdict verdict;  /* likewise */
 };
 
-static int setup(void **state)
+static int setup_with(void **state, const struct broker_ops *ops)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 
 	if (!rig)
 		return -1;
-	rig->broker = broker_new(&fake_ops, &rig->kernel, 0, NULL);
+	rig->broker = broker_new(ops, &rig->kernel, 0, NULL);
 	*state = rig;
 	return rig->broker ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, &fake_ops);
+}
+
+static int setup_far(void **state)
+{
+	return setup_with(state, &fake_far_ops);
 }
 
 static int teardown(void **state)
@@ -461,13 +412,11 @@ static void broker_forwards_for_its_routes_and_undoes_that_first(void **state)
 	assert_int_equal(ask_forward(rig, BROKERMSG_FORWARD_ALL), 0);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
 	assert_string_equal(rig->kernel.log,
-			    "rule+ tunnel4 5107; route+ 198.18.0.9/32; "
-			    "rule+ tunnel6 5107; route+ fd00::9/128; "
+			    "route+ 198.18.0.9/32; route+ fd00::9/128; "
 			    "plan ecssh0 3; "
 			    "forward+ 3 198.18.0.9/32 fd00::9/128; "
 			    "forward- ecssh0; route- fd00::9/128; "
-			    "rule- tunnel6 5107; route- 198.18.0.9/32; "
-			    "rule- tunnel4 5107; link-; ");
+			    "route- 198.18.0.9/32; link-; ");
 }
 
 static void broker_stops_forwarding_though_the_device_is_gone(void **state)
@@ -478,8 +427,7 @@ static void broker_stops_forwarding_though_the_device_is_gone(void **state)
 	rig->kernel.log[0] = '\0';
 	rig->kernel.is_link_foreign = true;
 	assert_int_equal(broker_undo(rig->broker, NULL), 0);
-	assert_string_equal(rig->kernel.log,
-			    "forward- ecssh0; rule- tunnel4 5107; ");
+	assert_string_equal(rig->kernel.log, "forward- ecssh0; ");
 }
 
 static void broker_undoes_half_a_forwarding(void **state)
@@ -657,15 +605,25 @@ static void broker_leaves_a_kill_switch_in_force(void **state)
 			    "kill+ gw; tun ecssh%d 1500; kill- gw; link-; ");
 }
 
+/* The keeper's record of changes to another kernel. */
+static struct record *new_mirror(const struct broker_ops *ops,
+				 struct fake *kernel)
+{
+	struct record *mirror = calloc(1, sizeof(*mirror));
+
+	assert_non_null(mirror);
+	mirror->ops = ops;
+	mirror->ctx = kernel;
+	return mirror;
+}
+
 static void keeper_undoes_what_the_broker_has_not(void **state)
 {
 	struct rig *rig = *state;
 	struct fake kernel = {0};
-	struct broker_ops ops = fake_ops;
+	struct record *mirror = new_mirror(&fake_ops, &kernel);
 
-	ops.note = NULL;
-	rig->kernel.mirror = broker_new(&ops, &kernel, 0, NULL);
-	assert_non_null(rig->kernel.mirror);
+	rig->kernel.mirror = mirror;
 	(void)rig_up(state);
 	assert_int_equal(ask_addr(rig, "198.18.1.1"), 0);
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "10.0.0.0", 8), 0);
@@ -674,29 +632,78 @@ static void keeper_undoes_what_the_broker_has_not(void **state)
 			 -EEXIST);
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_ADD, "12.0.0.0", 8), 0);
 	assert_int_equal(ask_route(rig, BROKERMSG_ROUTE_DEL, "10.0.0.0", 8), 0);
-	assert_int_equal(ask_forward(rig, 0), 0);
 	/* As if the broker were killed here. */
-	assert_int_equal(broker_undo(rig->kernel.mirror, NULL), 0);
-	assert_string_equal(kernel.log, "forward- ecssh0; route- 12.0.0.0/8; "
+	assert_int_equal(record_undo(mirror, NULL), 0);
+	assert_string_equal(kernel.log, "route- 12.0.0.0/8; "
 					"rule- tunnel4 5107; "
 					"addr- 198.18.1.1; link-; ");
-	rig->kernel.mirror = broker_free(rig->kernel.mirror);
+	free(mirror);
 }
 
 static void keeper_has_nothing_to_do_after_the_brokers_own_undo(void **state)
 {
 	struct rig *rig = *state;
 	struct fake kernel = {0};
-	struct broker_ops ops = fake_ops;
+	struct record *mirror = new_mirror(&fake_far_ops, &kernel);
 
-	ops.note = NULL;
-	rig->kernel.mirror = broker_new(&ops, &kernel, 0, NULL);
+	rig->kernel.mirror = mirror;
 	(void)rig_up(state);
 	go_forwarding(rig);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
-	assert_int_equal(broker_undo(rig->kernel.mirror, NULL), 0);
+	assert_int_equal(record_undo(mirror, NULL), 0);
 	assert_string_equal(kernel.log, "");
-	rig->kernel.mirror = broker_free(rig->kernel.mirror);
+	free(mirror);
+}
+
+static void keeper_stops_forwarding(void **state)
+{
+	struct rig *rig = *state;
+	struct fake kernel = {0};
+	struct record *mirror = new_mirror(&fake_far_ops, &kernel);
+
+	rig->kernel.mirror = mirror;
+	(void)rig_up(state);
+	go_forwarding(rig);
+	assert_int_equal(record_undo(mirror, NULL), 0);
+	assert_string_equal(kernel.log, "forward- ecssh0; "
+					"route- 198.18.0.9/32; link-; ");
+	free(mirror);
+}
+
+/* A note that no broker sends changes nothing. */
+static void keeper_ignores_what_does_not_fit(void **state)
+{
+	struct fake kernel = {0};
+	struct record *mirror = new_mirror(&fake_ops, &kernel);
+	struct broker_note strike = {.is_strike = true, .index = 3};
+	struct broker_note unknown = {.change = {.kind = CHANGE__N}};
+
+	(void)state;
+	record_mirror(mirror, &strike);
+	record_mirror(mirror, &unknown);
+	assert_int_equal(record_undo(mirror, NULL), 0);
+	assert_string_equal(kernel.log, "");
+	free(mirror);
+}
+
+/* Each side answers its own requests. */
+static void broker_refuses_what_is_the_other_sides(void **state)
+{
+	struct brokermsg_guard guard = {BROKERMSG_GUARD, 0};
+	struct rig *near_rig = rig_up(state);
+	void *own = NULL;
+
+	assert_int_equal(ask_forward(near_rig, 0), -EOPNOTSUPP);
+	assert_int_equal(ask_plain(near_rig, BROKERMSG_TUNE), -EOPNOTSUPP);
+	assert_int_equal(near_rig->verdict, BROKER_GO_ON);
+	assert_int_equal(setup_far(&own), 0);
+	struct rig *far_rig = rig_up(&own);
+	assert_int_equal(ask_addr(far_rig, "10.0.0.1"), -EOPNOTSUPP);
+	assert_int_equal(ask(far_rig, &guard, sizeof(guard)), -EOPNOTSUPP);
+	assert_int_equal(ask_plain(far_rig, BROKERMSG_DNS_CLEAR), -EOPNOTSUPP);
+	assert_int_equal(far_rig->verdict, BROKER_GO_ON);
+	assert_string_equal(far_rig->kernel.log, "");
+	(void)teardown(&own);
 }
 
 static void broker_answers_a_tunnels_life(void **state)
@@ -758,73 +765,80 @@ static void broker_that_is_not_ready_says_why(void **state)
 	assert_string_equal(rig->kernel.log, "");
 }
 
+/* Of the whole requests. */
+static const size_t request_sizes[BROKERMSG__N] = {
+	0,
+	8,
+	28,
+	24,
+	4,
+	28,
+	28,
+	4,
+	8,
+	4,
+	52,
+	52,
+	8,
+	[BROKERMSG_CLEANUP] = 4,
+	[BROKERMSG_DNS_SET] = 4172,
+	[BROKERMSG_DNS_CLEAR] = 4,
+	[BROKERMSG_KILL_ON] = 1264,
+	[BROKERMSG_KILL_OFF] = 52,
+	[BROKERMSG_GUARD] = 8,
+};
+
 /* Which request is allowed when, as doc/PROTOCOL.broker has it. */
-static void broker_ends_at_a_request_out_of_order(void **state)
+static void check_phases(bool is_far)
 {
 	enum { START, IDLE, DOWN, UP, FORWARDING, PHASES };
-	static const bool is_allowed[PHASES][BROKERMSG__N] = {
-		[START] = {[BROKERMSG_HELLO] = true},
-		[IDLE] = {[BROKERMSG_TUN_CREATE] = true,
-			  [BROKERMSG_KILL_ON] = true,
-			  [BROKERMSG_KILL_OFF] = true,
-			  [BROKERMSG_TUNE] = true,
-			  [BROKERMSG_CLEANUP] = true,
-			  [BROKERMSG_BYE] = true},
-		[DOWN] = {[BROKERMSG_ADDR_ADD] = true,
-			  [BROKERMSG_GUARD] = true,
-			  [BROKERMSG_KILL_OFF] = true,
-			  [BROKERMSG_LINK_UP] = true,
-			  [BROKERMSG_EXEMPT_ADD] = true,
-			  [BROKERMSG_EXEMPT_DEL] = true,
-			  [BROKERMSG_MARK] = true,
-			  [BROKERMSG_TUNE] = true,
-			  [BROKERMSG_BYE] = true},
-		[UP] = {[BROKERMSG_ADDR_ADD] = true,
-			[BROKERMSG_EXEMPT_ADD] = true,
-			[BROKERMSG_EXEMPT_DEL] = true,
-			[BROKERMSG_MARK] = true,
-			[BROKERMSG_GUARD] = true,
-			[BROKERMSG_KILL_OFF] = true,
-			[BROKERMSG_ROUTE_ADD] = true,
-			[BROKERMSG_ROUTE_DEL] = true,
-			[BROKERMSG_FORWARD] = true,
-			[BROKERMSG_TUNE] = true,
-			[BROKERMSG_DNS_SET] = true,
-			[BROKERMSG_DNS_CLEAR] = true,
-			[BROKERMSG_BYE] = true},
-		[FORWARDING] =
-			{[BROKERMSG_TUNE] = true, [BROKERMSG_BYE] = true},
+	enum { NEAR = 1, FAR = 2, BOTH = 3 };
+	static const int allowed[PHASES][BROKERMSG__N] = {
+		[START] = {[BROKERMSG_HELLO] = BOTH},
+		[IDLE] = {[BROKERMSG_TUN_CREATE] = BOTH,
+			  [BROKERMSG_KILL_ON] = NEAR,
+			  [BROKERMSG_KILL_OFF] = NEAR,
+			  [BROKERMSG_TUNE] = FAR,
+			  [BROKERMSG_CLEANUP] = NEAR,
+			  [BROKERMSG_BYE] = BOTH},
+		[DOWN] = {[BROKERMSG_ADDR_ADD] = NEAR,
+			  [BROKERMSG_GUARD] = NEAR,
+			  [BROKERMSG_KILL_OFF] = NEAR,
+			  [BROKERMSG_LINK_UP] = BOTH,
+			  [BROKERMSG_EXEMPT_ADD] = NEAR,
+			  [BROKERMSG_EXEMPT_DEL] = NEAR,
+			  [BROKERMSG_MARK] = NEAR,
+			  [BROKERMSG_TUNE] = FAR,
+			  [BROKERMSG_BYE] = BOTH},
+		[UP] = {[BROKERMSG_ADDR_ADD] = NEAR,
+			[BROKERMSG_EXEMPT_ADD] = NEAR,
+			[BROKERMSG_EXEMPT_DEL] = NEAR,
+			[BROKERMSG_MARK] = NEAR,
+			[BROKERMSG_GUARD] = NEAR,
+			[BROKERMSG_KILL_OFF] = NEAR,
+			[BROKERMSG_ROUTE_ADD] = BOTH,
+			[BROKERMSG_ROUTE_DEL] = BOTH,
+			[BROKERMSG_FORWARD] = FAR,
+			[BROKERMSG_TUNE] = FAR,
+			[BROKERMSG_DNS_SET] = NEAR,
+			[BROKERMSG_DNS_CLEAR] = NEAR,
+			[BROKERMSG_BYE] = BOTH},
+		[FORWARDING] = {[BROKERMSG_TUNE] = FAR, [BROKERMSG_BYE] = BOTH},
 	};
-	static const size_t sizes[BROKERMSG__N] = {
-		0,
-		8,
-		28,
-		24,
-		4,
-		28,
-		28,
-		4,
-		8,
-		4,
-		52,
-		52,
-		8,
-		[BROKERMSG_CLEANUP] = 4,
-		[BROKERMSG_DNS_SET] = 4172,
-		[BROKERMSG_DNS_CLEAR] = 4,
-		[BROKERMSG_KILL_ON] = 1264,
-		[BROKERMSG_KILL_OFF] = 52,
-		[BROKERMSG_GUARD] = 8,
-	};
+	const struct broker_request *ours =
+		is_far ? broker_far_requests : broker_near_requests;
 
-	(void)state;
-	for (int phase = START; phase < PHASES; phase++) {
+	for (int phase = START; phase < (is_far ? PHASES : FORWARDING);
+	     phase++) {
 		for (uint32_t type = 0; type < BROKERMSG__N + 3; type++) {
 			uint32_t request[REQUEST_WORDS] = {type};
-			size_t len = type < BROKERMSG__N ? sizes[type] : 4;
+			size_t len =
+				type < BROKERMSG__N ? request_sizes[type] : 4;
+			bool is_ours = type < BROKERMSG__N && ours[type].handle;
 			void *own = NULL;
 
-			assert_int_equal(setup(&own), 0);
+			assert_int_equal(is_far ? setup_far(&own) : setup(&own),
+					 0);
 			struct rig *rig = own;
 			if (phase > START)
 				assert_int_equal(ask_hello(rig, 1), 0);
@@ -836,48 +850,39 @@ static void broker_ends_at_a_request_out_of_order(void **state)
 			if (phase > UP)
 				go_forwarding(rig);
 			(void)ask(rig, request, len);
-			if (type < BROKERMSG__N && is_allowed[phase][type]) {
+			if (is_ours &&
+			    (allowed[phase][type] & (is_far ? FAR : NEAR))) {
 				assert_true(rig->reply.result != -EPROTO);
-			} else {
+			} else if (is_ours || phase == START || type == 0 ||
+				   type >= BROKERMSG__N) {
 				assert_int_equal(rig->reply.result, -EPROTO);
 				assert_int_equal(rig->verdict, BROKER_END);
+			} else {
+				assert_int_equal(rig->reply.result,
+						 -EOPNOTSUPP);
+				assert_int_equal(rig->verdict, BROKER_GO_ON);
 			}
 			(void)teardown(&own);
 		}
 	}
 }
 
+static void broker_ends_at_a_request_out_of_order(void **state)
+{
+	(void)state;
+	check_phases(false);
+	check_phases(true);
+}
+
 static void broker_ends_at_a_request_of_any_other_size(void **state)
 {
-	static const size_t sizes[BROKERMSG__N] = {
-		0,
-		8,
-		28,
-		24,
-		4,
-		28,
-		28,
-		4,
-		8,
-		4,
-		52,
-		52,
-		8,
-		[BROKERMSG_CLEANUP] = 4,
-		[BROKERMSG_DNS_SET] = 4172,
-		[BROKERMSG_DNS_CLEAR] = 4,
-		[BROKERMSG_KILL_ON] = 1264,
-		[BROKERMSG_KILL_OFF] = 52,
-		[BROKERMSG_GUARD] = 8,
-	};
-
 	(void)state;
 	for (uint32_t type = 0; type < BROKERMSG__N; type++) {
 		for (size_t len = 1; len <= 64; len++) {
 			uint32_t request[REQUEST_WORDS] = {type};
 			void *own = NULL;
 
-			if (len == sizes[type])
+			if (len == request_sizes[type])
 				continue;
 			assert_int_equal(setup(&own), 0);
 			struct rig *rig = own;
@@ -1902,6 +1907,8 @@ static void client_says_when_the_broker_cannot_run(void **state)
 	assert_int_equal(count_fds(), fds);
 }
 
+#define with_far_rig(test) \
+	cmocka_unit_test_setup_teardown(test, setup_far, teardown)
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(int argc, char **argv)
@@ -1937,16 +1944,21 @@ int main(int argc, char **argv)
 		with_rig(broker_marks_what_is_lent),
 		with_rig(broker_cleans_up_one_thing_at_a_time),
 		with_rig(broker_adds_no_route_that_nothing_looks_up),
-		with_rig(broker_forwards_for_its_routes_and_undoes_that_first),
-		with_rig(broker_stops_forwarding_though_the_device_is_gone),
-		with_rig(broker_undoes_half_a_forwarding),
-		with_rig(broker_tunes_and_has_nothing_to_undo),
-		with_rig(broker_refuses_to_forward_what_it_does_not_know),
+		with_far_rig(
+			broker_forwards_for_its_routes_and_undoes_that_first),
+		with_far_rig(broker_stops_forwarding_though_the_device_is_gone),
+		with_far_rig(broker_undoes_half_a_forwarding),
+		with_far_rig(broker_tunes_and_has_nothing_to_undo),
+		with_far_rig(broker_refuses_to_forward_what_it_does_not_know),
 		with_rig(broker_points_names_at_the_tunnel_and_back_first),
 		with_rig(broker_undoes_names_though_the_device_is_gone),
 		with_rig(broker_asks_no_server_outside_the_tunnel),
 		with_rig(keeper_undoes_what_the_broker_has_not),
-		with_rig(keeper_has_nothing_to_do_after_the_brokers_own_undo),
+		with_far_rig(keeper_stops_forwarding),
+		cmocka_unit_test(keeper_ignores_what_does_not_fit),
+		with_rig(broker_refuses_what_is_the_other_sides),
+		with_far_rig(
+			keeper_has_nothing_to_do_after_the_brokers_own_undo),
 		cmocka_unit_test(
 			broker_serve_closes_descriptors_it_did_not_ask_for),
 		cmocka_unit_test(broker_serve_ends_at_what_is_no_request),

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_kill: the rules of the near side as text (src/priv/nft_near.c), what the
- * broker lets pass of a kill switch (kill_policy.c), and the note about one
- * (src/wire/killnote.c).
+ * test_kill: the rules of the near side as text (src/priv/nft_near.c), and the
+ * note about a kill switch (src/wire/killnote.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kill_policy.h"
 #include "killnote.h"
 #include "nft_near.h"
 
@@ -74,9 +72,9 @@ static void guard_lets_announced_sources_out(void **state)
 	assert_non_null(strstr(text, "oifname != \"ecssh0\" ip saddr @own4"));
 }
 
-static struct broker_kill some_kill(void)
+static struct brokermsg_kill some_kill(void)
 {
-	struct broker_kill k = {.name = "a.b_c-D9", .uid = 1000};
+	struct brokermsg_kill k = {.name = "a.b_c-D9", .uid = 1000};
 
 	k.gateways[k.n_gateways++] = (struct endpoint){addr("192.0.2.1"), 22};
 	k.gateways[k.n_gateways++] = (struct endpoint){addr("2001:db8::1"), 99};
@@ -85,7 +83,7 @@ static struct broker_kill some_kill(void)
 
 static void kill_switch_has_a_hole_for_each_gateway(void **state)
 {
-	struct broker_kill k = some_kill();
+	struct brokermsg_kill k = some_kill();
 	char text[NFT_NEAR_TEXT_MAX];
 
 	(void)state;
@@ -102,7 +100,7 @@ static void kill_switch_has_a_hole_for_each_gateway(void **state)
 
 static void kill_switch_keeps_one_connection(void **state)
 {
-	struct broker_kill k = some_kill();
+	struct brokermsg_kill k = some_kill();
 	char text[NFT_NEAR_TEXT_MAX];
 
 	(void)state;
@@ -115,7 +113,7 @@ static void kill_switch_keeps_one_connection(void **state)
 
 static void kill_switch_lets_no_lookup_into_the_local_network(void **state)
 {
-	struct broker_kill k = some_kill();
+	struct brokermsg_kill k = some_kill();
 	char text[NFT_NEAR_TEXT_MAX];
 
 	(void)state;
@@ -130,9 +128,9 @@ static void kill_switch_lets_no_lookup_into_the_local_network(void **state)
 
 static void the_longest_kill_switch_fits(void **state)
 {
-	struct broker_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
-				.n_lans = BROKERMSG_LANS_MAX,
-				.uid = UINT32_MAX};
+	struct brokermsg_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
+				   .n_lans = BROKERMSG_LANS_MAX,
+				   .uid = UINT32_MAX};
 	struct broker_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
 	char text[NFT_NEAR_TEXT_MAX];
@@ -151,119 +149,6 @@ static void the_longest_kill_switch_fits(void **state)
 	assert_int_equal(nft_near_build_kill(&k, text, 1000), -E2BIG);
 	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
 	assert_int_equal(nft_near_build_guard(&g, text, 100), -E2BIG);
-}
-
-/*
- * Policy
- */
-
-static struct brokermsg_kill_on request(void)
-{
-	return (struct brokermsg_kill_on){
-		.type = BROKERMSG_KILL_ON,
-		.uid = 1000,
-		.n_gateways = 1,
-		.name = "gw",
-		.gateways = {{.version = 4, .port = 22, .bytes = {192, 0, 2}}},
-	};
-}
-
-static int read_request(const struct brokermsg_kill_on *m)
-{
-	struct broker_kill k;
-	struct err err = {{0}};
-	int r = kill_policy_read(m, &k, &err);
-
-	assert_int_equal(r < 0, err.text[0] != '\0');
-	return r;
-}
-
-static void policy_lets_a_good_request_pass(void **state)
-{
-	struct brokermsg_kill_on m = request();
-	struct broker_kill k;
-
-	(void)state;
-	m.n_lans = 1;
-	m.lans[0] = (struct brokermsg_subnet){4, 16, {192, 168}};
-	assert_int_equal(kill_policy_read(&m, &k, NULL), 0);
-	assert_string_equal(k.name, "gw");
-	assert_int_equal(k.n_gateways, 1);
-	assert_int_equal(k.gateways[0].port, 22);
-	assert_int_equal(k.lans[0].prefix_len, 16);
-	assert_int_equal(k.kept[0].addr.version, 0);
-}
-
-static void policy_refuses_names_that_nft_would_read_otherwise(void **state)
-{
-	static const char *const names[] = {
-		"",    "-x",   ".x",  "a b",   "a;b", "a{",	   "a\nb",
-		"a\"", "a/..", "a$b", "\x1bx", "ä",   "a\\x0000b", "*",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < N(names); i++) {
-		struct brokermsg_kill_on m = request();
-
-		memset(m.name, 0, sizeof(m.name));
-		memcpy(m.name, names[i], strlen(names[i]));
-		assert_int_equal(read_request(&m), -EINVAL);
-	}
-	struct brokermsg_kill_on m = request();
-	memset(m.name, 'x', sizeof(m.name)); /* no NUL */
-	assert_int_equal(read_request(&m), -EINVAL);
-	m = request();
-	m.name[5] = 'x'; /* behind the NUL */
-	assert_int_equal(read_request(&m), -EINVAL);
-}
-
-static void policy_refuses_holes_that_are_none_or_too_large(void **state)
-{
-	static const struct brokermsg_endpoint ends[] = {
-		{0, 22, {0}},	    {5, 22, {10}},	{4, 0, {10}},
-		{4, 65536, {10}},   {4, 22, {[5] = 1}}, {4, 22, {224, 1}},
-		{6, 22, {0xff, 2}},
-	};
-	static const struct brokermsg_subnet lans[] = {
-		{4, 0, {0}},	 {4, 24, {192, 0, 2}},
-		{4, 7, {10}},	 {4, 33, {10}},
-		{4, 8, {10, 1}}, {6, 0, {0}},
-		{6, 3, {0x20}},	 {6, 129, {0xfc}},
-		{0, 8, {10}},	 {4, 8, {[0] = 10, [9] = 1}},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < N(ends); i++) {
-		struct brokermsg_kill_on m = request();
-
-		m.gateways[0] = ends[i];
-		assert_true(read_request(&m) < 0);
-		m = request();
-		m.kept[0] = (struct brokermsg_endpoint){4, 22, {10}};
-		m.kept[1] = ends[i];
-		assert_true(read_request(&m) < 0);
-	}
-	for (size_t i = 0; i < N(lans); i++) {
-		struct brokermsg_kill_on m = request();
-
-		m.n_lans = 1;
-		m.lans[0] = lans[i];
-		assert_true(read_request(&m) < 0);
-	}
-}
-
-static void policy_bounds_the_numbers(void **state)
-{
-	struct brokermsg_kill_on m = request();
-
-	(void)state;
-	m.n_gateways = 0;
-	assert_int_equal(read_request(&m), -EINVAL);
-	m.n_gateways = BROKERMSG_GATEWAYS_MAX + 1;
-	assert_int_equal(read_request(&m), -EINVAL);
-	m = request();
-	m.n_lans = UINT32_MAX;
-	assert_int_equal(read_request(&m), -EINVAL);
 }
 
 /*
@@ -349,12 +234,6 @@ int main(void)
 		cmocka_unit_test(
 			kill_switch_lets_no_lookup_into_the_local_network),
 		cmocka_unit_test(the_longest_kill_switch_fits),
-		cmocka_unit_test(policy_lets_a_good_request_pass),
-		cmocka_unit_test(
-			policy_refuses_names_that_nft_would_read_otherwise),
-		cmocka_unit_test(
-			policy_refuses_holes_that_are_none_or_too_large),
-		cmocka_unit_test(policy_bounds_the_numbers),
 		cmocka_unit_test(note_is_read_as_it_was_written),
 		cmocka_unit_test(bad_notes_are_refused),
 	};
