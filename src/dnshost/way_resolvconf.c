@@ -16,7 +16,7 @@
 
 #include "dns_way.h"
 #include "fd.h"
-#include "run.h"
+#include "program.h"
 
 enum { IFACE_MAX = 48 };
 
@@ -55,7 +55,7 @@ static int forget(const char *path, const char *entry, struct err *err)
 {
 	const char *const argv[] = {path, "-d", entry, NULL};
 
-	return run(argv, "", DNS_WAY_TIMEOUT_MS, err);
+	return program_run(argv, "", NULL, 0, DNS_WAY_TIMEOUT_MS, err);
 }
 
 /* True if resolv.conf begins with our server, or with one on this host that can
@@ -94,7 +94,7 @@ static int set(struct dns_host *host, const struct dns_store *store,
 	int r = dns_store_save(store, entry, record, err);
 	if (r < 0)
 		return r;
-	r = run(argv, text, DNS_WAY_TIMEOUT_MS, err);
+	r = program_run(argv, text, NULL, 0, DNS_WAY_TIMEOUT_MS, err);
 	if (r == 0 && has_taken_effect(host, wish->dns))
 		return 0;
 	(void)forget(path, name, NULL);

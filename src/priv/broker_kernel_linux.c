@@ -19,7 +19,6 @@
 #include "keeper.h"
 #include "kill.h"
 #include "log.h"
-#include "nft_dns.h"
 #include "nft_near.h"
 #include "nft_run.h"
 #include "privdrop.h"
@@ -285,20 +284,25 @@ static int on_keeper(void *ctx, struct err *err)
 
 static int forbid_dns(const char *device, struct err *err)
 {
-	char text[NFT_DNS_TEXT_MAX];
-	int r = nft_dns_build(device, text, sizeof(text));
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
-	if (r < 0)
-		return err_set(err, r, "the rules for names do not fit");
-	return nft_run(text, NULL, 0, err);
+	nft_near_put_dns(&rules, device);
+	return nft_run_rules(&rules, err);
 }
 
-static int allow_dns(const char *device, struct err *err)
+/* kind: GUARD, or DNS. */
+static int remove_rules(enum broker_change_kind kind, const char *device,
+			struct err *err)
 {
-	char text[NFT_DNS_TEXT_MAX];
-	int r = nft_dns_build_removal(device, text, sizeof(text));
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
-	return r < 0 ? r : nft_run(text, NULL, 0, err);
+	if (kind == CHANGE_GUARD)
+		nft_near_put_guard_removal(&rules, device);
+	else
+		nft_near_put_dns_removal(&rules, device);
+	return nft_run_rules(&rules, err);
 }
 
 static int kernel_dns_set(void *ctx, const struct broker_link *link,
@@ -315,7 +319,7 @@ static int kernel_dns_set(void *ctx, const struct broker_link *link,
 	if (r == 0)
 		r = dnshost_client_set(k->dns_fd, link, dns, ret_way, err);
 	if (r < 0 && dns->mode == BROKERMSG_DNS_ALL)
-		(void)allow_dns(link->name, NULL);
+		(void)remove_rules(CHANGE_DNS, link->name, NULL);
 	k->has_dns = r == 0;
 	return r;
 }
@@ -326,7 +330,7 @@ static int clear_dns(struct kernel *k, const struct broker_link *link,
 	/* One that has ended has a guardian. */
 	int r = k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
 	struct err why;
-	int rules = allow_dns(link->name, &why);
+	int rules = remove_rules(CHANGE_DNS, link->name, &why);
 
 	k->has_dns = false;
 	return r < 0 || rules == 0 || rules == -ENOENT
@@ -352,21 +356,12 @@ static int on_dns_end(void *ctx, struct err *err)
 static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
 			    struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
-	int r = nft_near_build_guard(guard, text, sizeof(text));
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	(void)ctx;
-	return r < 0 ? err_set(err, r, "the rules for %s do not fit",
-			       guard->link.name)
-		     : nft_run(text, NULL, 0, err);
-}
-
-static int remove_guard(const struct broker_link *link, struct err *err)
-{
-	char text[NFT_NEAR_TEXT_MAX];
-	int r = nft_near_build_guard_removal(link->name, text, sizeof(text));
-
-	return r < 0 ? r : nft_run(text, NULL, 0, err);
+	nft_near_put_guard(&rules, guard);
+	return nft_run_rules(&rules, err);
 }
 
 static int kernel_unmake(void *ctx, const struct broker_change *change,
@@ -390,7 +385,7 @@ static int kernel_unmake(void *ctx, const struct broker_change *change,
 	case CHANGE_DNS:
 		return clear_dns(k, &change->link, err);
 	case CHANGE_GUARD:
-		return remove_guard(&change->link, err);
+		return remove_rules(change->kind, change->link.name, err);
 	case CHANGE_FORWARD:
 	case CHANGE__N:
 		break;
@@ -439,14 +434,14 @@ static void tell_rule(const struct journal_rule *rule, struct err *said)
 
 /* False only if there certainly is none: the record was written, and the rules
  * never were. */
-static bool has_table(uint32_t kind, const char *device)
+static bool has_table(enum broker_change_kind kind, const char *device)
 {
 	char name[40], *list = malloc(TABLES_TEXT_MAX);
 
 	if (!list)
 		return true;
 	(void)snprintf(name, sizeof(name), " ecssh-%s-%s\n",
-		       kind == JOURNAL_GUARD ? "guard" : "dns", device);
+		       kind == CHANGE_GUARD ? "guard" : "dns", device);
 	bool is_known =
 		nft_run("list tables\n", list, TABLES_TEXT_MAX, NULL) == 0 &&
 		strlen(list) < TABLES_TEXT_MAX - 1;
@@ -456,23 +451,18 @@ static bool has_table(uint32_t kind, const char *device)
 }
 
 /* The rules of a device; not if another tunnel has taken its name over. */
-static int undo_table(uint32_t kind, const struct journal_link *gone,
-		      struct err *said)
+static int undo_table(enum broker_change_kind kind,
+		      const struct journal_link *gone, struct err *said)
 {
-	struct broker_link link = {.ifindex = gone->ifindex};
 	uint32_t now = if_nametoindex(gone->name);
-	int r;
 
-	memcpy(link.name, gone->name, sizeof(link.name));
-	if ((now != 0 && now != gone->ifindex) || !has_table(kind, link.name))
+	if ((now != 0 && now != gone->ifindex) || !has_table(kind, gone->name))
 		return -ENOENT;
-	r = kind == JOURNAL_GUARD ? remove_guard(&link, said)
-				  : allow_dns(link.name, said);
+	int r = remove_rules(kind, gone->name, said);
 	return r < 0 ? r
 		     : err_set(said, 0, "nftables rules for %s of %s",
-			       kind == JOURNAL_GUARD ? "the addresses"
-						     : "names",
-			       link.name);
+			       kind == CHANGE_GUARD ? "the addresses" : "names",
+			       gone->name);
 }
 
 /* Returns 0 with said; -ENOENT: it is not there. */
@@ -493,7 +483,9 @@ static int undo_record(struct kernel *k, const struct journal_record *record,
 	}
 	if ((record->kind == JOURNAL_GUARD || record->kind == JOURNAL_DNS) &&
 	    journal_parse_link(record->payload, &link) == 0)
-		return undo_table(record->kind, &link, said);
+		return undo_table(record->kind == JOURNAL_GUARD ? CHANGE_GUARD
+								: CHANGE_DNS,
+				  &link, said);
 	return err_set(said, -EBADMSG,
 		       "a record in %s/journal is of another version of "
 		       "ecssh, and was left alone",

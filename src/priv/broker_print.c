@@ -18,7 +18,7 @@
 #include "broker.h"
 #include "fd.h"
 #include "log.h"
-#include "nft_dns.h"
+#include "nft_kill.h"
 #include "nft_near.h"
 
 enum {
@@ -192,13 +192,11 @@ static int mark(void *ctx, int fd, struct err *err)
 	return 0;
 }
 
-/* r: the length of the text, or -errno of who wrote it. */
-static int print_nft(int r, const char *text, struct err *err)
+static int print_rules(const struct text *rules, struct err *err)
 {
-	if (r < 0)
-		return err_set(err, r, "the rules do not fit");
-	(void)printf("nft -f - <<'END'\n%s%sEND\n", text,
-		     r > 0 && text[r - 1] == '\n' ? "" : "\n");
+	if (rules->len >= rules->cap)
+		return err_set(err, -E2BIG, "the rules do not fit");
+	(void)printf("nft -f - <<'END'\n%sEND\n", rules->out);
 	return 0;
 }
 
@@ -209,15 +207,13 @@ static int dns_set(void *ctx, const struct broker_link *link,
 		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
 	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
-	char text[ADDR_TEXT_MAX], rules[NFT_DNS_TEXT_MAX];
-	int r = is_all ? print_nft(nft_dns_build(link->name, rules,
-						 sizeof(rules)),
-				   rules, err)
-		       : 0;
+	char text[ADDR_TEXT_MAX], out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	(void)ctx;
-	if (r < 0)
-		return r;
+	nft_near_put_dns(&rules, link->name);
+	if (is_all && print_rules(&rules, err) < 0)
+		return -E2BIG;
 	(void)printf("# where systemd-resolved does not run, resolvconf or "
 		     "/etc/resolv.conf instead:\nresolvectl dns %s",
 		     link->name);
@@ -240,12 +236,12 @@ static int dns_set(void *ctx, const struct broker_link *link,
 
 static int dns_clear(const struct broker_link *link, struct err *err)
 {
-	char rules[NFT_DNS_TEXT_MAX];
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	(void)printf("resolvectl revert %s\n", link->name);
-	return print_nft(
-		nft_dns_build_removal(link->name, rules, sizeof(rules)), rules,
-		err);
+	nft_near_put_dns_removal(&rules, link->name);
+	return print_rules(&rules, err);
 }
 
 /* ---- filters ---- */
@@ -253,41 +249,44 @@ static int dns_clear(const struct broker_link *link, struct err *err)
 static int guard_add(void *ctx, const struct broker_guard *guard,
 		     struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	(void)ctx;
-	return print_nft(nft_near_build_guard(guard, text, sizeof(text)), text,
-			 err);
+	nft_near_put_guard(&rules, guard);
+	return print_rules(&rules, err);
 }
 
 static int guard_del(const struct broker_link *link, struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
-	return print_nft(
-		nft_near_build_guard_removal(link->name, text, sizeof(text)),
-		text, err);
+	nft_near_put_guard_removal(&rules, link->name);
+	return print_rules(&rules, err);
 }
 
 static int kill_on(void *ctx, const struct brokermsg_kill *kill,
 		   struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
+	char out[NFT_KILL_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	(void)ctx;
 	(void)puts("# the kill switch, and a note about it for who starts the "
 		   "next tunnel:");
-	return print_nft(nft_near_build_kill(kill, text, sizeof(text)), text,
-			 err);
+	nft_kill_put(&rules, kill);
+	return print_rules(&rules, err);
 }
 
 static int kill_off(void *ctx, const char *name, struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
+	char out[NFT_KILL_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
 	begin_undo(ctx);
-	return print_nft(nft_near_build_kill_removal(name, text, sizeof(text)),
-			 text, err);
+	nft_kill_put_removal(&rules, name);
+	return print_rules(&rules, err);
 }
 
 /* ---- changes ---- */

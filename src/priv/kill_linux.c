@@ -21,7 +21,7 @@
 
 #include "fd.h"
 #include "killnote.h"
-#include "nft_near.h"
+#include "nft_kill.h"
 #include "nft_run.h"
 
 enum { NOBODY = 65534 };
@@ -199,12 +199,11 @@ static int check_on(const struct kill_place *p,
 
 static int run_kill(const struct brokermsg_kill *kill, struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
-	int r = nft_near_build_kill(kill, text, sizeof(text));
+	char out[NFT_KILL_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 
-	return r < 0 ? err_set(err, r,
-			       "the rules of the kill switch do not fit")
-		     : nft_run(text, NULL, 0, err);
+	nft_kill_put(&rules, kill);
+	return nft_run_rules(&rules, err);
 }
 
 int kill_on(const struct kill_place *p, const struct brokermsg_kill *kill,
@@ -244,16 +243,16 @@ int kill_on(const struct kill_place *p, const struct brokermsg_kill *kill,
 
 int kill_off(const struct kill_place *p, const char *name, struct err *err)
 {
-	char text[NFT_NEAR_TEXT_MAX];
+	char out[NFT_KILL_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
 	struct killnote note = {.uid = UINT32_MAX};
 	bool is_noted = find_note(p, name, &note);
 	int r = check_owner(p, name, is_noted ? &note : NULL, err);
 
 	if (r < 0)
 		return r;
-	r = nft_near_build_kill_removal(name, text, sizeof(text));
-	r = r < 0 ? err_set(err, r, "the rules do not fit")
-		  : nft_run(text, NULL, 0, err);
+	nft_kill_put_removal(&rules, name);
+	r = nft_run_rules(&rules, err);
 	if (r == 0 && p->dir_fd >= 0)
 		remove_note(p, name);
 	return r;

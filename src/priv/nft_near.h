@@ -3,35 +3,35 @@
 #ifndef ECSSH_NFT_NEAR_H
 #define ECSSH_NFT_NEAR_H
 
-#include <stddef.h>
-
 #include "broker.h"
+#include "text.h"
 
-enum { NFT_NEAR_TEXT_MAX = 16 * 1024 };
+enum { NFT_NEAR_TEXT_MAX = 4 * 1024 };
 
 /*
- * Write the tables "ecssh-guard-DEVICE" of the families inet and arp, in place
- * of earlier ones, in one transaction.  They drop what comes to the device's
+ * Put the tables "ecssh-guard-DEVICE" of the families inet and arp, in place of
+ * earlier ones, in one transaction.  They drop what comes to the device's
  * addresses from elsewhere than the device or this host; what leaves by another
  * device with such a source; and, without BROKERMSG_GUARD_ANNOUNCED, what this
- * host sends out of the device with a foreign source.  Returns the length, or
- * -E2BIG if cap does not suffice, as all of these.
+ * host sends out of the device with a foreign source.
  */
-int nft_near_build_guard(const struct broker_guard *guard, char *out,
-			 size_t cap);
-
-/* What takes these tables away, whether or not they are there. */
-int nft_near_build_guard_removal(const char *device, char *out, size_t cap);
+void nft_near_put_guard(struct text *t, const struct broker_guard *guard);
 
 /*
- * Write the table "ecssh-kill-NAME" of the family inet, in place of an earlier
- * one, in one transaction: nothing leaves this host but into itself, into
- * devices named "ecssh*", and what the kill switch and the link layer need.
+ * Put the table "ecssh-dns-DEVICE" of the family inet, likewise.  It rejects
+ * what this host sends by another device than this one, those named "ecssh*"
+ * and its own loopback to the ports of the DNS, of DNS over TLS and QUIC, of
+ * mDNS and of LLMNR.
  */
-int nft_near_build_kill(const struct brokermsg_kill *kill, char *out,
-			size_t cap);
+void nft_near_put_dns(struct text *t, const char *device);
 
-/* What takes this table away, whether or not it is there. */
-int nft_near_build_kill_removal(const char *tunnel, char *out, size_t cap);
+/* What takes these tables away, whether or not they are there. */
+void nft_near_put_guard_removal(struct text *t, const char *device);
+void nft_near_put_dns_removal(struct text *t, const char *device);
+
+/* What takes the table "ecssh-KIND-NAME" of a family away: "add" makes "delete"
+ * succeed where there is nothing. */
+void nft_near_put_removal(struct text *t, const char *family, const char *kind,
+			  const char *name);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "err.h"
+#include "text.h"
 
 enum { NFT_RUN_TIMEOUT_MS = 5000 };
 
@@ -15,5 +16,8 @@ enum { NFT_RUN_TIMEOUT_MS = 5000 };
  * is no nft; -EPROTO: nft refuses, its first line is in err; -ETIMEDOUT.
  */
 int nft_run(const char *text, char *out, size_t cap, struct err *err);
+
+/* The same with rules that were put together; -E2BIG: they were too long. */
+int nft_run_rules(const struct text *rules, struct err *err);
 
 #endif

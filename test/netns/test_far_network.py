@@ -373,7 +373,7 @@ def test_no_nft(lab: Lab):
     lab.gw.write("/mnt/nft", "#!/bin/sh\nprintf 'Error: \\033[31mno\\nmore' >&2\nexit 1\n", mode=0o755)
     lab.gw.run(["mount", "--bind", "/mnt/nft", real])
     near = PacketNear(lab, device="-")
-    near.state(2, "refuses our rules", "\\x1b[31mno")
+    near.state(2, "nft failed: ", "\\x1b[31mno")
     near.end()
     lab.gw.run(["chmod", "644", "/mnt/nft"])
     near = PacketNear(lab, device="-")

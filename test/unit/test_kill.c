@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_kill: the rules of the near side as text (src/priv/nft_near.c), and the
- * note about a kill switch (src/wire/killnote.c).
+ * test_kill: the rules of the near side as text (src/priv/nft_near.c,
+ * nft_kill.c), and the note about a kill switch (src/wire/killnote.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "killnote.h"
+#include "nft_kill.h"
 #include "nft_near.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -33,12 +34,13 @@ static struct ip_addr addr(const char *text)
 static void guard_names_the_addresses_of_each_version(void **state)
 {
 	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 2};
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	g.addrs[0] = addr("198.19.0.1");
 	g.addrs[1] = addr("fd00::1");
-	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	nft_near_put_guard(&t, &g);
 	assert_non_null(strstr(text, "elements = { 198.19.0.1 }"));
 	assert_non_null(strstr(text, "elements = { fd00::1 }"));
 	assert_non_null(
@@ -52,11 +54,12 @@ static void guard_names_the_addresses_of_each_version(void **state)
 static void guard_without_ipv6_has_an_empty_set(void **state)
 {
 	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 1};
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	g.addrs[0] = addr("198.19.0.1");
-	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	nft_near_put_guard(&t, &g);
 	assert_non_null(strstr(text, "set own6 {\n\t\ttype ipv6_addr;\n\t}"));
 }
 
@@ -64,10 +67,11 @@ static void guard_lets_announced_sources_out(void **state)
 {
 	struct broker_guard g = {.link = {.name = "ecssh0"},
 				 .flags = BROKERMSG_GUARD_ANNOUNCED};
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
+	nft_near_put_guard(&t, &g);
 	assert_null(strstr(text, "!= @own"));
 	assert_non_null(strstr(text, "oifname != \"ecssh0\" ip saddr @own4"));
 }
@@ -84,10 +88,11 @@ static struct brokermsg_kill some_kill(void)
 static void kill_switch_has_a_hole_for_each_gateway(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	nft_kill_put(&t, &k);
 	assert_non_null(strstr(text, "table inet ecssh-kill-a.b_c-D9 {"));
 	assert_non_null(strstr(text, "meta skuid 1000 ip daddr 192.0.2.1 tcp "
 				     "dport 22 accept"));
@@ -101,12 +106,13 @@ static void kill_switch_has_a_hole_for_each_gateway(void **state)
 static void kill_switch_keeps_one_connection(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	k.kept[0] = (struct endpoint){addr("10.0.0.1"), 22};
 	k.kept[1] = (struct endpoint){addr("10.0.0.2"), 50000};
-	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	nft_kill_put(&t, &k);
 	assert_non_null(strstr(text, "ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp "
 				     "sport 22 tcp dport 50000 accept"));
 }
@@ -114,12 +120,13 @@ static void kill_switch_keeps_one_connection(void **state)
 static void kill_switch_lets_no_lookup_into_the_local_network(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	k.lans[k.n_lans++] = (struct subnet){addr("192.168.1.0"), 24};
 	k.lans[k.n_lans++] = (struct subnet){addr("fd12::"), 64};
-	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
+	nft_kill_put(&t, &k);
 	const char *dns = strstr(text, "th dport { 53, 853, 5353, 5355 }");
 	assert_non_null(dns);
 	assert_true(dns < strstr(text, "ip daddr 192.168.1.0/24 accept"));
@@ -133,7 +140,8 @@ static void the_longest_kill_switch_fits(void **state)
 				   .uid = UINT32_MAX};
 	struct broker_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
-	char text[NFT_NEAR_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	memset(k.name, 'x', sizeof(k.name) - 1);
@@ -145,10 +153,11 @@ static void the_longest_kill_switch_fits(void **state)
 	for (size_t i = 0; i < BROKERMSG_LANS_MAX; i++)
 		k.lans[i] = (struct subnet){addr(longest), 128};
 	k.kept[0] = k.kept[1] = k.gateways[0];
-	assert_true(nft_near_build_kill(&k, text, sizeof(text)) > 0);
-	assert_int_equal(nft_near_build_kill(&k, text, 1000), -E2BIG);
-	assert_true(nft_near_build_guard(&g, text, sizeof(text)) > 0);
-	assert_int_equal(nft_near_build_guard(&g, text, 100), -E2BIG);
+	nft_kill_put(&t, &k);
+	assert_true(t.len < NFT_KILL_TEXT_MAX);
+	t.len = 0;
+	nft_near_put_guard(&t, &g);
+	assert_true(t.len < NFT_NEAR_TEXT_MAX);
 }
 
 /*
