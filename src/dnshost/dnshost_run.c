@@ -115,7 +115,7 @@ static int get_ready(struct worker *w, struct err *err)
 }
 
 static int handle(struct worker *w, const struct dnshost_msg_request *request,
-		  struct dnshost_msg_reply *reply, struct err *err)
+		  struct brokermsg_reply *reply, struct err *err)
 {
 	struct dnshost *d = &w->d;
 	int r = get_ready(w, err);
@@ -126,7 +126,7 @@ static int handle(struct worker *w, const struct dnshost_msg_request *request,
 		return r;
 	switch ((enum dnshost_msg_type)request->type) {
 	case DNSHOST_MSG_SET:
-		return dnshost_set(d, request, reply->way, err);
+		return dnshost_set(d, request, reply->name, err);
 	case DNSHOST_MSG_CLEAR:
 		return dnshost_clear(d, err);
 	case DNSHOST_MSG_REPLAY:
@@ -142,7 +142,7 @@ static int handle(struct worker *w, const struct dnshost_msg_request *request,
 static void on_request(struct worker *w)
 {
 	struct dnshost_msg_request request;
-	struct dnshost_msg_reply reply = {0};
+	struct brokermsg_reply reply = {0};
 	struct err err = {{0}};
 	ssize_t n = recv(w->sock, &request, sizeof(request), MSG_TRUNC);
 
@@ -200,7 +200,7 @@ static void serve(struct worker *w)
 static void refuse(int sock, int why, const struct err *err)
 {
 	struct dnshost_msg_request request;
-	struct dnshost_msg_reply reply = {.result = why};
+	struct brokermsg_reply reply = {.result = why};
 
 	memcpy(reply.text, err->text, sizeof(reply.text));
 	while (recv(sock, &request, sizeof(request), MSG_TRUNC) ==

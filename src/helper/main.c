@@ -26,13 +26,13 @@
 #include "boot_far.h"
 #include "broker.h"
 #include "broker_process.h"
+#include "capless.h"
 #include "far.h"
 #include "fd.h"
 #include "join.h"
 #include "log.h"
 #include "network.h"
 #include "outside.h"
-#include "privdrop.h"
 #include "sandbox.h"
 #include "session.h"
 
@@ -340,7 +340,7 @@ static int serve(struct helper *h)
 	r = outside_start(&h->outside, !h->has_no_packets);
 	if (r < 0)
 		return r;
-	privdrop_capabilities();
+	capless_drop();
 	h->loop = loop_new(LOOP_TIME_REAL);
 	r = h->loop ? watch_signals(h) : -errno;
 	if (r == 0)
@@ -375,7 +375,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		return EXIT_USAGE;
 	prepare_process();
-	privdrop_file_capabilities();
+	capless_drop_of_file();
 	r = h.join_path ? join_bridge(h.join_path) : serve(&h);
 	if (r < 0) {
 		log_err("cannot serve: %s", strerror(-r));

@@ -116,10 +116,10 @@ struct broker_ops {
 	int (*guard_add)(void *ctx, const struct broker_guard *guard,
 			 struct err *err);
 	/* Put a kill switch in force, in place of an earlier one of that name,
-	 * and lift one.  It outlives the broker. */
-	int (*kill_on)(void *ctx, const struct brokermsg_kill *kill,
-		       struct err *err);
-	int (*kill_off)(void *ctx, const char *name, struct err *err);
+	 * or lift one, as KILL_ON and KILL_OFF ask.  It outlives the
+	 * broker. */
+	int (*kill)(void *ctx, const struct brokermsg_request *request,
+		    struct err *err);
 	/*
 	 * Take back one thing that brokers have left which were killed with
 	 * their keepers.  Returns 0 with said: what it was; -ENOENT: there is

@@ -447,7 +447,7 @@ void broker_far_run(int sock)
 	k.sshd_fd = sshd_socket_dup(&k.sshd_why);
 	int r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
-		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
+		r = privdrop_keep_net_admin(&err);
 	if (r >= 0)
 		r = keeper_start(&charge, &k.keeper_fd, &err);
 	struct broker *b = broker_new(&far_ops, &k, r, &err);

@@ -11,14 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "dnshost_client.h"
+#include "dnshost_msg.h"
 #include "fd.h"
 #include "journal_file.h"
 #include "keeper.h"
-#include "kill.h"
+#include "killnote.h"
 #include "log.h"
+#include "mate.h"
 #include "nft_near.h"
 #include "nft_run.h"
 #include "privdrop.h"
@@ -38,14 +40,14 @@ static_assert((int)TUN_OFFLOAD_USO == (int)BROKERMSG_OFFLOAD_USO, "");
 static_assert((int)TUN_OFFLOAD_ALL == (int)BROKERMSG_OFFLOAD_ALL, "");
 
 struct kernel {
-	int control_fd;		/* owned; -1: used up */
-	int keeper_fd;		/* owned */
-	struct rtnl *rtnl;	/* owned */
-	int dns_fd;		/* owned; to ecssh-dns; -1: there is none */
-	struct err no_dns;	/* why */
-	bool has_dns;		/* it has something to undo */
-	struct kill_place kill; /* owned */
-	bool has_replayed;	/* it was asked what the dead have left */
+	int control_fd;	   /* owned; -1: used up */
+	int keeper_fd;	   /* owned */
+	struct rtnl *rtnl; /* owned */
+	struct mate dns;   /* owned; runs as root, if it runs */
+	bool has_dns;	   /* it has something to undo */
+	struct mate kill;  /* owned; runs as we do, for an order */
+	uint32_t asks_uid; /* who made the engine's socket */
+	bool has_replayed; /* it was asked what the dead have left */
 	struct journal_file journal;
 };
 
@@ -270,7 +272,7 @@ static int kernel_reopen(void *ctx, struct err *err)
 	if (k->journal.fd >= 0)
 		k->journal.fd = KEEPER_FD;
 	k->journal.n_dead = 0;
-	k->dns_fd = -1; /* the broker's; ecssh-dns has a guardian of its own */
+	k->dns.sock = -1; /* the broker's; ecssh-dns has its own guardian */
 	return rtnl_open(&k->rtnl, err);
 }
 
@@ -305,21 +307,37 @@ static int remove_rules(enum broker_change_kind kind, const char *device,
 	return nft_run_rules(&rules, err);
 }
 
+static int ask_dns(struct kernel *k, enum dnshost_msg_type type,
+		   const struct broker_link *link,
+		   const struct brokermsg_dns_set *dns,
+		   struct brokermsg_reply *ret_reply, struct err *err)
+{
+	struct dnshost_msg_request request = {.type = type};
+
+	if (type == DNSHOST_MSG_SET) {
+		request.ifindex = link->ifindex;
+		memcpy(request.name, link->name, sizeof(request.name));
+		request.dns = *dns;
+	}
+	return mate_ask(&k->dns, &request, sizeof(request), ret_reply, err);
+}
+
 static int kernel_dns_set(void *ctx, const struct broker_link *link,
 			  const struct brokermsg_dns_set *dns,
 			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
 	struct kernel *k = ctx;
-
-	if (k->dns_fd < 0)
-		return err_set(err, -EPERM, "%s", k->no_dns.text);
+	struct brokermsg_reply reply = {0};
 	/* Before anybody is pointed elsewhere: at no moment do both hold. */
-	int r = dns->mode == BROKERMSG_DNS_ALL ? forbid_dns(link->name, err)
-					       : 0;
+	int r = dns->mode == BROKERMSG_DNS_ALL && k->dns.sock >= 0
+			? forbid_dns(link->name, err)
+			: 0;
+
 	if (r == 0)
-		r = dnshost_client_set(k->dns_fd, link, dns, ret_way, err);
+		r = ask_dns(k, DNSHOST_MSG_SET, link, dns, &reply, err);
 	if (r < 0 && dns->mode == BROKERMSG_DNS_ALL)
 		(void)remove_rules(CHANGE_DNS, link->name, NULL);
+	memcpy(ret_way, reply.name, sizeof(reply.name));
 	k->has_dns = r == 0;
 	return r;
 }
@@ -327,9 +345,12 @@ static int kernel_dns_set(void *ctx, const struct broker_link *link,
 static int clear_dns(struct kernel *k, const struct broker_link *link,
 		     struct err *err)
 {
-	/* One that has ended has a guardian. */
-	int r = k->dns_fd < 0 ? 0 : dnshost_client_clear(k->dns_fd, err);
+	struct brokermsg_reply reply;
 	struct err why;
+	/* One that has ended has a guardian. */
+	int r = k->dns.sock < 0 ? 0
+				: ask_dns(k, DNSHOST_MSG_CLEAR, NULL, NULL,
+					  &reply, err);
 	int rules = remove_rules(CHANGE_DNS, link->name, &why);
 
 	k->has_dns = false;
@@ -344,13 +365,30 @@ static int on_dns_end(void *ctx, struct err *err)
 	struct kernel *k = ctx;
 	bool had_dns = k->has_dns;
 
-	fd_close(&k->dns_fd);
+	mate_stop(&k->dns);
 	k->has_dns = false;
-	(void)err_set(&k->no_dns, 0, "ecssh-dns has ended");
 	return had_dns ? err_set(err, -EPIPE,
 				 "ecssh-dns has ended, so the tunnel had to "
 				 "end")
 		       : 0;
+}
+
+/* An ordinary tunnel has nothing to do with kill switches, so they are the
+ * work of another program, which checks the request as we did. */
+static int kernel_kill(void *ctx, const struct brokermsg_request *request,
+		       struct err *err)
+{
+	struct kernel *k = ctx;
+	struct brokermsg_kill_order order = {.asks_uid = k->asks_uid};
+	struct brokermsg_reply reply;
+	int r = mate_start(&k->kill, err);
+
+	if (r < 0)
+		return r;
+	memcpy(&order.request, request->bytes, brokermsg_size(request->type));
+	r = mate_ask(&k->kill, &order, sizeof(order), &reply, err);
+	mate_stop(&k->kill);
+	return r;
 }
 
 static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
@@ -391,17 +429,6 @@ static int kernel_unmake(void *ctx, const struct broker_change *change,
 		break;
 	}
 	return 0; /* the far side's */
-}
-
-static int kernel_kill_on(void *ctx, const struct brokermsg_kill *kill,
-			  struct err *err)
-{
-	return kill_on(&((struct kernel *)ctx)->kill, kill, err);
-}
-
-static int kernel_kill_off(void *ctx, const char *name, struct err *err)
-{
-	return kill_off(&((struct kernel *)ctx)->kill, name, err);
 }
 
 /*
@@ -506,11 +533,13 @@ static int kernel_cleanup(void *ctx, struct err *said)
 			return r;
 	}
 	journal_file_forget_dead(&k->journal);
-	if (k->dns_fd >= 0 && !k->has_replayed) {
+	if (k->dns.sock >= 0 && !k->has_replayed) {
+		struct brokermsg_reply reply;
+
 		k->has_replayed = true;
-		r = dnshost_client_replay(k->dns_fd, said->text, said);
-		if (r < 0 || said->text[0] != '\0')
-			return r;
+		r = ask_dns(k, DNSHOST_MSG_REPLAY, NULL, NULL, &reply, said);
+		if (r < 0 || reply.text[0] != '\0')
+			return r < 0 ? r : err_set(said, 0, "%s", reply.text);
 	}
 	return err_set(said, -ENOENT, "there is nothing to clean up");
 }
@@ -527,24 +556,50 @@ static const struct broker_ops kernel_ops = {
 	.mark = kernel_mark,
 	.dns_set = kernel_dns_set,
 	.guard_add = kernel_guard_add,
-	.kill_on = kernel_kill_on,
-	.kill_off = kernel_kill_off,
+	.kill = kernel_kill,
 	.cleanup = kernel_cleanup,
 };
 
+/* The directory of notes about kill switches is nobody's, as ecssh-kill will
+ * be.  What is refused here shows when a note is to be written. */
+static void make_kill_dir(void)
+{
+	(void)mkdir(KILLNOTE_DIR, 0755);
+	int fd CLEANUP_FD = open(KILLNOTE_DIR, O_RDONLY | O_DIRECTORY |
+						       O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)fchmod(fd, 0755); /* whatever the umask was */
+	(void)!fchown(fd, PRIVDROP_NOBODY, PRIVDROP_NOBODY);
+}
+
+static uint32_t maker_of(int sock)
+{
+	struct ucred maker;
+	socklen_t len = sizeof(maker);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0
+		       ? maker.uid
+		       : UINT32_MAX;
+}
+
 void broker_run(int sock)
 {
-	struct kernel k = {.control_fd = -1, .keeper_fd = -1, .dns_fd = -1};
+	struct kernel k = {
+		.control_fd = -1, .keeper_fd = -1, .asks_uid = maker_of(sock)};
 	const struct broker_alarm alarms[] = {
 		{.fd = &k.keeper_fd, .on_input = on_keeper},
-		{.fd = &k.dns_fd, .on_input = on_dns_end, .ctx = &k},
+		{.fd = &k.dns.sock, .on_input = on_dns_end, .ctx = &k},
 	};
 	struct err err = {{0}};
 
 	broker_ignore_signals();
 	/* The first, while we still are root and have nothing open. */
-	(void)dnshost_client_start(&k.dns_fd, &k.no_dns);
-	kill_open(&k.kill, sock);
+	mate_init(&k.dns, "ecssh-dns");
+	if (mate_start(&k.dns, &err) == 0)
+		fd_close(&k.dns.program_fd);
+	mate_init(&k.kill, "ecssh-kill");
+	make_kill_dir();
 	int r = journal_file_open(&k.journal, state_dir, &err);
 	/* By a file capability alone there never is one. */
 	if (r < 0 && geteuid() == 0)
@@ -553,7 +608,7 @@ void broker_run(int sock)
 			 err.text);
 	r = tun_open_control(&k.control_fd, &err);
 	if (r >= 0)
-		r = privdrop_keep_net_admin(PRIVDROP_CHILDREN, &err);
+		r = privdrop_keep_net_admin(&err);
 	if (r >= 0)
 		r = keeper_start(&(struct keeper_charge){.ops = &kernel_ops,
 							 .ctx = &k,
@@ -571,7 +626,7 @@ void broker_run(int sock)
 	(void)rtnl_close(k.rtnl);
 	journal_file_close(&k.journal);
 	fd_close(&k.keeper_fd);
-	fd_close(&k.dns_fd);
-	kill_close(&k.kill);
+	mate_fini(&k.dns);
+	mate_fini(&k.kill);
 	fd_close(&k.control_fd);
 }

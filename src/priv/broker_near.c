@@ -119,14 +119,9 @@ static int on_guard(struct broker *b, struct broker_call *call)
 }
 
 /* Not recorded: it stays until somebody wants it lifted. */
-static int on_kill_on(struct broker *b, struct broker_call *call)
+static int on_kill(struct broker *b, struct broker_call *call)
 {
-	return b->ops->kill_on(b->ctx, &call->request.kill, &call->err);
-}
-
-static int on_kill_off(struct broker *b, struct broker_call *call)
-{
-	return b->ops->kill_off(b->ctx, call->request.kill.name, &call->err);
+	return b->ops->kill(b->ctx, &call->request, &call->err);
 }
 
 /*
@@ -214,7 +209,7 @@ const struct broker_request broker_near_requests[BROKERMSG__N] = {
 	[BROKERMSG_GUARD] = {PHASES_DEVICE, 0, on_guard},
 	[BROKERMSG_DNS_SET] = {PHASE_UP, 0, on_dns_set},
 	[BROKERMSG_DNS_CLEAR] = {PHASE_UP, 0, on_dns_clear},
-	[BROKERMSG_KILL_ON] = {PHASE_IDLE, 0, on_kill_on},
-	[BROKERMSG_KILL_OFF] = {PHASE_IDLE | PHASES_DEVICE, 0, on_kill_off},
+	[BROKERMSG_KILL_ON] = {PHASE_IDLE, 0, on_kill},
+	[BROKERMSG_KILL_OFF] = {PHASE_IDLE | PHASES_DEVICE, 0, on_kill},
 	[BROKERMSG_BYE] = {PHASES_ALL, PHASE_END, broker_on_bye},
 };

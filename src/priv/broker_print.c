@@ -266,26 +266,20 @@ static int guard_del(const struct broker_link *link, struct err *err)
 	return print_rules(&rules, err);
 }
 
-static int kill_on(void *ctx, const struct brokermsg_kill *kill,
-		   struct err *err)
+static int kill_switch(void *ctx, const struct brokermsg_request *request,
+		       struct err *err)
 {
 	char out[NFT_KILL_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
 
-	(void)ctx;
-	(void)puts("# the kill switch, and a note about it for who starts the "
-		   "next tunnel:");
-	nft_kill_put(&rules, kill);
-	return print_rules(&rules, err);
-}
-
-static int kill_off(void *ctx, const char *name, struct err *err)
-{
-	char out[NFT_KILL_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	begin_undo(ctx);
-	nft_kill_put_removal(&rules, name);
+	if (request->type == BROKERMSG_KILL_ON) {
+		(void)puts("# the kill switch, and a note about it for who "
+			   "starts the next tunnel:");
+		nft_kill_put(&rules, &request->kill);
+	} else {
+		begin_undo(ctx);
+		nft_kill_put_removal(&rules, request->kill.name);
+	}
 	return print_rules(&rules, err);
 }
 
@@ -348,8 +342,7 @@ static const struct broker_ops print_ops = {
 	.mark = mark,
 	.dns_set = dns_set,
 	.guard_add = guard_add,
-	.kill_on = kill_on,
-	.kill_off = kill_off,
+	.kill = kill_switch,
 };
 
 void broker_print_run(int sock)

@@ -3,21 +3,21 @@
 #ifndef ECSSH_KILL_H
 #define ECSSH_KILL_H
 
-#include "broker.h"
+#include <stdint.h>
+
+#include "brokermsg_read.h"
+#include "err.h"
 
 struct kill_place {
 	int dir_fd;	/* owned: of the notes; -1: there is none, because: */
 	int why_not;	/* a negative errno */
 	uint64_t netns; /* inode of the network namespace */
-	uint32_t asks_uid; /* who made the engine's socket */
+	uint32_t asks_uid; /* for whom */
 };
 
-/*
- * Find, or make, the directory of the notes, for a process that is about to
- * become nobody: to whom it belongs from now on.  Failing is told later, to
- * who asks for a kill switch.
- */
-void kill_open(struct kill_place *ret_place, int sock);
+/* Find the directory of the notes.  Failing is told later, to who asks for a
+ * kill switch. */
+void kill_open(struct kill_place *ret_place, uint32_t asks_uid);
 
 /* Accepts one that was never opened, if its descriptor is -1. */
 void kill_close(struct kill_place *place);

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,42 +23,17 @@
 #include "nft_kill.h"
 #include "nft_run.h"
 
-enum { NOBODY = 65534 };
-
-/* Returns the directory, or -errno. */
-static int open_dir(void)
+void kill_open(struct kill_place *ret_place, uint32_t asks_uid)
 {
-	int fd CLEANUP_FD = -1;
-
-	if (mkdir(KILLNOTE_DIR, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(KILLNOTE_DIR,
-		  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	/* Whatever the umask was.  What is refused here shows when a note is
-	 * to be written. */
-	(void)fchmod(fd, 0755);
-	(void)!fchown(fd, NOBODY, NOBODY);
-	return fd_take(&fd);
-}
-
-void kill_open(struct kill_place *ret_place, int sock)
-{
-	struct kill_place p = {.asks_uid = UINT32_MAX};
-	struct ucred maker;
-	socklen_t len = sizeof(maker);
+	struct kill_place p = {.asks_uid = asks_uid};
 	struct stat st;
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0)
-		p.asks_uid = maker.uid;
 	if (stat("/proc/self/ns/net", &st) == 0)
 		p.netns = st.st_ino;
-	p.dir_fd = open_dir();
-	if (p.dir_fd < 0) {
-		p.why_not = p.dir_fd;
-		p.dir_fd = -1;
-	}
+	p.dir_fd = open(KILLNOTE_DIR,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (p.dir_fd < 0)
+		p.why_not = -errno;
 	*ret_place = p;
 }
 

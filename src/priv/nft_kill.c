@@ -8,7 +8,7 @@
  */
 #include "nft_kill.h"
 
-#include "nft_near.h"
+#include "nft_run.h"
 
 static const char *word_of(uint8_t version)
 {
@@ -100,5 +100,5 @@ void nft_kill_put(struct text *t, const struct brokermsg_kill *k)
 
 void nft_kill_put_removal(struct text *t, const char *tunnel)
 {
-	nft_near_put_removal(t, "inet", "kill", tunnel);
+	nft_run_put_removal(t, "inet", "kill", tunnel);
 }

@@ -8,14 +8,7 @@
  */
 #include "nft_near.h"
 
-void nft_near_put_removal(struct text *t, const char *family, const char *kind,
-			  const char *name)
-{
-	text_put(t,
-		 "add table %s ecssh-%s-%s\n"
-		 "delete table %s ecssh-%s-%s\n",
-		 family, kind, name, family, kind, name);
-}
+#include "nft_run.h"
 
 /*
  * The guard of a device
@@ -92,8 +85,8 @@ void nft_near_put_guard(struct text *t, const struct broker_guard *g)
 
 void nft_near_put_guard_removal(struct text *t, const char *device)
 {
-	nft_near_put_removal(t, "inet", "guard", device);
-	nft_near_put_removal(t, "arp", "guard", device);
+	nft_run_put_removal(t, "inet", "guard", device);
+	nft_run_put_removal(t, "arp", "guard", device);
 }
 
 /*
@@ -118,5 +111,5 @@ void nft_near_put_dns(struct text *t, const char *device)
 
 void nft_near_put_dns_removal(struct text *t, const char *device)
 {
-	nft_near_put_removal(t, "inet", "dns", device);
+	nft_run_put_removal(t, "inet", "dns", device);
 }

@@ -29,9 +29,4 @@ void nft_near_put_dns(struct text *t, const char *device);
 void nft_near_put_guard_removal(struct text *t, const char *device);
 void nft_near_put_dns_removal(struct text *t, const char *device);
 
-/* What takes the table "ecssh-KIND-NAME" of a family away: "add" makes "delete"
- * succeed where there is nothing. */
-void nft_near_put_removal(struct text *t, const char *family, const char *kind,
-			  const char *name);
-
 #endif

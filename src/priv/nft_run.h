@@ -20,4 +20,9 @@ int nft_run(const char *text, char *out, size_t cap, struct err *err);
 /* The same with rules that were put together; -E2BIG: they were too long. */
 int nft_run_rules(const struct text *rules, struct err *err);
 
+/* Put what takes the table "ecssh-KIND-NAME" of a family away: "add" makes
+ * "delete" succeed where there is nothing. */
+void nft_run_put_removal(struct text *t, const char *family, const char *kind,
+			 const char *name);
+
 #endif

@@ -30,3 +30,12 @@ int nft_run_rules(const struct text *rules, struct err *err)
 		       ? nft_run(rules->out, NULL, 0, err)
 		       : err_set(err, -E2BIG, "the rules do not fit");
 }
+
+void nft_run_put_removal(struct text *t, const char *family, const char *kind,
+			 const char *name)
+{
+	text_put(t,
+		 "add table %s ecssh-%s-%s\n"
+		 "delete table %s ecssh-%s-%s\n",
+		 family, kind, name, family, kind, name);
+}

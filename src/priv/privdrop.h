@@ -5,13 +5,11 @@
 
 #include "err.h"
 
-enum privdrop_scope {
-	PRIVDROP_ALONE,	   /* programs that we run get nothing */
-	PRIVDROP_CHILDREN, /* they get CAP_NET_ADMIN too */
-};
+enum { PRIVDROP_NOBODY = 65534 }; /* user and group */
 
 /*
- * Keep CAP_NET_ADMIN and lose all else for good: other capabilities of every
+ * Keep CAP_NET_ADMIN, also for programs that we run (nft), and lose all else
+ * for good: other capabilities of every
  * set, the way to get them back by execve(2), and, when we are root, root's
  * user and groups.  Where nobody's id does not exist (a user namespace of one
  * user) or may not be taken on, the ids stay as they are.  Also: no core
@@ -20,16 +18,6 @@ enum privdrop_scope {
  *
  * Returns 0, or -errno with err; -EPERM: we do not have CAP_NET_ADMIN.
  */
-int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err);
-
-/*
- * Lose the capabilities that our own file gave us, for the part of a program
- * that speaks to strangers; a program that we execute gets them anew.  Root
- * stays root.
- */
-void privdrop_file_capabilities(void);
-
-/* Lose all there are.  Root keeps what files give to its id. */
-void privdrop_capabilities(void);
+int privdrop_keep_net_admin(struct err *err);
 
 #endif

@@ -14,29 +14,18 @@
 #include "sandbox.h"
 
 enum {
-	NOBODY = 65534,
 	CAPS_WORDS = _LINUX_CAPABILITY_U32S_3,
+	WORD = CAP_TO_INDEX(CAP_NET_ADMIN),
+	BIT = CAP_TO_MASK(CAP_NET_ADMIN),
 };
 
-static int caps_get(struct __user_cap_data_struct ret_caps[CAPS_WORDS])
+/* number: SYS_capget or SYS_capset.  Returns false with errno. */
+static bool call_caps(long number, struct __user_cap_data_struct *caps)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3};
 
-	return syscall(SYS_capget, &head, ret_caps) < 0 ? -errno : 0;
-}
-
-static int caps_set(const struct __user_cap_data_struct caps[CAPS_WORDS])
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3};
-
-	return syscall(SYS_capset, &head, caps) < 0 ? -errno : 0;
-}
-
-static bool has_cap(const struct __user_cap_data_struct *caps, int cap)
-{
-	return caps[CAP_TO_INDEX(cap)].permitted & CAP_TO_MASK(cap);
+	return syscall(number, &head, caps) >= 0;
 }
 
 /* Not mapped in this user namespace, or not permitted there: nothing to be
@@ -46,91 +35,59 @@ static bool is_tolerable(int error)
 	return error == EINVAL || error == EPERM;
 }
 
-/* Root's ids give access to root's files even without a capability. */
-static int leave_root(void)
+/* Root's ids give access to root's files even without a capability.  Returns
+ * false with errno. */
+static bool leave_root(void)
 {
-	if (setgroups(0, NULL) < 0 && !is_tolerable(errno))
-		return -errno;
-	if (setresgid(NOBODY, NOBODY, NOBODY) < 0 && !is_tolerable(errno))
-		return -errno;
-	if (setresuid(NOBODY, NOBODY, NOBODY) < 0 && !is_tolerable(errno))
-		return -errno;
-	return 0;
+	const uid_t nobody = PRIVDROP_NOBODY;
+
+	return (setgroups(0, NULL) >= 0 || is_tolerable(errno)) &&
+	       (setresgid(nobody, nobody, nobody) >= 0 ||
+		is_tolerable(errno)) &&
+	       (setresuid(nobody, nobody, nobody) >= 0 || is_tolerable(errno));
 }
 
-int privdrop_keep_net_admin(enum privdrop_scope scope, struct err *err)
+static int failed(const char *what, struct err *err)
+{
+	return err_set(err, -errno, "cannot %s: %s", what, strerror(errno));
+}
+
+int privdrop_keep_net_admin(struct err *err)
 {
 	struct __user_cap_data_struct caps[CAPS_WORDS] = {0};
-	int r = caps_get(caps);
 	unsigned parts;
 
-	if (r < 0)
-		return err_set(err, r, "cannot read our capabilities: %s",
-			       strerror(-r));
-	if (!has_cap(caps, CAP_NET_ADMIN))
+	if (!call_caps(SYS_capget, caps))
+		return failed("read our capabilities", err);
+	if (!(caps[WORD].permitted & BIT))
 		return err_set(err, -EPERM,
 			       "the broker has no CAP_NET_ADMIN: it was not "
 			       "started as root, or in a container without "
 			       "that capability");
 	/* Not possible any more once it is out of the bounding set. */
-	if (scope == PRIVDROP_CHILDREN) {
-		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].inheritable |=
-			CAP_TO_MASK(CAP_NET_ADMIN);
-		r = caps_set(caps);
-		if (r < 0)
-			return err_set(err, r,
-				       "cannot hand CAP_NET_ADMIN on to nft: "
-				       "%s",
-				       strerror(-r));
-	}
+	caps[WORD].inheritable |= BIT;
+	if (!call_caps(SYS_capset, caps))
+		return failed("hand CAP_NET_ADMIN on to nft", err);
 	/* Needs CAP_SETPCAP, so before the rest; a broker that has its
 	 * capability from its file cannot, and has no others to lose. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-		return err_set(err, -errno, "cannot keep CAP_NET_ADMIN: %s",
-			       strerror(errno));
-	if (geteuid() == 0) {
-		r = leave_root();
-		if (r < 0)
-			return err_set(err, r, "cannot cease to be root: %s",
-				       strerror(-r));
-	}
+		return failed("keep CAP_NET_ADMIN", err);
+	if (geteuid() == 0 && !leave_root())
+		return failed("cease to be root", err);
 	memset(caps, 0, sizeof(caps));
-	caps[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted =
-		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].effective =
-			CAP_TO_MASK(CAP_NET_ADMIN);
-	if (scope == PRIVDROP_CHILDREN)
-		caps[CAP_TO_INDEX(CAP_NET_ADMIN)].inheritable =
-			CAP_TO_MASK(CAP_NET_ADMIN);
-	r = caps_set(caps);
-	if (r < 0)
-		return err_set(err, r, "cannot give up capabilities: %s",
-			       strerror(-r));
+	caps[WORD].permitted = caps[WORD].effective = caps[WORD].inheritable =
+		BIT;
+	if (!call_caps(SYS_capset, caps))
+		return failed("give up capabilities", err);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || chdir("/") < 0)
-		return err_set(err, -errno, "cannot confine the broker: %s",
-			       strerror(errno));
+		return failed("confine the broker", err);
 	/* Empty already where inheritable is; kernels before 4.3 have none. */
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (scope == PRIVDROP_CHILDREN &&
-	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) <
-		    0)
-		return err_set(err, -errno,
-			       "cannot hand CAP_NET_ADMIN on to nft: %s",
-			       strerror(errno));
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) <
+	    0)
+		return failed("hand CAP_NET_ADMIN on to nft", err);
 	return sandbox_enter(&sandbox_broker, NULL, 0, &parts, err);
-}
-
-void privdrop_file_capabilities(void)
-{
-	if (geteuid() != 0)
-		privdrop_capabilities();
-}
-
-void privdrop_capabilities(void)
-{
-	struct __user_cap_data_struct none[CAPS_WORDS] = {0};
-
-	(void)caps_set(none);
 }

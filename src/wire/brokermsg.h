@@ -184,6 +184,13 @@ struct brokermsg_kill_off {
 	char name[BROKERMSG_TUNNEL_MAX]; /* 4: NUL-padded */
 };
 
+/* To ecssh-kill, of a broker that has been asked that. */
+struct brokermsg_kill_order {
+	uint32_t asks_uid;		  /* 0: who made the engine's socket */
+	struct brokermsg_kill_on request; /* 4: or brokermsg_kill_off, and
+					     zeros */
+};
+
 struct brokermsg_guard {
 	uint32_t type;	/* 0: BROKERMSG_GUARD */
 	uint32_t flags; /* 4: enum brokermsg_guard_flag */
@@ -231,6 +238,7 @@ static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");
 static_assert(sizeof(struct brokermsg_kill_on) == 1264, "");
 static_assert(sizeof(struct brokermsg_kill_off) == 52, "");
+static_assert(sizeof(struct brokermsg_kill_order) == 1268, "");
 static_assert(sizeof(struct brokermsg_guard) == 8, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
 

@@ -319,6 +319,7 @@ int brokermsg_read(const void *bytes, struct brokermsg_request *ret,
 
 	memset(ret, 0, sizeof(*ret));
 	ret->type = (enum brokermsg_type)type;
+	ret->bytes = bytes;
 	switch (ret->type) {
 	case BROKERMSG_HELLO:
 		ret->version = m->hello.version;

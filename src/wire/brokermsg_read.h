@@ -39,6 +39,7 @@ struct brokermsg_kill {
 
 struct brokermsg_request {
 	enum brokermsg_type type;
+	const void *bytes; /* as it came; borrowed */
 	union {
 		uint32_t version;	      /* HELLO; MARK: of IP */
 		uint32_t flags;		      /* FORWARD, GUARD */

@@ -20,7 +20,8 @@ enum dnshost_msg_type {
 	DNSHOST_MSG_REPLAY = 3,
 };
 
-/* All requests have this size. */
+/* All requests have this size, and all are answered by a brokermsg_reply: its
+ * name is how a SET was done, its text what a REPLAY has restored. */
 struct dnshost_msg_request {
 	uint32_t type;		       /* 0: enum dnshost_msg_type */
 	uint32_t ifindex;	       /* 4: SET */
@@ -28,16 +29,7 @@ struct dnshost_msg_request {
 	struct brokermsg_dns_set dns;  /* 24: SET */
 };
 
-struct dnshost_msg_reply {
-	uint32_t type;		       /* 0: of the request */
-	int32_t result;		       /* 4: 0 or negative errno */
-	char way[BROKERMSG_NAME_MAX];  /* 8: SET: how it was done */
-	char text[BROKERMSG_TEXT_MAX]; /* 24: sentence, if result is not 0;
-					  REPLAY: what was restored, or "" */
-};
-
 static_assert(sizeof(struct dnshost_msg_request) == 4196, "");
-static_assert(sizeof(struct dnshost_msg_reply) == 536, "");
 
 /*
  * Check what a DNS_SET says, as far as that can be told from itself.  Returns

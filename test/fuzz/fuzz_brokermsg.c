@@ -273,16 +273,13 @@ static void check_kill(const struct brokermsg_kill *kill)
 		assert_always(kill->lans[i].prefix_len >= 7);
 }
 
-static int kill_on(void *ctx, const struct brokermsg_kill *kill,
-		   struct err *err)
+static int kill_switch(void *ctx, const struct brokermsg_request *request,
+		       struct err *err)
 {
-	check_kill(kill);
-	return change(ctx, err);
-}
-
-static int kill_off(void *ctx, const char *name, struct err *err)
-{
-	check_tunnel(name);
+	if (request->type == BROKERMSG_KILL_ON)
+		check_kill(&request->kill);
+	else
+		check_tunnel(request->kill.name);
 	return change(ctx, err);
 }
 
@@ -295,8 +292,7 @@ static const struct broker_ops near_ops = {
 	.unmake = unmake,
 	.mark = mark,
 	.guard_add = guard_add,
-	.kill_on = kill_on,
-	.kill_off = kill_off,
+	.kill = kill_switch,
 };
 
 static const struct broker_ops far_ops = {

@@ -18,7 +18,7 @@ CHANGES_MAX = 60
 def install(lab: Lab) -> None:
     """Programs that find the faulty broker beside them."""
     lab.near.run(["mkdir", PLACE])
-    for name in ("ecssh", "ecssh-helper", "ecssh-dns", "ecssh-dial"):
+    for name in ("ecssh", "ecssh-helper", "ecssh-dns", "ecssh-kill", "ecssh-dial"):
         lab.near.run(["cp", BUILD / name, PLACE / name])
     lab.near.run(["cp", BUILD / "test/tools/faulty_broker", PLACE / "ecssh-broker"])
 

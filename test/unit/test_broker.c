@@ -220,15 +220,12 @@ static int fake_guard_add(void *ctx, const struct broker_guard *guard,
 	return note(ctx, err, "guard+", arg);
 }
 
-static int fake_kill_on(void *ctx, const struct brokermsg_kill *kill,
-			struct err *err)
+static int fake_kill(void *ctx, const struct brokermsg_request *request,
+		     struct err *err)
 {
-	return note(ctx, err, "kill+", kill->name);
-}
+	bool is_on = request->type == BROKERMSG_KILL_ON;
 
-static int fake_kill_off(void *ctx, const char *name, struct err *err)
-{
-	return note(ctx, err, "kill-", name);
+	return note(ctx, err, is_on ? "kill+" : "kill-", request->kill.name);
 }
 
 static int fake_tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
@@ -265,8 +262,8 @@ static void fake_note(void *ctx, const struct broker_note *n)
 		.make = fake_make, .unmake = fake_unmake, .mark = fake_mark,   \
 		.cleanup = fake_cleanup, .forward_plan = fake_forward_plan,    \
 		.forward_add = fake_forward_add, .guard_add = fake_guard_add,  \
-		.kill_on = fake_kill_on, .kill_off = fake_kill_off,            \
-		.tune = fake_tune, .dns_set = fake_dns_set, .note = fake_note, \
+		.kill = fake_kill, .tune = fake_tune, .dns_set = fake_dns_set, \
+		.note = fake_note,                                             \
 	}
 
 static const struct broker_ops fake_ops = FAKE_OPS(broker_near_requests);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* mate: see mate.h. */
+#include "mate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "beside.h"
+#include "fd.h"
+
+/* Returns a descriptor of the program, or -errno with err. */
+static int find(const char *name, struct err *err)
+{
+	char path[PATH_MAX];
+
+	/* One that has its capability from its file must not start what lies
+	 * beside it. */
+	if (getuid() != 0 || geteuid() != 0)
+		return err_set(err, -EPERM,
+			       "only a broker that root has started can have "
+			       "%s do this",
+			       name);
+	int r = beside_find(name, path, err);
+	if (r < 0)
+		return r;
+	/* It may lie where we cannot look any more when we are nobody. */
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	return fd >= 0 ? fd
+		       : err_set(err, -errno, "cannot open %s: %s", path,
+				 strerror(errno));
+}
+
+void mate_init(struct mate *ret, const char *name)
+{
+	*ret = (struct mate){.name = name, .sock = -1};
+	ret->program_fd = find(name, &ret->why);
+	ret->why_not = ret->program_fd < 0 ? ret->program_fd : -EPIPE;
+}
+
+void mate_fini(struct mate *m)
+{
+	fd_close(&m->sock);
+	fd_close(&m->program_fd);
+}
+
+static void become(const struct mate *m, int sock)
+{
+	static const char *const environment[] = {NULL};
+	const char *const argv[] = {m->name, NULL};
+
+	if (dup2(sock, STDIN_FILENO) >= 0)
+		(void)fexecve(m->program_fd, (char *const *)(uintptr_t)argv,
+			      (char *const *)(uintptr_t)environment);
+	_exit(EXIT_FAILURE);
+}
+
+int mate_start(struct mate *m, struct err *err)
+{
+	struct timeval patience = {.tv_sec = MATE_TIMEOUT_S};
+	int pair[2];
+
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* those before */
+		;
+	if (m->program_fd < 0)
+		return err_set(err, m->why_not, "%s", m->why.text);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, -errno, "cannot make a socket pair: %s",
+			       strerror(errno));
+	m->sock = pair[0];
+	(void)setsockopt(m->sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
+			 sizeof(patience));
+	pid_t pid = fork();
+	if (pid == 0)
+		become(m, pair[1]);
+	int r = pid < 0 ? -errno : 0;
+	fd_close(&pair[1]);
+	if (r == 0)
+		return 0;
+	mate_stop(m);
+	return err_set(err, r, "cannot start %s: %s", m->name, strerror(-r));
+}
+
+void mate_stop(struct mate *m)
+{
+	fd_close(&m->sock);
+	m->why_not = err_set(&m->why, -EPIPE, "%s has ended", m->name);
+}
+
+int mate_ask(struct mate *m, const void *request, size_t len,
+	     struct brokermsg_reply *ret_reply, struct err *err)
+{
+	ssize_t n;
+
+	if (m->sock < 0)
+		return err_set(err, m->why_not, "%s", m->why.text);
+	n = send(m->sock, request, len, MSG_NOSIGNAL);
+	if (n >= 0) {
+		do {
+			n = recv(m->sock, ret_reply, sizeof(*ret_reply), 0);
+		} while (n < 0 && errno == EINTR);
+	}
+	if (n != sizeof(*ret_reply)) {
+		/* What comes late would be taken for the answer to another
+		 * request. */
+		bool is_late = n < 0 && errno == EAGAIN;
+
+		(void)shutdown(m->sock, SHUT_RDWR);
+		return err_set(err, is_late ? -ETIMEDOUT : -EPIPE, "%s %s",
+			       m->name,
+			       is_late ? "does not answer" : "has ended");
+	}
+	ret_reply->name[sizeof(ret_reply->name) - 1] = '\0';
+	ret_reply->text[sizeof(ret_reply->text) - 1] = '\0';
+	return ret_reply->result < 0
+		       ? err_set(err, ret_reply->result, "%s", ret_reply->text)
+		       : 0;
+}
