@@ -4,10 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "link_name.h"
 #include "rtnl.h"
 
 static_assert(CONNECTED_NAME_MAX == IF_NAMESIZE, "");
@@ -51,7 +51,7 @@ int connected_list(struct rtnl *rtnl, struct connected_list *ret_list,
 		list.has_ipv6 |= addrs[i].addr.version == IPV6;
 		if (!network_of(&addrs[i], &c->net))
 			continue;
-		if (!if_indextoname(addrs[i].ifindex, c->device))
+		if (!link_name_find(addrs[i].ifindex, c->device))
 			continue; /* gone meanwhile */
 		list.n += !connected_has(&list, c);
 	}

@@ -19,6 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "link_name.h"
 
 enum {
 	DUMP_TRIES = 5,	 /* a dump is repeated if something changed meanwhile */
@@ -43,6 +48,19 @@ struct rtnl {
 /* Called for each message of a dump.  Returns 0 or -errno. */
 typedef int (*on_msg_fn)(const struct nlmsghdr *nlh, void *ctx);
 
+/* Not as libmnl does it: a sandbox may have no raw sockets, which for netlink
+ * are the same. */
+static struct mnl_socket *open_route(void)
+{
+	CLEANUP_FD int fd =
+		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct mnl_socket *nl = fd < 0 ? NULL : mnl_socket_fdopen(fd);
+
+	if (nl)
+		(void)fd_take(&fd);
+	return nl;
+}
+
 int rtnl_open(struct rtnl **ret_rtnl, struct err *err)
 {
 	struct rtnl *rtnl = calloc(1, sizeof(*rtnl));
@@ -50,7 +68,7 @@ int rtnl_open(struct rtnl **ret_rtnl, struct err *err)
 
 	if (!rtnl)
 		return err_set(err, -ENOMEM, "out of memory");
-	rtnl->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	rtnl->nl = open_route();
 	if (!rtnl->nl || mnl_socket_bind(rtnl->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
 		int r = -errno;
 
@@ -205,7 +223,7 @@ explain(const struct rtnl *rtnl, int r, struct err *err, const char *what, ...)
 
 static const char *link_name(uint32_t ifindex, char out[IF_NAMESIZE])
 {
-	if (!if_indextoname(ifindex, out))
+	if (!link_name_find(ifindex, out))
 		(void)snprintf(out, IF_NAMESIZE, "#%u", ifindex);
 	return out;
 }
