@@ -48,7 +48,7 @@ as {"version": 1, "tunnels": [...]}.
     line_up                         what the governor has found out: {"rate" in bytes/s,
                                     "round_trip_us", "round_trip_min_us", "in_flight_bytes",
                                     "allowed_bytes"}; 0: not known, or no helper
-    sandbox                         of the engine: "seccomp" or "none"
+    sandbox                         of the engine: "seccomp, landlock", either, or "none"
     helper                          {"version", "origin", "user", "sandbox"}; sandbox:
                                     "seccomp, landlock", either, "none"; "": not told
     missing                         list of sentences: what this gateway cannot carry

@@ -1,112 +1,104 @@
 /* SPDX-License-Identifier: MIT */
-/* ssh_child: the process of ssh and the three descriptors that lead to it. */
+/* ssh_child: an ssh that the starter has started for us, and the three
+ * descriptors that lead to it. */
 #include "ssh_child.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fd.h"
 
 enum {
-	PIPE_BYTES = 1 << 20, /* what an ordinary user may have */
 	GRACE_MS = 500,
+	KILL_MS = 1000, /* only a process in a system call that cannot be
+			   interrupted takes longer than this */
 };
 
-/* Both ends of a channel to the child. */
-struct ends {
-	int ours, theirs;
-};
-
-static int open_pipe(bool is_ours_reading, struct ends *ret_ends)
+int ssh_child_open(struct ssh_child *c, struct starter *starter,
+		   const struct ssh_start *start, struct err *err)
 {
-	int fds[2];
+	struct starter_ssh ssh;
+	int r = starter_start(starter, start, &ssh, err);
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	/* Refused when the user has very many pipes; works without. */
-	(void)fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES);
-	ret_ends->ours = fds[is_ours_reading ? 0 : 1];
-	ret_ends->theirs = fds[is_ours_reading ? 1 : 0];
-	return fd_set_nonblock(ret_ends->ours);
-}
-
-/* A terminal that changes no byte and is nobody's controlling terminal. */
-static int open_pty(struct ends *ret_ends)
-{
-	CLEANUP_FD int ours =
-		posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	struct termios raw;
-
-	if (ours < 0 || unlockpt(ours) < 0)
-		return -errno;
-	CLEANUP_FD int theirs =
-		ioctl(ours, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (theirs < 0 || tcgetattr(theirs, &raw) < 0)
-		return -errno;
-	cfmakeraw(&raw);
-	if (tcsetattr(theirs, TCSANOW, &raw) < 0)
-		return -errno;
-	ret_ends->ours = fd_take(&ours);
-	ret_ends->theirs = fd_take(&theirs);
-	return 0;
-}
-
-static int open_stderr(struct ends *ret_ends)
-{
-	/* No /dev/pts here?  Then without the notice about the key. */
-	if (isatty(STDERR_FILENO) && open_pty(ret_ends) == 0)
-		return 0;
-	return open_pipe(true, ret_ends);
-}
-
-static int spawn(struct ssh_child *c, const char *const *argv,
-		 bool is_background, struct ends ends[3])
-{
-	static const int ignored[] = {SIGINT, SIGHUP, SIGQUIT};
-	struct child_spec spec = {
-		.argv = argv,
-		.fds = {ends[0].theirs, ends[1].theirs, ends[2].theirs},
-		.ignored_signals = ignored,
-		.n_ignored_signals = is_background ? 3 : 1,
-	};
-
-	return child_spawn(&spec, &c->child.pid);
-}
-
-int ssh_child_open(struct ssh_child *c, const char *const *argv,
-		   bool is_background, struct err *err)
-{
-	struct ends ends[3] = {{-1, -1}, {-1, -1}, {-1, -1}};
-	int r;
-
-	if ((r = open_pipe(false, &ends[0])) == 0 &&
-	    (r = open_pipe(true, &ends[1])) == 0 &&
-	    (r = open_stderr(&ends[2])) == 0)
-		r = spawn(c, argv, is_background, ends);
-	for (int i = 0; i < 3; i++) {
-		fd_close(&ends[i].theirs);
-		if (r < 0)
-			fd_close(&ends[i].ours);
-	}
-	c->stdin_fd = ends[0].ours;
-	c->stdout_fd = ends[1].ours;
-	c->stderr_fd = ends[2].ours;
 	if (r < 0)
-		return err_set(err, r, "cannot run %s: %s", argv[0],
-			       strerror(-r));
+		return r;
+	c->starter = starter;
+	c->pid = ssh.pid;
+	c->stdin_fd = ssh.stdin_fd;
+	c->stdout_fd = ssh.stdout_fd;
+	c->stderr_fd = ssh.stderr_fd;
+	c->end.fd = ssh.end_fd;
 	return 0;
+}
+
+static void unwatch(struct ssh_child *c)
+{
+	if (c->loop)
+		loop_io_del(c->loop, &c->end);
+	c->loop = NULL;
+}
+
+static void on_end(void *ctx, uint32_t events)
+{
+	struct ssh_child *c = ctx;
+	int wait_status = 0;
+	ssize_t n = read(c->end.fd, &wait_status, sizeof(wait_status));
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	unwatch(c);
+	fd_close(&c->end.fd);
+	c->pid = 0;
+	if (n == sizeof(wait_status))
+		c->on_exit(c->ctx, wait_status);
+}
+
+int ssh_child_watch(struct loop *loop, struct ssh_child *c)
+{
+	c->end.on_event = on_end;
+	c->end.ctx = c;
+	int r = loop_io_add(loop, &c->end, EPOLLIN);
+	if (r == 0)
+		c->loop = loop;
+	return r;
+}
+
+void ssh_child_terminate(struct ssh_child *c)
+{
+	if (c->pid > 0)
+		starter_end(c->starter, c->pid, false);
+}
+
+/* Returns true if it ends, or the starter, which takes it along. */
+static bool ends_within(const struct ssh_child *c, uint32_t at_most_ms)
+{
+	mono_us_t end_us = clock_mono_us() + at_most_ms * US_PER_MS;
+
+	for (;;) {
+		struct pollfd pfd = {.fd = c->end.fd, .events = POLLIN};
+		mono_us_t now_us = clock_mono_us();
+
+		if (now_us >= end_us)
+			return false;
+		if (poll(&pfd, 1, (int)((end_us - now_us) / US_PER_MS) + 1) > 0)
+			return true;
+	}
 }
 
 void ssh_child_close(struct ssh_child *c)
 {
 	fd_close(&c->stdin_fd);
 	fd_close(&c->stdout_fd);
-	child_end(&c->child, GRACE_MS);
+	unwatch(c);
+	ssh_child_terminate(c);
+	if (c->pid > 0 && !ends_within(c, GRACE_MS)) {
+		starter_end(c->starter, c->pid, true);
+		(void)ends_within(c, KILL_MS);
+	}
+	c->pid = 0;
+	fd_close(&c->end.fd);
 	fd_close(&c->stderr_fd);
 }

@@ -3,8 +3,7 @@
  * ssh_join: see ssh_join.h.
  *
  * JOIN is written at once, as ssh takes it when the server has accepted the
- * command; what stands before JOINED is noise of a login shell.  BatchMode
- * stands before the user's options, for ssh takes the first value it meets.
+ * command; what stands before JOINED is noise of a login shell.
  */
 #include "ssh_join.h"
 
@@ -77,7 +76,7 @@ static void end(struct ssh_join *j, const char *otherwise)
 	(void)err_set(&why, 0, "another ssh to %s %s: %s", j->host,
 		      j->is_joined ? "has ended" : "failed",
 		      cause[0] ? cause : otherwise);
-	child_signal(&j->child.child, SIGTERM);
+	ssh_child_terminate(&j->child);
 	j->ops->on_ended(j->ctx, j, is_denied, &why);
 }
 
@@ -165,26 +164,18 @@ static void on_stdout(void *ctx, uint32_t events)
 static int open_child(struct ssh_join *j, const struct ssh_join_config *c,
 		      struct err *err)
 {
-	char command[2 * BOND_PATH_MAX + 20];
-	struct ssh_cmd_use use = {.remote_command = command};
-	struct ssh_options options = {
-		.words = {"-o", "BatchMode=yes"},
-		.n_words = 2,
+	struct ssh_start start = {
+		.kind = SSH_START_JOIN,
+		.flags = c->flags,
+		.n_pins = (uint32_t)c->n_pins,
 	};
-	struct ssh_cmd cmd;
 
-	if (c->options->n_words + 2 > SSH_OPTIONS_MAX)
-		return err_set(err, -E2BIG, "too many options for ssh");
-	memcpy(options.words + 2, c->options->words,
-	       c->options->n_words * sizeof(options.words[0]));
-	options.n_words += c->options->n_words;
-	/* Both have harmless letters only. */
-	(void)snprintf(command, sizeof(command), "exec %s --join %s",
-		       c->offer->helper, c->offer->path);
-	int r = ssh_cmd_build(c->dest, &options, c->config, NULL, &use, &cmd,
-			      err);
-	/* Ctrl-C and a closed terminal are for us to obey, in our order. */
-	return r < 0 ? r : ssh_child_open(&j->child, cmd.argv, true, err);
+	assert_always(c->n_pins <= DIALER_ENDPOINTS_MAX);
+	if (c->n_pins > 0)
+		memcpy(start.pins, c->pins, c->n_pins * sizeof(start.pins[0]));
+	memcpy(start.join_helper, c->offer->helper, sizeof(start.join_helper));
+	memcpy(start.join_path, c->offer->path, sizeof(start.join_path));
+	return ssh_child_open(&j->child, c->starter, &start, err);
 }
 
 static int watch(struct ssh_join *j, const struct ssh_join_config *c)
@@ -197,8 +188,8 @@ static int watch(struct ssh_join *j, const struct ssh_join_config *c)
 			      c->offer->token);
 	j->out.fd = j->child.stdout_fd;
 	j->err.fd = j->child.stderr_fd;
-	j->child.child.on_exit = on_exit_of_ssh;
-	j->child.child.ctx = j;
+	j->child.on_exit = on_exit_of_ssh;
+	j->child.ctx = j;
 	/* The pipe is new: it fits.  A broken one shows as ssh's end. */
 	int r = fd_write_all(j->child.stdin_fd, join, len);
 	explicit_bzero(join, sizeof(join));
@@ -209,7 +200,7 @@ static int watch(struct ssh_join *j, const struct ssh_join_config *c)
 	if (r == 0)
 		r = loop_io_add(j->loop, &j->err, EPOLLIN);
 	if (r == 0)
-		r = child_watch(j->loop, &j->child.child);
+		r = ssh_child_watch(j->loop, &j->child);
 	if (r == 0)
 		timer_arm(j->loop, &j->timeout, TIMEOUT_US);
 	return r;
@@ -231,7 +222,7 @@ struct ssh_join *ssh_join_start(struct loop *loop,
 	j->ops = ops;
 	j->ctx = ctx;
 	memcpy(j->host, config->dest->host, sizeof(j->host));
-	j->child.stdin_fd = j->child.stdout_fd = j->child.stderr_fd = -1;
+	j->child = (struct ssh_child)SSH_CHILD_NONE;
 	j->out = (struct loop_io){.fd = -1, .on_event = on_stdout, .ctx = j};
 	j->err = (struct loop_io){.fd = -1, .on_event = on_stderr, .ctx = j};
 	j->timeout = (struct timer){.on_fire = on_timeout, .ctx = j};
@@ -247,7 +238,7 @@ struct ssh_join *ssh_join_start(struct loop *loop,
 
 pid_t ssh_join_pid(const struct ssh_join *j)
 {
-	return j->child.child.pid;
+	return j->child.pid;
 }
 
 struct ssh_join *ssh_join_free(struct ssh_join *j)

@@ -15,17 +15,19 @@
 #include "bond_msg.h"
 #include "err.h"
 #include "loop.h"
-#include "ssh_cmd.h"
-#include "ssh_config.h"
 #include "ssh_dest.h"
+#include "starter.h"
 
 struct ssh_join;
 
-/* All pointers are borrowed for the call of ssh_join_start only. */
+/* Pointers are borrowed for the call of ssh_join_start, but for the first. */
 struct ssh_join_config {
+	struct starter *starter; /* borrowed for its life */
 	const struct ssh_dest *dest;
-	const struct ssh_options *options;
-	const struct ssh_config *config;
+	/* These as in struct ssh_start. */
+	uint32_t flags;
+	const struct endpoint *pins;
+	size_t n_pins;
 	const struct bond_offer *offer;
 	uint32_t number; /* of the link, not 0 */
 };

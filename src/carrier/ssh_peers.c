@@ -177,13 +177,12 @@ int ssh_peers_connections(pid_t pid, struct ssh_peer *ret_peers, size_t max)
 	return (int)found.n;
 }
 
-int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
+int ssh_peers_addrs(const struct ssh_peer *peers, size_t n,
+		    struct ip_addr *ret_addrs, size_t max)
 {
-	struct ssh_peer peers[SOCKETS_MAX];
-	int n = ssh_peers_connections(pid, peers, SOCKETS_MAX);
 	size_t n_addrs = 0;
 
-	for (int i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		size_t k = 0;
 
 		while (k < n_addrs &&
@@ -192,7 +191,7 @@ int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max)
 		if (k == n_addrs && k < max)
 			ret_addrs[n_addrs++] = peers[i].remote.addr;
 	}
-	return n < 0 ? n : (int)n_addrs;
+	return (int)n_addrs;
 }
 
 bool ssh_peers_is_connected(const struct endpoint *local,

@@ -24,8 +24,9 @@ struct ssh_peer {
  */
 int ssh_peers_connections(pid_t pid, struct ssh_peer *ret_peers, size_t max);
 
-/* The same, but only their remote addresses, each once. */
-int ssh_peers_find(pid_t pid, struct ip_addr *ret_addrs, size_t max);
+/* Only their remote addresses, each once; at most max.  Returns how many. */
+int ssh_peers_addrs(const struct ssh_peer *peers, size_t n,
+		    struct ip_addr *ret_addrs, size_t max);
 
 /* True if a TCP connection between these two is established, whoever holds it,
  * in our network namespace. */

@@ -11,7 +11,8 @@
  *   at the login is kept (process, descriptor, the kernel's cookie), so that no
  *   later one is ever taken for it.
  *
- *   Needs no privilege: ssh runs as we do and descends from us.
+ *   Needs no privilege: ssh runs as the starter does, and descends from it.
+ *   Nobody else need look into ssh.
  */
 #include "ssh_socket.h"
 
@@ -47,8 +48,10 @@ static void explain(int r, struct err *err)
 	}
 }
 
+/* ---- who looks into ssh ---- */
+
 /* Returns 0, or -errno: -ENOENT: this process has none. */
-static int take_from(pid_t pid, struct ssh_socket *ret)
+static int take_from(pid_t pid, struct ssh_held *ret)
 {
 	uint64_t cookie;
 	int number;
@@ -57,19 +60,17 @@ static int take_from(pid_t pid, struct ssh_socket *ret)
 
 	if (r < 0)
 		return r;
-	ret->pid = pid;
-	ret->number = number;
-	ret->cookie = cookie;
+	*ret = (struct ssh_held){
+		.pid = pid, .number = number, .cookie = cookie};
 	return 0;
 }
 
-bool ssh_socket_find(pid_t pid, struct ssh_socket *ret)
+static int locate(pid_t pid, struct ssh_held *ret)
 {
 	pid_t tree[TREE_MAX];
-	int r, n = 0;
+	int n = 0;
+	int r = take_from(pid, ret);
 
-	memset(ret, 0, sizeof(*ret));
-	r = take_from(pid, ret);
 	/* Only then: it means to look at all processes there are. */
 	if (r == -ENOENT)
 		n = proc_tree(pid, tree, TREE_MAX);
@@ -80,19 +81,54 @@ bool ssh_socket_find(pid_t pid, struct ssh_socket *ret)
 		if (r_here != -ESRCH && r_here != -ENOENT)
 			r = r_here;
 	}
-	if (r < 0)
+	return r;
+}
+
+int ssh_held_lend(struct ssh_held *held, pid_t pid, bool is_first)
+{
+	uint64_t cookie;
+
+	if (is_first) {
+		*held = (struct ssh_held){.pid = 0};
+		int r = locate(pid, held);
+		if (r < 0)
+			return r;
+	}
+	if (held->pid == 0)
+		return -ESRCH;
+	CLEANUP_FD int fd = proc_dup_fd(held->pid, held->number);
+	if (fd == -EBADF)
+		return -ESRCH;
+	if (fd < 0)
+		return fd;
+	return tcp_conn_cookie(fd, &cookie) == 0 && cookie == held->cookie
+		       ? fd_take(&fd)
+		       : -ESRCH;
+}
+
+/* ---- who is lent it ---- */
+
+bool ssh_socket_find(const struct ssh_lender *lender, pid_t pid,
+		     struct ssh_socket *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	CLEANUP_FD int fd = lender->lend(lender->ctx, pid, true);
+	int r = fd < 0 ? fd : tcp_conn_cookie(fd, &ret->cookie);
+	if (r < 0) {
 		explain(r, &ret->why_not);
-	return r == 0;
+		return false;
+	}
+	ret->lender = *lender;
+	ret->pid = pid;
+	return true;
 }
 
 /* Returns a descriptor for the caller, or -errno: -ESRCH: gone. */
 static int borrow(const struct ssh_socket *s)
 {
 	uint64_t cookie;
-	CLEANUP_FD int fd = proc_dup_fd(s->pid, s->number);
+	CLEANUP_FD int fd = s->lender.lend(s->lender.ctx, s->pid, false);
 
-	if (fd == -EBADF)
-		return -ESRCH;
 	if (fd < 0)
 		return fd;
 	return tcp_conn_cookie(fd, &cookie) == 0 && cookie == s->cookie

@@ -16,22 +16,41 @@
 #include "tcp_conn.h"
 #include "tcp_tune.h"
 
-/* Which socket it is.  Zeroed: none was looked for. */
+/* Which descriptor it is, for the one that looks into ssh.  Zeroed: it is not
+ * known. */
+struct ssh_held {
+	pid_t pid;	 /* who holds it: ssh or a descendant; 0: none */
+	int number;	 /* of the descriptor there */
+	uint64_t cookie; /* of the kernel's, never that of another socket */
+};
+
+/*
+ * Another descriptor of the socket of ssh process pid, for the caller.  Which
+ * it is is found out with is_first: right after the login, before ssh carries
+ * connections of others.  Returns -errno if there is none: -ESRCH: it is over.
+ */
+int ssh_held_lend(struct ssh_held *held, pid_t pid, bool is_first);
+
+/* Who lends such descriptors, likewise. */
+struct ssh_lender {
+	int (*lend)(void *ctx, pid_t pid, bool is_first);
+	void *ctx; /* borrowed */
+};
+
+/* A socket that is lent.  Zeroed: none was looked for. */
 struct ssh_socket {
-	pid_t pid;	    /* who holds it: ssh or a descendant; 0: none */
-	int number;	    /* of the descriptor there */
-	uint64_t cookie;    /* of the kernel's, never that of another socket */
+	struct ssh_lender lender;
+	pid_t pid;	    /* of ssh; 0: it has none */
+	uint64_t cookie;    /* as above */
 	struct err why_not; /* pid 0: why it cannot be reached; "": none was
 			       looked for */
 	struct tcp_tune tune;
 };
 
-/*
- * Find the socket of ssh process pid.  Right after the login, before ssh
- * carries connections of others.  Whatever comes of it is in *ret; returns
- * true if it was found.
- */
-bool ssh_socket_find(pid_t pid, struct ssh_socket *ret);
+/* Find the socket of ssh process pid.  Whatever comes of it is in *ret; returns
+ * true if it was found. */
+bool ssh_socket_find(const struct ssh_lender *lender, pid_t pid,
+		     struct ssh_socket *ret);
 
 /* Look whether the connection should send in another way, and have it do so.
  * To be called now and then while it sends, see tcp_tune.h. */

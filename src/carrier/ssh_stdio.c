@@ -33,7 +33,6 @@
 #include "boot_script.h"
 #include "escape.h"
 #include "fd.h"
-#include "helper_file.h"
 #include "ssh_child.h"
 #include "ssh_words.h"
 
@@ -68,8 +67,8 @@ struct ssh_stdio {
 	struct timer login_timer, answer_timer, words_timer;
 	struct loop_task tell_task;
 	struct boot boot;
-	struct helper_file helper; /* freed once sent or not needed */
-	size_t n_sent;		   /* bytes of it */
+	const struct helper_file *helper; /* borrowed; NULL if is_bare */
+	size_t n_sent;			  /* bytes of it */
 	struct ssh_words words;
 	char host[SSH_DEST_HOST_MAX + 1];     /* escaping is not needed: see
 						 ssh_dest.h */
@@ -111,7 +110,6 @@ static void unwatch_boot(struct ssh_stdio *s)
 	unwatch(s, &s->stdout_io, &s->is_stdout_watched);
 	timer_disarm(s->loop, &s->login_timer);
 	timer_disarm(s->loop, &s->answer_timer);
-	helper_file_fini(&s->helper);
 }
 
 static void unwatch_words(struct ssh_stdio *s)
@@ -160,7 +158,7 @@ static void verdict(struct ssh_stdio *s, int exit_code)
 	unwatch_boot(s);
 	unwatch_words(s);
 	ssh_words_show(&s->words);
-	child_signal(&s->child.child, SIGTERM);
+	ssh_child_terminate(&s->child);
 	loop_post(s->loop, &s->tell_task);
 }
 
@@ -272,12 +270,12 @@ static void on_answer_timer(void *ctx)
 static void on_stdin(void *ctx, uint32_t events)
 {
 	struct ssh_stdio *s = ctx;
-	size_t left = s->helper.len - s->n_sent;
+	size_t left = s->helper->len - s->n_sent;
 	ssize_t n = 0;
 
 	(void)events;
 	if (left > 0)
-		n = write(s->child.stdin_fd, s->helper.bytes + s->n_sent,
+		n = write(s->child.stdin_fd, s->helper->bytes + s->n_sent,
 			  left < UPLOAD_CHUNK_BYTES ? left
 						    : UPLOAD_CHUNK_BYTES);
 	if (n < 0) {
@@ -287,7 +285,7 @@ static void on_stdin(void *ctx, uint32_t events)
 		return;
 	}
 	s->n_sent += (size_t)n;
-	if (s->n_sent == s->helper.len)
+	if (s->n_sent == s->helper->len)
 		unwatch(s, &s->stdin_io, &s->is_stdin_watched);
 	await_answer(s);
 }
@@ -296,9 +294,9 @@ static void upload(struct ssh_stdio *s)
 {
 	struct ssh_verdict_who w = who(s);
 
-	if (!helper_file_fits(&s->helper, s->boot.os, s->boot.machine)) {
+	if (!helper_file_fits(s->helper, s->boot.os, s->boot.machine)) {
 		verdict(s, ssh_verdict_wrong_machine(
-				   &w, &s->boot, s->helper.machine, &s->err));
+				   &w, &s->boot, s->helper->machine, &s->err));
 		return;
 	}
 	int r = watch(s, &s->stdin_io, &s->is_stdin_watched, EPOLLOUT);
@@ -320,7 +318,7 @@ static void take_event(struct ssh_stdio *s, enum boot_event event)
 		upload(s);
 		break;
 	case BOOT_FAILED:
-		verdict(s, ssh_verdict_boot_failed(&w, &s->boot, s->helper.len,
+		verdict(s, ssh_verdict_boot_failed(&w, &s->boot, s->helper->len,
 						   &s->err));
 		break;
 	case BOOT_NOISE_LIMIT:
@@ -412,27 +410,18 @@ static int make_marker(char marker[BOOT_MARKER_LEN + 1])
 static int open_child(struct ssh_stdio *s, const struct ssh_stdio_config *c,
 		      struct err *err)
 {
-	struct boot_script_params params = {
-		.marker = s->boot.marker,
-		.hash = s->helper.hash,
-		.size_bytes = s->helper.len,
-		.protocol = c->protocol,
-		.helper_args = c->helper_args,
+	struct ssh_start start = {
+		.kind = c->is_bare ? SSH_START_BARE : SSH_START_HELPER,
+		.flags = c->flags,
+		.place = c->place,
+		.n_pins = (uint32_t)c->n_pins,
 	};
-	char line[BOOT_SCRIPT_LINE_MAX];
-	struct ssh_cmd_use use = {.control_path = c->control_path,
-				  .remote_command = c->is_bare ? NULL : line};
-	struct ssh_cmd cmd;
-	int r = 0;
 
-	if (!c->is_bare)
-		r = boot_script_build(&params, line, sizeof(line), err);
-	if (r == 0)
-		r = ssh_cmd_build(c->dest, c->options, c->config, c->ssh_path,
-				  &use, &cmd, err);
-	if (r < 0)
-		return r;
-	return ssh_child_open(&s->child, cmd.argv, c->is_background, err);
+	assert_always(c->n_pins <= DIALER_ENDPOINTS_MAX);
+	if (c->n_pins > 0)
+		memcpy(start.pins, c->pins, c->n_pins * sizeof(start.pins[0]));
+	memcpy(start.marker, s->boot.marker, sizeof(start.marker));
+	return ssh_child_open(&s->child, c->starter, &start, err);
 }
 
 /* The pipe is new and empty: the hello fits. */
@@ -454,8 +443,8 @@ static void init_handlers(struct ssh_stdio *s)
 		.fd = c->stdout_fd, .on_event = on_stdout, .ctx = s};
 	s->stderr_io = (struct loop_io){
 		.fd = c->stderr_fd, .on_event = on_stderr, .ctx = s};
-	c->child.on_exit = on_exit_of_ssh;
-	c->child.ctx = s;
+	c->on_exit = on_exit_of_ssh;
+	c->ctx = s;
 	s->login_timer = (struct timer){.on_fire = on_login_timer, .ctx = s};
 	s->answer_timer = (struct timer){.on_fire = on_answer_timer, .ctx = s};
 	s->words_timer = (struct timer){.on_fire = on_words_timer, .ctx = s};
@@ -469,7 +458,7 @@ static int watch_child(struct ssh_stdio *s, struct err *err)
 	if ((!s->is_bare && (r = send_hello(s)) < 0) ||
 	    (r = watch(s, &s->stdout_io, &s->is_stdout_watched, EPOLLIN)) < 0 ||
 	    (r = watch(s, &s->stderr_io, &s->is_stderr_watched, EPOLLIN)) < 0 ||
-	    (r = child_watch(s->loop, &s->child.child)) < 0)
+	    (r = ssh_child_watch(s->loop, &s->child)) < 0)
 		return err_set(err, r, "cannot wait for ssh: %s", strerror(-r));
 	if (!s->is_bare)
 		timer_arm(s->loop, &s->login_timer, LOGIN_POLL_MS * US_PER_MS);
@@ -492,9 +481,9 @@ static int start(struct ssh_stdio *s, const struct ssh_stdio_config *c,
 		return err_set(err, r, "no random numbers: %s", strerror(-r));
 	boot_init(&s->boot, marker);
 	s->is_bare = c->is_bare;
-	if ((!s->is_bare &&
-	     (r = helper_file_load(c->helper_path, &s->helper, err)) < 0) ||
-	    (r = open_child(s, c, err)) < 0)
+	s->helper = c->helper;
+	r = open_child(s, c, err);
+	if (r < 0)
 		return r;
 	return watch_child(s, err);
 }
@@ -513,7 +502,7 @@ struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 	s->loop = loop;
 	s->ops = ops;
 	s->ctx = ctx;
-	s->child.stdin_fd = s->child.stdout_fd = s->child.stderr_fd = -1;
+	s->child = (struct ssh_child)SSH_CHILD_NONE;
 	list_init(&s->tell_task.link);
 	s->tell_task.on_run = on_tell;
 	s->tell_task.ctx = s;
@@ -539,7 +528,7 @@ void ssh_stdio_on_login(struct ssh_stdio *s)
 
 pid_t ssh_stdio_pid(const struct ssh_stdio *s)
 {
-	return s->child.child.pid;
+	return s->child.pid;
 }
 
 struct ssh_stdio *ssh_stdio_free(struct ssh_stdio *s)

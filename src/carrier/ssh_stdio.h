@@ -15,37 +15,32 @@
 
 #include "boot.h"
 #include "err.h"
+#include "helper_file.h"
 #include "loop.h"
-#include "ssh_cmd.h"
 #include "ssh_config.h"
 #include "ssh_dest.h"
 #include "ssh_verdict.h"
+#include "starter.h"
 
-/* All pointers are borrowed for the call of ssh_stdio_start only. */
+/* Pointers are borrowed for the call of ssh_stdio_start, but for two. */
 struct ssh_stdio_config {
+	struct starter *starter; /* borrowed for the life of the object */
 	const struct ssh_dest *dest;
-	const struct ssh_options *options; /* NULL: none */
-	const struct ssh_config *config;   /* from ssh_config_query */
-	const char *ssh_path;		   /* NULL: "ssh", found in PATH */
-	const char *helper_path;	   /* the ELF file to upload */
-	unsigned protocol;		   /* session protocol version */
-	/* Where ssh is to listen for requests (see mux_sock.h); NULL: not. */
-	const char *control_path;
+	const struct ssh_config *config; /* from ssh_config_query */
+	/* To be uploaded; of the starter's plan; borrowed for the life of the
+	 * object.  NULL: is_bare. */
+	const struct helper_file *helper;
 	/*
 	 * Run nothing there: no helper, on_ready never comes, and the fields
 	 * about it are not used.  ssh is of use by its control socket; tell
 	 * ssh_stdio_on_login when that has shown itself.
 	 */
 	bool is_bare;
-	/*
-	 * Arguments of the helper, NULL at the end; NULL: none.  Letters,
-	 * digits and . _ - + = : , / % @ only.  A helper that the server's
-	 * administrator runs by a forced command does not see them.
-	 */
-	const char *const *helper_args;
-	/* The terminal may go away once the tunnel is up: ssh ignores SIGHUP
-	 * and SIGQUIT too (SIGINT it never gets to obey, see ssh_child.h). */
-	bool is_background;
+	/* These as in struct ssh_start. */
+	uint32_t flags;
+	uint32_t place;
+	const struct endpoint *pins;
+	size_t n_pins;
 	uint32_t answer_timeout_ms; /* 0: 60 s */
 };
 
@@ -80,10 +75,10 @@ struct ssh_stdio_ops {
 struct ssh_stdio;
 
 /*
- * Start ssh.  Prompts appear on the terminal of the calling process, which
- * must stay ssh's parent: ssh gets SIGTERM when it dies.  The process must
- * ignore SIGPIPE.  ops and ctx are borrowed for the life of the object. Returns
- * NULL with err if not even ssh can be started.
+ * Start ssh.  Prompts appear on the terminal of the starter; ssh ends when that
+ * does, which is then told by the starter alone.  The process must ignore
+ * SIGPIPE.  ops and ctx are borrowed for the life of the object.  Returns NULL
+ * with err if not even ssh can be started.
  */
 struct ssh_stdio *ssh_stdio_start(struct loop *loop,
 				  const struct ssh_stdio_config *config,
@@ -97,7 +92,7 @@ bool ssh_stdio_has_shell(const struct ssh_stdio *s);
  * on, not by on_failed. */
 void ssh_stdio_on_login(struct ssh_stdio *s);
 
-/* The process of ssh, for ssh_peers_find; 0 once it has ended. */
+/* The process of ssh, for the starter; 0 once it has ended. */
 pid_t ssh_stdio_pid(const struct ssh_stdio *s);
 
 /*

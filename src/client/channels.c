@@ -39,9 +39,8 @@ struct channels {
 	struct mux_sock *sock;		/* owned, as the next two */
 	struct ssh_stdio *ssh;
 	struct mux_link *link;
-	struct timer last_words; /* the link has broken: ssh may say why */
-	struct timer no_socket;	 /* the login is over, the socket is due */
-	struct ssh_options ssh_options;
+	struct timer last_words;     /* the link has broken: ssh may say why */
+	struct timer no_socket;	     /* the login is over, the socket is due */
 	bool is_verbose, is_jumping; /* so is the user; by another host */
 	struct err why;
 	bool is_over;
@@ -191,20 +190,18 @@ struct channels *channels_start(struct loop *loop,
 	ch->is_verbose = has_word(config->options, "-v");
 	ch->is_jumping = config->config->proxy_jump[0] != '\0' ||
 			 config->config->proxy_command[0] != '\0';
-	ch->ssh_options = *config->options;
-	if (!ch->is_verbose && !has_word(config->options, "-q") &&
-	    ssh_options_add(&ch->ssh_options, 'v', NULL, err) < 0)
-		return channels_free(ch);
-	ch->sock = mux_sock_new(loop, on_connected, ch, err);
+	ch->sock = mux_sock_new(loop, config->starter, on_connected, ch, err);
 	if (!ch->sock)
 		return channels_free(ch);
 	struct ssh_stdio_config ssh = {
+		.starter = config->starter,
 		.dest = config->dest,
-		.options = &ch->ssh_options,
 		.config = config->config,
-		.control_path = mux_sock_path(ch->sock),
 		.is_bare = true,
-		.is_background = config->is_background,
+		.flags = config->flags | SSH_START_TALKATIVE,
+		.place = mux_sock_place(ch->sock),
+		.pins = config->pins,
+		.n_pins = config->n_pins,
 	};
 	ch->ssh = ssh_stdio_start(loop, &ssh, &ssh_ops, ch, err);
 	return ch->ssh ? ch : channels_free(ch);

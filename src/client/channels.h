@@ -16,10 +16,15 @@
 struct channels;
 
 struct channels_config {
-	const struct ssh_dest *dest; /* all borrowed for channels_start */
+	struct starter *starter; /* borrowed for its life */
+	/* All borrowed for channels_start.  The options are the user's. */
+	const struct ssh_dest *dest;
 	const struct ssh_options *options;
 	const struct ssh_config *config;
-	bool is_background;
+	/* These as in struct ssh_start. */
+	uint32_t flags;
+	const struct endpoint *pins;
+	size_t n_pins;
 };
 
 struct channels_ops {

@@ -10,7 +10,8 @@
  *      device, addresses, routes.  Where it matters the far end's packet plane
  *      is waited for first.
  *   4. The user's script, if there is one, is run before and after that, by a
- *      process that was forked off before step 2.
+ *      process that was forked off before step 2, as was the one that starts
+ *      ssh.
  *   5. Any of these ends it: a signal, "ecssh down", the end of ssh, of the
  * session or of the broker.  Teardown runs from a posted task, never from
  * inside a callback.
@@ -34,7 +35,6 @@
 #include "beside.h"
 #include "broker_print.h"
 #include "cleanup.h"
-#include "confine.h"
 #include "confirm.h"
 #include "escape.h"
 #include "fd.h"
@@ -193,6 +193,15 @@ static void on_broker_event(void *ctx, uint32_t events)
 	client_end(c, CLIENT_EXIT_RUNTIME, &why);
 }
 
+static void on_starter_gone(void *ctx)
+{
+	struct client *c = ctx;
+	struct err why;
+
+	(void)err_set(&why, 0, "ecssh-starter has ended, and ssh with it");
+	client_end(c, CLIENT_EXIT_RUNTIME, &why);
+}
+
 void client_on_tun_gone(void *ctx)
 {
 	struct client *c = ctx;
@@ -213,15 +222,12 @@ static int plane_tun_write(void *ctx, const struct iovec *iov, int n)
 /* Leave the terminal; from here on nobody sees what we print. */
 static void go_to_background(struct client *c)
 {
-	CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
 	hook_leave_terminal(c->hook);
+	starter_leave_terminal(c->starter);
 	(void)setsid();
-	if (null_fd >= 0) {
-		(void)dup2(null_fd, STDIN_FILENO);
-		(void)dup2(null_fd, STDOUT_FILENO);
-		(void)dup2(null_fd, STDERR_FILENO);
-	}
+	for (int fd = 0; c->null_fd >= 0 && fd <= STDERR_FILENO; fd++)
+		(void)dup2(c->null_fd, fd);
+	fd_close(&c->null_fd);
 	/* Last: who hears of it may close the terminal at once. */
 	say_ready(c, CLIENT_EXIT_OK);
 }
@@ -354,7 +360,6 @@ void client_make_tunnel(struct client *c)
 	if (!script_run(c, is_again ? HOOK_RECONNECT : HOOK_CONNECT) &&
 	    !is_again)
 		client_is_up(c);
-	confine_on_up(c);
 }
 
 /* All is known that the tunnel's shape depends on: make it. */
@@ -670,6 +675,8 @@ static int set_up(struct client *c, struct err *err)
 		c->loop = loop_new(LOOP_TIME_REAL);
 		r = c->loop ? 0 : err_set(err, -errno, "cannot poll: %m");
 	}
+	if (r == 0 && c->config->is_background)
+		c->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (r == 0)
 		r = copy_asked(c, err);
 	if (r == 0)
@@ -686,7 +693,12 @@ static int set_up(struct client *c, struct err *err)
 	if (r < 0)
 		return CLIENT_EXIT_RUNTIME;
 	notify_status(&c->notify, "connecting to %s", status_gateway(c));
-	r = way_start(c, err);
+	r = way_prepare(c, err);
+	if (r == 0 && c->starter &&
+	    starter_watch(c->starter, c->loop, on_starter_gone, c) < 0)
+		r = err_set(err, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = way_start(c, err);
 	return r == 0	   ? CLIENT_EXIT_OK
 	       : r == -EIO ? CLIENT_EXIT_SSH
 			   : CLIENT_EXIT_RUNTIME;
@@ -705,9 +717,9 @@ static void client_init(struct client *c, const struct client_config *config)
 		.stop = {.on_run = on_stop, .ctx = c},
 		.device = {.fd = -1},
 		.notify = {.fd = -1},
+		.null_fd = -1,
 	};
 	list_init(&c->stop.link);
-	c->ssh_options = config->ssh_options;
 	reconnect_init(c);
 }
 
@@ -718,13 +730,15 @@ static void client_fini(struct client *c)
 		way_free(c);
 	c->proxy = proxy_free(c->proxy);
 	(void)broker_client_stop(c->broker, NULL);
+	c->starter = starter_free(c->starter);
 	c->hook = hook_free(c->hook);
 	sig_close(&c->sig);
 	/* Last of all: who ran "ecssh down" waits for this. */
 	c->ctl = ctl_server_free(c->ctl);
 	c->loop = loop_free(c->loop);
 	free(c->ssh_config);
-	free(c->dialer);
+	helper_file_fini(&c->helper);
+	fd_close(&c->null_fd);
 	plan_fini(&c->plan);
 	free(c->asked);
 	notify_close(&c->notify);

@@ -28,6 +28,7 @@
 #include "sig.h"
 #include "ssh_socket.h"
 #include "ssh_stdio.h"
+#include "starter.h"
 #include "stub.h"
 #include "tun_port.h"
 
@@ -74,8 +75,15 @@ struct client {
 	struct notify notify;
 	struct sig sig;
 	struct ssh_config *ssh_config;
-	struct ssh_options ssh_options; /* the user's, and some of ours */
-	char *dialer; /* one of them, see way_pin; owned; NULL: not used */
+	struct starter *starter; /* NULL: WAY_VIA; as the next eight */
+	bool skips_helper;	 /* there is none for this server */
+	struct helper_file helper;
+	const char *helper_args[2];
+	char dial_path[PATH_MAX]; /* of ecssh-dial; "": not found */
+	const char *listen_paths[CLIENT_FORWARDS_MAX]; /* of -L; or NULL */
+	uint32_t ssh_flags;			       /* enum ssh_start_flag */
+	struct endpoint pins[DIALER_ENDPOINTS_MAX];    /* see way_pin */
+	size_t n_pins;
 	enum way way;
 	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */
 	struct mux_sock *sock;		 /* its control socket */
@@ -131,6 +139,8 @@ struct client {
 	char helper_version[32];
 	struct frame_hello peer;
 	unsigned sandbox; /* parts that are in force: enum sandbox_part */
+	bool is_confined; /* by what parts there are */
+	int null_fd;	  /* owned; -1: the terminal stays ours */
 	struct broker_tun device;	   /* its fd is the tun port's */
 	struct ip_addr address4, address6; /* in use; version 0: none */
 	struct subnet *asked; /* owned: the user's, and what the gateway told */
@@ -173,6 +183,10 @@ void client_notify_connected(struct client *c);
 void client_on_tun_gone(void *ctx);
 
 /* ---- way.c: how the far end is reached ---- */
+
+/* As the user, before anything from outside is read: fork what starts ssh.
+ * Returns as way_start. */
+int way_prepare(struct client *c, struct err *err);
 
 /* Start on the first way that the mode allows.  Returns 0 or -errno with err;
  * -EIO: ssh does not start. */

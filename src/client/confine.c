@@ -2,35 +2,60 @@
 /*
  * confine: see confine.h.
  *
- * A sandbox is handed on to the programs that are started in it, and ssh and
- * scripts may need whatever the user may.  So it is for tunnels that have
- * started their last program; others say why they have none.
+ * By then all is forked off that starts programs, and open what is written.
+ * What stays is what a running tunnel reads, and its sockets, to be removed at
+ * the end.
  */
 #include "confine.h"
 
+#include <string.h>
+
 #include "client_internal.h"
+#include "killnote.h"
 #include "log.h"
 #include "sandbox.h"
 
 const char *confine_why_not(const struct client *c)
 {
-	if (c->config->reconnects)
-		return "ssh is started again when the connection is lost";
-	if (c->config->connections > 1)
-		return "further connections of ssh are started as needed";
-	if (c->config->script)
-		return "the script is still to be run";
-	if (c->way == WAY_CHANNELS)
-		return "without a helper ssh is started again now and then";
+	/* The C library asks for it by ways of its own. */
+	if (c->config->via.host[0] != '\0' && c->config->reconnects)
+		return "the proxy's name is looked up again when the "
+		       "connection is lost";
 	return NULL;
 }
 
-void confine_on_up(struct client *c)
+/* The directory of a path, which has one. */
+static const char *dir_of(const char *path, char out[DOOR_PATH_MAX])
 {
+	size_t len = (size_t)(strrchr(path, '/') - path);
+
+	(void)snprintf(out, DOOR_PATH_MAX, "%.*s", len > 0 ? (int)len : 1,
+		       path);
+	return out;
+}
+
+void confine(struct client *c)
+{
+	char ctl_dir[DOOR_PATH_MAX];
+	struct sandbox_path paths[5 + PROXY_DOORS_MAX] = {
+		{dir_of(ctl_server_path(c->ctl), ctl_dir), SANDBOX_REMOVE},
+		{KILLNOTE_DIR, SANDBOX_READ},
+		{"/etc/machine-id", SANDBOX_READ},
+		{"/etc/localtime", SANDBOX_READ},
+		{"/usr/share/zoneinfo", SANDBOX_READ},
+	};
+	char dirs[PROXY_DOORS_MAX][DOOR_PATH_MAX];
+	size_t n = 5;
 	struct err err;
 
-	if (confine_why_not(c) || c->sandbox)
+	if (confine_why_not(c) || c->is_confined)
 		return;
-	if (sandbox_enter(&sandbox_engine, NULL, 0, &c->sandbox, &err) < 0)
+	c->is_confined = true;
+	for (size_t i = 0; i < c->config->n_doors; i++)
+		if (c->config->doors[i].path[0] != '\0')
+			paths[n++] = (struct sandbox_path){
+				dir_of(c->config->doors[i].path, dirs[i]),
+				SANDBOX_REMOVE};
+	if (sandbox_enter(&sandbox_engine, paths, n, &c->sandbox, &err) < 0)
 		log_warn("%s, ignoring", err.text);
 }

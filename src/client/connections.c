@@ -29,7 +29,6 @@
 #include "fd.h"
 #include "log.h"
 #include "ssh_join.h"
-#include "ssh_peers.h"
 
 enum {
 	BACKOFF_US = 5000000,
@@ -156,8 +155,9 @@ static struct connection *find(struct connections *c, const struct ssh_join *j)
 static bool goes_as_the_first(const struct connections *c, pid_t pid)
 {
 	struct ip_addr first[PEERS_MAX], its[PEERS_MAX];
-	int n = ssh_peers_find(c->config.first, first, PEERS_MAX);
-	int n_its = ssh_peers_find(pid, its, PEERS_MAX);
+	struct starter *s = c->config.starter;
+	int n = starter_find_peers(s, c->config.first, first, PEERS_MAX);
+	int n_its = starter_find_peers(s, pid, its, PEERS_MAX);
 
 	for (int i = 0; i < n_its; i++) {
 		bool is_known = false;
@@ -276,9 +276,11 @@ static void on_lost(void *ctx, uint32_t number, const struct err *why)
 static void start(struct connections *c, const struct bond_offer *offer)
 {
 	struct ssh_join_config config = {
+		.starter = c->config.starter,
 		.dest = c->config.dest,
-		.options = c->config.options,
-		.config = c->config.config,
+		.flags = c->config.flags,
+		.pins = c->config.pins,
+		.n_pins = c->config.n_pins,
 		.offer = offer,
 		.number = ++c->last_number,
 	};

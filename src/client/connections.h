@@ -19,9 +19,12 @@ enum { CONNECTIONS_MAX = 8 }; /* with the first */
 struct connections;
 
 struct connections_config {
-	const struct ssh_dest *dest; /* all borrowed for its life */
-	const struct ssh_options *options;
-	const struct ssh_config *config;
+	struct starter *starter; /* all borrowed for its life */
+	const struct ssh_dest *dest;
+	/* These as in struct ssh_start. */
+	uint32_t flags;
+	const struct endpoint *pins;
+	size_t n_pins;
 	pid_t first; /* the ssh of the session */
 	unsigned n;  /* how many in all, with that one */
 	/* An ssh is about to be started; it is through with the login, or has

@@ -133,7 +133,7 @@ int exempt_plan(struct client *c, struct err *err)
 
 	if (c->way == WAY_VIA)
 		return plan_via(c, err);
-	int n = ssh_peers_connections(way_pid(c), peers, PEERS_MAX);
+	int n = starter_connections(c->starter, way_pid(c), peers, PEERS_MAX);
 
 	if (n <= 0)
 		log_warn("cannot tell which connection carries the tunnel; if "
@@ -250,9 +250,10 @@ static void take(struct client *c, pid_t pid)
 	struct ssh_peer peers[PEERS_MAX];
 	struct ssh_socket socket;
 	struct err why;
-	int n = ssh_peers_connections(pid, peers, PEERS_MAX);
+	const struct ssh_lender lender = {starter_lend, c->starter};
+	int n = starter_connections(c->starter, pid, peers, PEERS_MAX);
 
-	(void)ssh_socket_find(pid, &socket);
+	(void)ssh_socket_find(&lender, pid, &socket);
 	for (int i = 0; i < n; i++) {
 		struct exempt_connection *place = free_place(&c->exempt);
 

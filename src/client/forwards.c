@@ -4,7 +4,7 @@
  *
  * ssh itself listens and carries; here it is only asked to.  As with ssh, one
  * that fails is told and the others go on.  Sockets that -L makes are left
- * behind by ssh; they are removed here.
+ * behind by ssh; the starter removes them.
  */
 #include "forwards.h"
 
@@ -15,7 +15,8 @@
 #include "log.h"
 
 struct forwards {
-	struct loop *loop; /* borrowed */
+	struct loop *loop;	 /* borrowed, as the next */
+	struct starter *starter; /* which has the files */
 	size_t n;
 	struct mux_forward *requests; /* owned; NULL until asked */
 	struct forward_status status[];
@@ -29,13 +30,6 @@ static char letter(const struct forward_status *s)
 static bool has_path_here(const struct forward_status *s)
 {
 	return s->spec->kind == MUX_FORWARD_LOCAL && s->spec->listen.is_path;
-}
-
-static void remove_placed(struct forward_status *s)
-{
-	if (s->placed.ino)
-		unix_path_remove(s->spec->listen.host, s->placed);
-	s->placed.ino = 0;
 }
 
 static void fail(struct forward_status *s, const struct err *why)
@@ -61,13 +55,13 @@ static void on_result(void *ctx, uint32_t request, uint16_t port,
 	s->state = FORWARD_UP;
 	s->port = port;
 	if (has_path_here(s))
-		s->placed = unix_path_identify(s->spec->listen.host);
+		starter_listener_note(f->starter, request);
 	if (port)
 		log_notice("-R %s listens on port %u there", s->spec->text,
 			   port);
 }
 
-struct forwards *forwards_new(struct loop *loop,
+struct forwards *forwards_new(struct loop *loop, struct starter *starter,
 			      const struct mux_forward_spec *specs, size_t n)
 {
 	struct forwards *f = calloc(1, sizeof(*f) + n * sizeof(f->status[0]));
@@ -75,6 +69,7 @@ struct forwards *forwards_new(struct loop *loop,
 	if (!f)
 		return NULL;
 	f->loop = loop;
+	f->starter = starter;
 	f->n = n;
 	for (size_t i = 0; i < n; i++)
 		f->status[i].spec = &specs[i];
@@ -108,11 +103,9 @@ void forwards_ask(struct forwards *f, int fd)
 		struct err why;
 
 		f->status[i].state = FORWARD_ASKED;
-		remove_placed(&f->status[i]);
 		/* If that fails so does ssh, and says why. */
 		if (has_path_here(&f->status[i]))
-			(void)unix_path_remove_stale(
-				f->status[i].spec->listen.host);
+			starter_listener_clear(f->starter, (uint32_t)i);
 		r = mux_forward_request(f->requests, f->status[i].spec);
 		if (r < 0) {
 			(void)err_set(&why, r, "ssh cannot be asked: %s",
@@ -135,7 +128,8 @@ const struct forward_status *forwards_status(const struct forwards *f, size_t i)
 struct forwards *forwards_free(struct forwards *f)
 {
 	for (size_t i = 0; f && i < f->n; i++)
-		remove_placed(&f->status[i]);
+		if (has_path_here(&f->status[i]))
+			starter_listener_clear(f->starter, (uint32_t)i);
 	if (f)
 		f->requests = mux_forward_free(f->requests);
 	free(f);

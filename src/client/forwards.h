@@ -9,7 +9,7 @@
 #include "err.h"
 #include "loop.h"
 #include "mux_forward.h"
-#include "unix_path.h"
+#include "starter.h"
 
 enum forward_state { FORWARD_ASKED, FORWARD_UP, FORWARD_FAILED };
 
@@ -18,13 +18,12 @@ struct forward_status {
 	enum forward_state state;
 	uint16_t port;	/* where it listens there, if any was asked for */
 	struct err why; /* failed */
-	struct unix_path_id placed; /* the socket made here, if any */
 };
 
 struct forwards;
 
 /* specs are borrowed for its life.  Returns NULL if memory runs out. */
-struct forwards *forwards_new(struct loop *loop,
+struct forwards *forwards_new(struct loop *loop, struct starter *starter,
 			      const struct mux_forward_spec *specs, size_t n);
 
 /* Ask for all of them on a connection to ssh's control socket, owned from now

@@ -115,13 +115,10 @@ static void prepare(struct client *c)
 
 	if (!c->config->reconnects || c->way == WAY_VIA)
 		return;
-	/* With so many options that these have no room, ssh finds out itself.
-	 */
 	if (c->config->is_background)
-		(void)ssh_options_add(&c->ssh_options, 'o', "BatchMode=yes",
-				      &why);
-	(void)ssh_options_add(&c->ssh_options, 'o', "ConnectTimeout=10", &why);
-	if (ssh_peers_connections(way_pid(c), peers, 2) == 1 &&
+		c->ssh_flags |= SSH_START_BATCH;
+	c->ssh_flags |= SSH_START_IMPATIENT;
+	if (starter_connections(c->starter, way_pid(c), peers, 2) == 1 &&
 	    way_pin(c, &peers[0].remote, 1, &why) < 0)
 		log_debug("%s", why.text);
 }

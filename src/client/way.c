@@ -24,12 +24,12 @@
 #include "beside.h"
 #include "bond_carrier.h"
 #include "client_internal.h"
+#include "confine.h"
 #include "dialer.h"
 #include "fd.h"
 #include "log.h"
 #include "mem_carrier.h"
 #include "memory.h"
-#include "ssh_peers.h"
 
 enum {
 	SSH_CONFIG_TIMEOUT_MS = 30000,
@@ -59,8 +59,10 @@ static void on_ssh_message(void *ctx, const char *line)
 /* An ssh is through with the login. */
 static void take_socket(struct client *c, pid_t pid)
 {
+	const struct ssh_lender lender = {starter_lend, c->starter};
+
 	exempt_dialled(c, pid);
-	if (ssh_socket_find(pid, &c->socket) && !c->config->no_tune)
+	if (ssh_socket_find(&lender, pid, &c->socket) && !c->config->no_tune)
 		ssh_socket_tune(&c->socket, loop_now_us(c->loop));
 }
 
@@ -81,7 +83,9 @@ static void on_helper_ready(void *ctx, const struct ssh_stdio_ready *ready)
 	way_note(c, RUNG_SSH, true, NULL);
 	way_note(c, RUNG_EXEC, true, NULL);
 	way_note(c, RUNG_HELPER_FITS, true, NULL);
-	memory_forget(c->ssh_config, clock_wall_s());
+	starter_note(c->starter, true);
+	if (!c->config->reconnects)
+		helper_file_fini(&c->helper);
 	client_attach(c, carrier);
 }
 
@@ -94,6 +98,7 @@ static void fall_to_channels(struct client *c, const struct err *why)
 	way_note(c, ssh_stdio_has_shell(c->ssh) ? RUNG_HELPER_FITS : RUNG_EXEC,
 		 false, why->text);
 	c->way = WAY_CHANNELS;
+	c->skips_helper |= c->facts.state[RUNG_EXEC] == RUNG_NO;
 	loop_post(c->loop, &c->go_on);
 }
 
@@ -133,27 +138,18 @@ static void on_control_socket(void *ctx, int fd)
 
 static int start_helper(struct client *c, struct err *err)
 {
-	const struct client_config *config = c->config;
-	char helper_path[PATH_MAX];
-	const char *helper_args[2] = {NULL};
-	int r = beside_find("ecssh-helper", helper_path, err);
-
-	if (r < 0)
-		return r;
-	if (config->allow_link_local)
-		helper_args[0] = "--allow-link-local";
-	c->sock = mux_sock_new(c->loop, on_control_socket, c, err);
+	c->sock = mux_sock_new(c->loop, c->starter, on_control_socket, c, err);
 	if (!c->sock)
 		return -errno;
 	struct ssh_stdio_config ssh = {
-		.dest = &config->dest,
-		.options = &c->ssh_options,
+		.starter = c->starter,
+		.dest = &c->config->dest,
 		.config = c->ssh_config,
-		.control_path = mux_sock_path(c->sock),
-		.helper_path = helper_path,
-		.protocol = FRAME_VERSION_HIGHEST,
-		.helper_args = helper_args,
-		.is_background = config->is_background,
+		.helper = &c->helper,
+		.flags = c->ssh_flags,
+		.place = mux_sock_place(c->sock),
+		.pins = c->pins,
+		.n_pins = c->n_pins,
 	};
 	exempt_dial(c);
 	c->ssh = ssh_stdio_start(c->loop, &ssh, &helper_ops, c, err);
@@ -319,7 +315,7 @@ static void on_channels_ready(void *ctx, struct channels *ch)
 	way_note(c, RUNG_SSH, true, NULL);
 	way_note(c, RUNG_MUX, true, NULL);
 	if (c->facts.state[RUNG_EXEC] == RUNG_NO)
-		memory_note_no_helper(c->ssh_config, clock_wall_s());
+		starter_note(c->starter, false);
 	ask_for_forwards(c);
 	probe_forwarding(c);
 }
@@ -377,15 +373,16 @@ static const struct channels_ops channels_ops = {
 	.on_failed = on_channels_failed,
 };
 
-static struct channels *start(struct client *c,
-			      const struct ssh_options *options,
-			      struct err *err)
+static struct channels *start(struct client *c, uint32_t flags, struct err *err)
 {
 	struct channels_config config = {
+		.starter = c->starter,
 		.dest = &c->config->dest,
-		.options = options,
+		.options = &c->config->ssh_options,
 		.config = c->ssh_config,
-		.is_background = c->config->is_background,
+		.flags = flags,
+		.pins = c->pins,
+		.n_pins = c->n_pins,
 	};
 
 	exempt_dial(c);
@@ -394,7 +391,7 @@ static struct channels *start(struct client *c,
 
 static int start_channels(struct client *c, struct err *err)
 {
-	c->channels = start(c, &c->ssh_options, err);
+	c->channels = start(c, c->ssh_flags, err);
 	return c->channels ? 0 : -EIO;
 }
 
@@ -402,7 +399,6 @@ static int start_channels(struct client *c, struct err *err)
 static void on_worn(void *ctx)
 {
 	struct client *c = ctx;
-	struct ssh_options options = c->ssh_options;
 	struct err err;
 
 	c->fresh = channels_free(c->fresh);
@@ -410,8 +406,7 @@ static void on_worn(void *ctx)
 		cannot_renew(c, "connections go on in too many older ones");
 		return;
 	}
-	if (ssh_options_add(&options, 'o', "BatchMode=yes", &err) == 0)
-		c->fresh = start(c, &options, &err);
+	c->fresh = start(c, c->ssh_flags | SSH_START_BATCH, &err);
 	if (!c->fresh)
 		timer_arm(c->loop, &c->renewal, RENEWAL_US);
 }
@@ -460,12 +455,13 @@ static void begin_relay(struct client *c)
 	}
 	if (c->way == WAY_CHANNELS) {
 		ssh.link = channels_link(c->channels);
-		(void)ssh_peers_find(channels_pid(c->channels), &ssh.gateway,
-				     1);
+		(void)starter_find_peers(c->starter, way_pid(c), &ssh.gateway,
+					 1);
 		c->relay = relay_ssh_new(c->loop, pair[1], &ssh, &relay_ops, c);
 	} else {
 		c->relay = relay_socks_new(c->loop, pair[1], &socks, &relay_ops,
 					   c);
+		confine(c);
 	}
 	client_attach(c, pair[0]);
 }
@@ -519,22 +515,91 @@ static bool skips_helper(struct client *c)
 	return true;
 }
 
+/* In the starter, which writes files. */
+static void on_note(void *ctx, bool may_exec)
+{
+	const struct client *c = ctx;
+
+	if (may_exec)
+		memory_forget(c->ssh_config, clock_wall_s());
+	else
+		memory_note_no_helper(c->ssh_config, clock_wall_s());
+}
+
+/* What can be told only now that nothing from outside has been read yet. */
+static int start_starter(struct client *c, struct err *err)
+{
+	const struct client_config *config = c->config;
+	struct err why;
+
+	if (config->allow_link_local)
+		c->helper_args[0] = "--allow-link-local";
+	for (size_t i = 0; i < config->n_forwards; i++) {
+		const struct mux_forward_spec *spec = &config->forwards[i];
+
+		if (spec->kind == MUX_FORWARD_LOCAL && spec->listen.is_path)
+			c->listen_paths[i] = spec->listen.host;
+	}
+	struct ssh_plan plan = {
+		.dest = &config->dest,
+		.options = &config->ssh_options,
+		.config = c->ssh_config,
+		.helper_hash = c->skips_helper ? NULL : c->helper.hash,
+		.helper_bytes = c->helper.len,
+		.protocol = FRAME_VERSION_HIGHEST,
+		.helper_args = c->helper_args,
+		.is_background = config->is_background,
+		.listen_paths = c->listen_paths,
+		.n_listen_paths = config->n_forwards,
+		.on_note = on_note,
+		.ctx = c,
+	};
+
+	if (beside_find("ecssh-dial", c->dial_path, &why) == 0)
+		plan.dial_path = c->dial_path;
+	else
+		c->dial_path[0] = '\0';
+	return starter_new(&plan, &c->starter, err);
+}
+
+static int load_helper(struct client *c, struct err *err)
+{
+	char path[PATH_MAX];
+	int r = beside_find("ecssh-helper", path, err);
+
+	return r < 0 ? r : helper_file_load(path, &c->helper, err);
+}
+
+int way_prepare(struct client *c, struct err *err)
+{
+	c->way = c->config->via.host[0] != '\0' ? WAY_VIA : WAY_HELPER;
+	if (c->way == WAY_VIA)
+		return 0;
+	int r = query_ssh_config(c, err);
+
+	if (r < 0 || c->config->block_only)
+		return r;
+	c->skips_helper = skips_helper(c);
+	if (!c->skips_helper)
+		r = load_helper(c, err);
+	return r < 0 ? r : start_starter(c, err);
+}
+
 int way_start(struct client *c, struct err *err)
 {
+	int r = 0;
+
 	c->go_on = (struct loop_task){.on_run = on_go_on, .ctx = c};
 	list_init(&c->go_on.link);
 	c->retire = (struct loop_task){.on_run = on_retire, .ctx = c};
 	list_init(&c->retire.link);
 	c->renewal = (struct timer){.on_fire = on_worn, .ctx = c};
 	c->probe_timer = (struct timer){.on_fire = on_probe_timeout, .ctx = c};
-	c->forwards = forwards_new(c->loop, c->config->forwards,
+	c->forwards = forwards_new(c->loop, c->starter, c->config->forwards,
 				   c->config->n_forwards);
 	if (!c->forwards)
 		return err_set(err, -ENOMEM, "out of memory");
-	c->way = c->config->via.host[0] != '\0' ? WAY_VIA : WAY_HELPER;
-	int r = c->way == WAY_VIA || c->ssh_config ? 0
-						   : query_ssh_config(c, err);
-	if (r == 0 && !c->has_been_up)
+	if (!c->has_been_up)
 		r = kill_switch_begin(c, err);
 	if (r < 0 || c->config->block_only)
 		return r;
@@ -542,7 +607,8 @@ int way_start(struct client *c, struct err *err)
 		loop_post(c->loop, &c->go_on);
 		return 0;
 	}
-	c->way = skips_helper(c) ? WAY_CHANNELS : WAY_HELPER;
+	confine(c);
+	c->way = c->skips_helper ? WAY_CHANNELS : WAY_HELPER;
 	return c->way == WAY_HELPER ? start_helper(c, err)
 				    : start_channels(c, err);
 }
@@ -552,22 +618,19 @@ int way_start(struct client *c, struct err *err)
 int way_pin(struct client *c, const struct endpoint *to, size_t n,
 	    struct err *err)
 {
-	char program[PATH_MAX];
-
-	if (c->dialer)
+	if (c->n_pins > 0)
 		return 0;
 	if (!dialer_is_possible(c->ssh_config))
 		return err_set(err, -EOPNOTSUPP,
 			       "ssh's configuration says how to connect to %s",
 			       status_gateway(c));
-	int r = beside_find("ecssh-dial", program, err);
-
-	if (r < 0)
-		return r;
-	c->dialer = malloc(DIALER_TEXT_MAX);
-	if (!c->dialer)
-		return err_set(err, -ENOMEM, "out of memory");
-	return dialer_add(&c->ssh_options, program, to, n, c->dialer, err);
+	if (c->dial_path[0] == '\0')
+		return err_set(err, -ENOENT,
+			       "ecssh-dial is missing: it belongs beside "
+			       "ecssh");
+	c->n_pins = n < DIALER_ENDPOINTS_MAX ? n : DIALER_ENDPOINTS_MAX;
+	memcpy(c->pins, to, c->n_pins * sizeof(*to));
+	return 0;
 }
 
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
@@ -579,7 +642,8 @@ int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)
 			ret_peers[0] = *server;
 		return server && max > 0;
 	}
-	return ssh_peers_find(way_pid(c), ret_peers, max);
+	return starter_find_peers(c->starter, way_pid(c), ret_peers,
+				  (size_t)max);
 }
 
 pid_t way_pid(const struct client *c)
@@ -641,9 +705,11 @@ static void on_gone(void *ctx, pid_t pid)
 static void start_connections(struct client *c)
 {
 	struct connections_config config = {
+		.starter = c->starter,
 		.dest = &c->config->dest,
-		.options = &c->ssh_options,
-		.config = c->ssh_config,
+		.flags = c->ssh_flags,
+		.pins = c->pins,
+		.n_pins = c->n_pins,
 		.first = ssh_stdio_pid(c->ssh),
 		.n = c->config->connections,
 		.on_dial = on_dial,

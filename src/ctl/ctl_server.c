@@ -247,6 +247,11 @@ int ctl_server_new(struct loop *loop, const char *name,
 	return 0;
 }
 
+const char *ctl_server_path(const struct ctl_server *s)
+{
+	return s->path;
+}
+
 struct ctl_server *ctl_server_free(struct ctl_server *s)
 {
 	if (!s)

@@ -37,6 +37,9 @@ int ctl_server_new(struct loop *loop, const char *name,
 		   const struct ctl_server_ops *ops, void *ctx,
 		   struct ctl_server **ret_server, struct err *err);
 
+/* Of the socket; borrowed. */
+const char *ctl_server_path(const struct ctl_server *s);
+
 /* Close all connections and remove the socket.  Accepts NULL; returns NULL. */
 struct ctl_server *ctl_server_free(struct ctl_server *s);
 

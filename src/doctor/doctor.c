@@ -53,6 +53,7 @@ struct doctor {
 	struct ssh_config ssh_config;
 	struct loop *loop; /* owned, as all below */
 	struct sig sig;
+	struct starter *starter;
 	struct mux_sock *sock;
 	struct ssh_stdio *ssh;
 	struct mux_link *link;
@@ -87,6 +88,14 @@ static void on_ssh_ended(void *ctx, int exit_code, const struct err *err)
 		d->why = *err;
 	}
 	loop_stop(d->loop);
+}
+
+static void on_starter_gone(void *ctx)
+{
+	struct err why;
+
+	(void)err_set(&why, 0, "ecssh-starter has ended, and ssh with it");
+	on_ssh_ended(ctx, DOCTOR_EXIT_RUNTIME, &why);
 }
 
 static bool is_chatter(const char *line)
@@ -292,15 +301,25 @@ static int start_ssh(struct doctor *d, struct err *err)
 	/* Unless the server knows better. */
 	(void)escape_text(d->ssh_config.user, strlen(d->ssh_config.user),
 			  d->facts.user, sizeof(d->facts.user));
-	d->sock = mux_sock_new(d->loop, on_connected, d, err);
-	if (!d->sock)
-		return -errno;
-	struct ssh_stdio_config ssh = {
+	struct ssh_plan plan = {
 		.dest = &config->dest,
 		.options = &options,
 		.config = &d->ssh_config,
-		.control_path = mux_sock_path(d->sock),
+	};
+
+	if ((r = starter_new(&plan, &d->starter, err)) < 0)
+		return r;
+	if (starter_watch(d->starter, d->loop, on_starter_gone, d) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	d->sock = mux_sock_new(d->loop, d->starter, on_connected, d, err);
+	if (!d->sock)
+		return -errno;
+	struct ssh_stdio_config ssh = {
+		.starter = d->starter,
+		.dest = &config->dest,
+		.config = &d->ssh_config,
 		.is_bare = true,
+		.place = mux_sock_place(d->sock),
 	};
 	d->ssh = ssh_stdio_start(d->loop, &ssh, &ssh_ops, d, err);
 	return d->ssh ? 0 : -EIO;
@@ -413,6 +432,7 @@ static void fini(struct doctor *d)
 	d->probe = link_probe_free(d->probe);
 	d->ssh = ssh_stdio_free(d->ssh);
 	d->sock = mux_sock_free(d->sock);
+	d->starter = starter_free(d->starter);
 	if (d->loop) {
 		timer_disarm(d->loop, &d->socket_timer);
 		timer_disarm(d->loop, &d->last_words);

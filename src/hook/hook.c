@@ -259,7 +259,7 @@ struct hook *hook_free(struct hook *h)
 	if (h->loop && h->io.fd >= 0)
 		loop_io_del(h->loop, &h->io);
 	fd_close(&h->io.fd); /* this is what tells it */
-	child_end(&h->runner, END_MS);
+	child_await(&h->runner, END_MS);
 	free(h);
 	return NULL;
 }

@@ -175,6 +175,14 @@ static bool reap(struct child *c, uint32_t at_most_ms)
 	return true;
 }
 
+void child_await(struct child *c, uint32_t at_most_ms)
+{
+	unwatch(c);
+	if (c->pid > 0)
+		(void)reap(c, at_most_ms);
+	c->pid = 0;
+}
+
 void child_end(struct child *c, uint32_t grace_ms)
 {
 	enum {

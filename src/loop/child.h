@@ -50,6 +50,10 @@ int child_watch(struct loop *loop, struct child *c);
 /* Send a signal, if the process is still there. */
 void child_signal(const struct child *c, int sig);
 
+/* Unwatch, wait up to at_most_ms for the end of the process, and reap it.
+ * on_exit is not called.  One that stays is left to itself. */
+void child_await(struct child *c, uint32_t at_most_ms);
+
 /*
  * Unwatch; if the process is still there send SIGTERM, wait up to grace_ms for
  * its end, then send SIGKILL; reap it.  on_exit is not called.

@@ -92,6 +92,8 @@ static uint64_t rights_of(unsigned rights)
 		fs |= FS_EXECUTE | FS_READ_FILE;
 	if (rights & SANDBOX_SOCKETS)
 		fs |= FS_MAKE_SOCK | FS_REMOVE_FILE;
+	if (rights & SANDBOX_REMOVE)
+		fs |= FS_REMOVE_FILE;
 	return fs;
 }
 

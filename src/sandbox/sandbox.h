@@ -66,6 +66,7 @@ enum sandbox_right {
 	SANDBOX_WRITE = 2, /* and make, rename and remove files; no programs */
 	SANDBOX_EXECUTE = 4,
 	SANDBOX_SOCKETS = 8, /* make and remove Unix sockets */
+	SANDBOX_REMOVE = 16, /* remove files */
 };
 
 struct sandbox_path {
@@ -80,8 +81,8 @@ extern const struct sandbox_profile sandbox_helper;
  * has no use for, but is known for mistakes of kernels; nor other processes. */
 extern const struct sandbox_profile sandbox_broker;
 
-/* The near engine, once it has no program to start any more: it cannot start
- * one, nor write or make files, nor change what it could to become another. */
+/* The near engine: sockets of IP and what is open; files for reading, where
+ * its paths allow it, and removing its own. */
 extern const struct sandbox_profile sandbox_engine;
 
 /* Calls for memory, time, what is open, and the end. */

@@ -4,10 +4,13 @@
     near ──ssh── gw ── far (10.77.0.2, fd77::2) ── deep (10.78.0.2, fd78::2)
 """
 
+import errno
 import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from lab import BUILD, HELPER, SUBNETS, USERS, Lab, diff, wait_for
 from services import ECHO
 
 FAR = "10.77.0.2"
+INJECT = BUILD / "test/tools/inject"
 BOB_ENV = {"XDG_RUNTIME_DIR": "/run/user/20002"}
 
 
@@ -116,7 +120,7 @@ def test_kill_9_of_each_process_at_random_moments(lab: Lab):
     before = lab.near.snapshot()
     for round_number in range(12):
         up = Ecssh(lab.near, "up", "gw", *SUBNETS)
-        victim = ("^ecssh$", "^ssh$")[round_number % 2]
+        victim = ("^ecssh$", "^ssh$", "^ecssh-starter$")[round_number % 3]
         wait_for(lambda: lab.near.processes(victim), what=f"{victim} runs")
         time.sleep(round_number * 0.04)         # the moment is the point here, not an event
 
@@ -194,24 +198,78 @@ def confinement(process) -> tuple[str, str]:
     return tuple(re.search(rf"(?m)^{key}:\t(.*)$", text)[1] for key in ("Seccomp", "NoNewPrivs"))
 
 
+FREE, CONFINED = ("0", "0"), ("2", "1")
+
+
+def expect_confined(tunnel: Tunnel) -> None:
+    """The engine, and neither ssh nor the one that starts it."""
+    near = tunnel.lab.near
+    expect(tunnel.status()["sandbox"], "seccomp, landlock")
+    expect_in("engine: seccomp, landlock\n", near.run(["ecssh", "status", "-v"]).stdout)
+    expect(confinement(tunnel.engine()), CONFINED, "of the engine")
+    others = near.processes("^(ssh|ecssh-starter|ecssh-script)$")
+    assert len(others) > 1 and all(confinement(other) == FREE for other in others), others
+
+
 def test_engine_is_confined(lab: Lab, tunnel):
-    """And ssh, which was started before, is not; all that status and down need still works."""
+    """All that status and down need still works."""
     use_everything(lab)
-    expect(tunnel.status()["sandbox"], "seccomp")
-    expect_in("engine: seccomp", lab.near.run(["ecssh", "status", "-v"]).stdout)
-    wait_for(lambda: confinement(tunnel.engine()) == ("2", "1"), what="a filter")
-    expect([confinement(ssh) for ssh in lab.near.processes("^ssh$")], [("0", "0")], "of ssh")
+    expect_confined(tunnel)
     tunnel.down()
     tunnel.expect_restored()
 
 
-def test_engine_that_starts_programs_is_not_confined(lab: Lab):
-    for option, why in ((("--reconnect",), "started again"), (("--connections", 2), "as needed")):
-        tunnel = Tunnel(lab, *option)
-        expect(tunnel.status()["sandbox"], "none")
-        expect_in(why, lab.near.run(["ecssh", "status", "-v"]).stdout)
-        expect(confinement(tunnel.engine())[0], "0", "filter")
+def test_engine_is_confined_however_it_connects(lab: Lab):
+    script = lab.near.path("/tmp/script")
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    for options in (("--reconnect",), ("--connections", 2), ("--script", "/tmp/script"), ("--mode", "direct"),
+                    ("-D", "/tmp/door")):
+        tunnel = Tunnel(lab, *options)
+        assert carries(lab.near)
+        expect_confined(tunnel)
         tunnel.down()
+        tunnel.expect_restored()
+
+
+def inject(process, *words) -> str:
+    """What comes of it if this process makes that system call."""
+    return subprocess.run([INJECT, str(process.pid), *map(str, words)], check=True, text=True,
+                          capture_output=True).stdout.strip()
+
+
+def test_engine_in_wrong_hands_reads_and_removes_nothing(lab: Lab, tunnel):
+    """Not even what its user could; and it lives on to tell."""
+    near, engine = lab.near, tunnel.engine()
+    near.path("/tmp/precious").write_text("of the user's")
+    for path in ("/etc/passwd", "/etc/ssh/ssh_config", "/proc/self/environ", "/tmp/precious", "/"):
+        expect(inject(engine, "open", path, os.O_RDONLY), f"returned {-errno.EACCES}", path)
+    expect(inject(engine, "unlink", "/tmp/precious"), f"returned {-errno.EACCES}", "removing")
+    assert near.path("/tmp/precious").exists()
+    assert carries(near)
+
+
+@timeout(120)
+def test_engine_in_wrong_hands_ends(lab: Lab):
+    """Whatever it does that no engine does, and all is undone."""
+    me = os.getpid()
+    for call in (("execve", "/bin/sh", 0, 0), ("fork",), ("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0),
+                 ("socket", socket.AF_INET, socket.SOCK_RAW, 1), ("kill", me, 0), ("ptrace", 16, me, 0, 0),
+                 ("pidfd_getfd", 0, 0, 0), ("open", "/tmp/new", os.O_WRONLY | os.O_CREAT, 0o600),
+                 ("mkdir", "/tmp/new", 0o700), ("rename", "/tmp/a", "/tmp/b")):
+        tunnel = Tunnel(lab)
+        expect(inject(tunnel.engine(), *call), f"signal {signal.SIGSYS.value}", call)
+        expect(tunnel.wait(5), 159, f"exit status after {call}")
+        expect_in("the sandbox does not allow system call", tunnel.stderr())
+        tunnel.expect_restored(except_for="/gw.sock")
+
+
+def test_kill_9_of_starter_restores(lab: Lab, tunnel):
+    use_everything(lab)
+    os.kill(lab.near.processes("^ecssh-starter$")[0].pid, signal.SIGKILL)
+    expect(tunnel.wait(5), RUNTIME, "exit status")
+    expect_in("ecssh-starter has ended", tunnel.stderr())
+    tunnel.expect_restored()
 
 
 def test_status_by_name(lab: Lab, tunnel):

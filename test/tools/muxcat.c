@@ -40,6 +40,7 @@ enum {
 struct muxcat {
 	struct loop *loop;
 	struct mux_link *link;
+	struct starter *starter;
 	struct mux_sock *sock; /* start */
 	char **argv;	       /* behind the name of the socket */
 	int status;
@@ -566,9 +567,12 @@ static pid_t start_ssh(struct muxcat *c, int argc, char **args)
 {
 	char path[128];
 	char **argv = calloc((size_t)argc + 3, sizeof(*argv));
+	const struct ssh_plan plan = {.dest = NULL}; /* of no ssh */
 	struct err err;
 
-	c->sock = mux_sock_new(c->loop, on_connected, c, &err);
+	if (starter_new(&plan, &c->starter, &err) < 0)
+		abort();
+	c->sock = mux_sock_new(c->loop, c->starter, on_connected, c, &err);
 	if (!c->sock || !argv)
 		abort();
 	(void)snprintf(path, sizeof(path), "-oControlPath=%s",
@@ -599,6 +603,7 @@ static int run_start(struct muxcat *c, int argc, char **argv)
 	c->link = mux_link_free(c->link);
 	(void)waitpid(pid, NULL, 0);
 	c->sock = mux_sock_free(c->sock);
+	c->starter = starter_free(c->starter);
 	return c->status;
 }
 

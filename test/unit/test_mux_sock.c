@@ -20,6 +20,7 @@
 
 struct fixture {
 	struct loop *loop;
+	struct starter *starter;
 	struct mux_sock *sock;
 	unsigned n_connected;
 	int fd;
@@ -36,10 +37,12 @@ static void on_connected(void *ctx, int fd)
 
 static void begin(struct fixture *x)
 {
+	const struct ssh_plan plan = {.dest = NULL}; /* of no ssh */
 	struct err err;
 
 	*x = (struct fixture){.loop = loop_new(LOOP_TIME_VIRTUAL), .fd = -1};
-	x->sock = mux_sock_new(x->loop, on_connected, x, &err);
+	assert_int_equal(starter_new(&plan, &x->starter, &err), 0);
+	x->sock = mux_sock_new(x->loop, x->starter, on_connected, x, &err);
 	assert_non_null(x->sock);
 	(void)snprintf(x->dir, sizeof(x->dir), "%s", mux_sock_path(x->sock));
 	*strrchr(x->dir, '/') = '\0';
@@ -48,6 +51,7 @@ static void begin(struct fixture *x)
 static void end(struct fixture *x)
 {
 	x->sock = mux_sock_free(x->sock);
+	x->starter = starter_free(x->starter);
 	fd_close(&x->fd);
 	(void)loop_free(x->loop);
 	assert_int_equal(access(x->dir, F_OK), -1);

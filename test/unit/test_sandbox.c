@@ -111,6 +111,11 @@ static int do_create(void *path)
 	return result(fd);
 }
 
+static int do_remove(void *path)
+{
+	return result(unlinkat(AT_FDCWD, path, 0));
+}
+
 struct kind {
 	int domain, type;
 };
@@ -264,6 +269,7 @@ static int do_read(void *ctx)
 
 static struct kind unix_stream = {AF_UNIX, SOCK_STREAM};
 static struct kind netlink = {AF_NETLINK, SOCK_RAW};
+static struct kind netlink_dgram = {AF_NETLINK, SOCK_DGRAM};
 static struct kind packet = {AF_PACKET, SOCK_RAW};
 static struct kind raw = {AF_INET, SOCK_RAW};
 static struct kind tcp4 = {AF_INET, SOCK_STREAM | SOCK_NONBLOCK};
@@ -425,9 +431,10 @@ static int do_kill_self(void *ctx)
 	return result(kill(getpid(), 0));
 }
 
-static void engine_starts_nothing_and_writes_no_file(void **state)
+static void engine_has_sockets_of_ip_and_few_files(void **state)
 {
-	const struct setting engine = {.profile = &sandbox_engine};
+	const struct sandbox_path hosts = {"/etc/hosts", SANDBOX_READ};
+	const struct setting engine = {&sandbox_engine, &hosts, 1};
 
 	(void)state;
 	if (!has(SANDBOX_SECCOMP))
@@ -439,12 +446,17 @@ static void engine_starts_nothing_and_writes_no_file(void **state)
 	expect_violation(&engine, "mkdir", do_mkdir, NULL);
 	if (!is_sanitized())
 		expect_violation(&engine, "fork", do_fork, NULL);
-	expect_works(&engine, "open", do_open, "/etc/passwd");
-	expect_works(&engine, "socket of Unix", do_socket, &unix_stream);
+	expect_violation(&engine, "Unix socket", do_socket, &unix_stream);
+	expect_violation(&engine, "raw socket", do_socket, &raw);
+	if (!is_sanitized())
+		expect_violation(&engine, "signals", do_kill_self, NULL);
+	expect_works(&engine, "open", do_open, "/etc/hosts");
 	expect_works(&engine, "TCP", do_socket, &tcp4);
-	expect_works(&engine, "netlink", do_socket, &netlink);
+	expect_works(&engine, "UDP", do_socket, &udp6);
+	expect_works(&engine, "netlink", do_socket, &netlink_dgram);
 	expect_works(&engine, "bind", do_bind, NULL);
-	expect_works(&engine, "signals", do_kill_self, NULL);
+	if (sandbox_probe() & SANDBOX_LANDLOCK)
+		assert_int_equal(run(&engine, do_open, "/etc/passwd"), EACCES);
 }
 
 /* ---- the mechanisms by themselves ---- */
@@ -452,6 +464,7 @@ static void engine_starts_nothing_and_writes_no_file(void **state)
 /* All that a test of Landlock needs of seccomp. */
 static const struct sandbox_call of_files[] = {
 	{.nr = SYS_openat},
+	{.nr = SYS_unlinkat},
 	{.nr = SYS_kill},
 	{.nr = SYS_getppid},
 };
@@ -470,6 +483,8 @@ static void only_paths_that_were_given_can_be_opened(void **state)
 		{"/nonexistent/of/course", SANDBOX_READ},
 	};
 	const struct setting setting = {&files, paths, 3};
+	const struct sandbox_path removable = {dir, SANDBOX_REMOVE};
+	const struct setting to_remove = {&files, &removable, 1};
 
 	(void)state;
 	if (!has(SANDBOX_LANDLOCK))
@@ -483,7 +498,9 @@ static void only_paths_that_were_given_can_be_opened(void **state)
 	assert_int_equal(run(NULL, do_open, "/etc/passwd"), WORKS);
 	assert_int_equal(run(&setting, do_open, "/etc/passwd"), EACCES);
 	assert_int_equal(run(&setting, do_create, outside), EACCES);
-	(void)unlink(inside);
+	assert_int_equal(run(&to_remove, do_open, inside), EACCES);
+	assert_int_equal(run(&to_remove, do_remove, inside), WORKS);
+	assert_int_equal(access(inside, F_OK), -1);
 	(void)rmdir(dir);
 }
 
@@ -565,7 +582,7 @@ int main(void)
 		cmocka_unit_test(helper_has_sockets_of_ip_and_no_files),
 		cmocka_unit_test(
 			broker_runs_programs_that_cannot_do_everything),
-		cmocka_unit_test(engine_starts_nothing_and_writes_no_file),
+		cmocka_unit_test(engine_has_sockets_of_ip_and_few_files),
 		cmocka_unit_test(only_paths_that_were_given_can_be_opened),
 		cmocka_unit_test(what_is_open_stays_open),
 		cmocka_unit_test(no_program_can_give_privilege),

@@ -31,7 +31,14 @@ struct rig {
 	struct sockaddr_in addr;
 	pid_t pid;
 	int orders, answers; /* pipes */
+	struct ssh_held held;
+	struct ssh_lender lender; /* as the starter is */
 };
+
+static int lend(void *ctx, pid_t pid, bool is_first)
+{
+	return ssh_held_lend(ctx, pid, is_first);
+}
 
 static int count_fds(void)
 {
@@ -61,6 +68,7 @@ static int setup(void **state)
 	assert_return_code(
 		getsockname(rig->listener, (struct sockaddr *)&rig->addr, &len),
 		errno);
+	rig->lender = (struct ssh_lender){lend, &rig->held};
 	*state = rig;
 	return 0;
 }
@@ -200,8 +208,8 @@ static void socket_is_found(void **state)
 	start(rig, 1);
 	order(rig, 'o');
 	order(rig, 'c');
-	assert_true(ssh_socket_find(rig->pid, &s));
-	assert_int_equal(s.pid, rig->pid);
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
+	assert_int_equal(rig->held.pid, rig->pid);
 	assert_int_equal(ssh_socket_read(&s, &t, &err), 0);
 	assert_int_equal(t.peer.port, ntohs(rig->addr.sin_port));
 	assert_int_not_equal(t.cwnd, 0);
@@ -218,8 +226,8 @@ static void socket_of_a_grandchild_is_found(void **state)
 
 	start(rig, 3);
 	order(rig, 'c');
-	assert_true(ssh_socket_find(rig->pid, &s));
-	assert_int_not_equal(s.pid, rig->pid);
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
+	assert_int_not_equal(rig->held.pid, rig->pid);
 	assert_int_equal(ssh_socket_read(&s, &t, &err), 0);
 	assert_int_equal(t.peer.port, ntohs(rig->addr.sin_port));
 	assert_int_equal(count_fds(), rig->n_fds);
@@ -234,7 +242,7 @@ static void no_socket_is_no_error(void **state)
 
 	start(rig, 2);
 	order(rig, 'o');
-	assert_false(ssh_socket_find(rig->pid, &s));
+	assert_false(ssh_socket_find(&rig->lender, rig->pid, &s));
 	assert_non_null(strstr(s.why_not.text, "holds a TCP connection"));
 	assert_true(ssh_socket_read(&s, &t, &err) < 0);
 	assert_string_equal(err.text, s.why_not.text);
@@ -254,8 +262,8 @@ static void of_several_sockets_the_first_is_taken(void **state)
 	for (int i = 0; i < 5; i++)
 		order(rig, 'm');
 	first = accept_first(rig, &fd);
-	assert_true(ssh_socket_find(rig->pid, &s));
-	assert_int_equal(port_of(s.pid, s.number), first);
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
+	assert_int_equal(port_of(rig->held.pid, rig->held.number), first);
 	fd_close(&fd);
 }
 
@@ -268,13 +276,13 @@ static void another_socket_is_not_taken_for_it(void **state)
 
 	start(rig, 1);
 	order(rig, 'c');
-	assert_true(ssh_socket_find(rig->pid, &s));
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
 	order(rig, 'r');
 	assert_true(ssh_socket_read(&s, &t, &err) < 0);
 	assert_string_equal(err.text, "the connection is over");
 	ssh_socket_tune(&s, 1);
 	assert_string_equal(s.tune.congestion, "");
-	assert_true(ssh_socket_find(rig->pid, &s));
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
 	assert_int_equal(ssh_socket_read(&s, &t, &err), 0);
 	assert_int_equal(count_fds(), rig->n_fds);
 }
@@ -291,7 +299,7 @@ static void a_connection_ends_with_its_process(void **state)
 	start(rig, 1);
 	order(rig, 'c');
 	(void)accept_first(rig, &fd);
-	assert_true(ssh_socket_find(rig->pid, &s));
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
 	ssh_socket_tune(&s, 1);
 	assert_int_equal(kill(rig->pid, SIGKILL), 0);
 	assert_int_equal(read(fd, &byte, 1), 0);
@@ -309,7 +317,7 @@ static void without_loss_nothing_is_changed(void **state)
 
 	start(rig, 1);
 	order(rig, 'c');
-	assert_true(ssh_socket_find(rig->pid, &s));
+	assert_true(ssh_socket_find(&rig->lender, rig->pid, &s));
 	assert_int_equal(ssh_socket_read(&s, &before, &err), 0);
 	for (mono_us_t look = 0; look < 10; look++)
 		ssh_socket_tune(&s, look * LOSS_LOOK_US);
@@ -326,6 +334,8 @@ static void without_loss_nothing_is_changed(void **state)
 
 static void a_process_that_is_gone_has_none(void **state)
 {
+	struct ssh_held held = {.pid = 0};
+	const struct ssh_lender lender = {lend, &held};
 	struct ssh_socket s;
 	pid_t pid = fork();
 
@@ -333,7 +343,7 @@ static void a_process_that_is_gone_has_none(void **state)
 	if (pid == 0)
 		_exit(0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_false(ssh_socket_find(pid, &s));
+	assert_false(ssh_socket_find(&lender, pid, &s));
 	assert_string_not_equal(s.why_not.text, "");
 }
 

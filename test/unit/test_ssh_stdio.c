@@ -39,6 +39,8 @@ static const char prologue[] =
 
 struct bed {
 	struct loop *loop;
+	struct starter *starter; /* of the last start */
+	struct helper_file helper;
 	struct ssh_stdio *s;
 	char dir[64], ssh_path[80];
 	bool is_ready, is_over, is_exited;
@@ -143,6 +145,8 @@ static int teardown(void **state)
 	fd_close(&b->rfd);
 	fd_close(&b->wfd);
 	b->s = ssh_stdio_free(b->s);
+	b->starter = starter_free(b->starter);
+	helper_file_fini(&b->helper);
 	/* Nothing is left behind: no descriptor, no process. */
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
@@ -161,16 +165,28 @@ static void start(struct bed *b, const char *script, uint32_t timeout_ms)
 	static const char *const args[] = {"--allow=10.0.0.0/8", NULL};
 	struct ssh_config config = {.user = "alice"};
 	struct ssh_dest dest = {.host = "gw"};
-	struct ssh_stdio_config c = {
+	struct err err;
+
+	b->starter = starter_free(b->starter);
+	helper_file_fini(&b->helper);
+	assert_int_equal(helper_file_load(helper_path, &b->helper, &err), 0);
+	struct ssh_plan plan = {
 		.dest = &dest,
 		.config = &config,
 		.ssh_path = b->ssh_path,
-		.helper_path = helper_path,
+		.helper_hash = b->helper.hash,
+		.helper_bytes = b->helper.len,
 		.protocol = 1,
 		.helper_args = args,
+	};
+	assert_int_equal(starter_new(&plan, &b->starter, &err), 0);
+	struct ssh_stdio_config c = {
+		.starter = b->starter,
+		.dest = &dest,
+		.config = &config,
+		.helper = &b->helper,
 		.answer_timeout_ms = timeout_ms,
 	};
-	struct err err;
 
 	FILE *f = fopen(b->ssh_path, "we");
 	assert_non_null(f);
@@ -441,23 +457,26 @@ static void ssh_stdio_tells_when_it_cannot_start(void **state)
 	struct bed *b = *state;
 	struct ssh_config config = {.user = "alice"};
 	struct ssh_dest dest = {.host = "gw"};
-	struct ssh_stdio_config c = {.dest = &dest,
-				     .config = &config,
-				     .ssh_path = "/nonexistent/ssh",
-				     .helper_path = helper_path,
-				     .protocol = 1};
+	struct ssh_plan plan = {
+		.dest = &dest,
+		.config = &config,
+		.ssh_path = "/nonexistent/ssh",
+	};
+	struct ssh_stdio_config c = {
+		.dest = &dest, .config = &config, .is_bare = true};
 	struct err err;
 
+	assert_int_equal(starter_new(&plan, &b->starter, &err), 0);
+	c.starter = b->starter;
 	assert_null(ssh_stdio_start(b->loop, &c, &ops, b, &err));
 	assert_string_equal(err.text, "cannot run /nonexistent/ssh: No such "
 				      "file or directory");
-	c.helper_path = "/nonexistent/helper";
-	assert_null(ssh_stdio_start(b->loop, &c, &ops, b, &err));
+	assert_true(helper_file_load("/nonexistent/helper", &b->helper, &err) <
+		    0);
 	assert_string_equal(err.text, "cannot use the helper "
 				      "/nonexistent/helper: No such file or "
 				      "directory");
-	c.helper_path = "/etc/passwd";
-	assert_null(ssh_stdio_start(b->loop, &c, &ops, b, &err));
+	assert_true(helper_file_load("/etc/passwd", &b->helper, &err) < 0);
 	assert_string_equal(err.text, "cannot use the helper /etc/passwd: it "
 				      "is not a program for a machine we know");
 }

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * starter_run: see starter.h; here, the process itself.
+ *
+ * It believes nothing that it is asked for: kinds, numbers and addresses are
+ * checked, a pid has to be that of a child, and a place one of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fd.h"
+#include "ssh_socket.h"
+#include "ssh_spawn.h"
+#include "starter_msg.h"
+#include "unix_path.h"
+
+enum { GRACE_MS = 500 };
+
+/* An ssh. */
+struct started {
+	pid_t pid;  /* 0: this is free */
+	int pidfd;  /* owned, as the next */
+	int end_fd; /* its status is written there */
+	struct ssh_held socket;
+};
+
+struct place {
+	bool is_used;
+	struct mux_dir dir;
+};
+
+struct process {
+	const struct ssh_plan *plan; /* borrowed */
+	int sock;
+	struct started all[STARTER_SSH_MAX];
+	struct place places[STARTER_PLACES_MAX]; /* number - 1 */
+	/* What ssh has made at the paths of the plan. */
+	struct unix_path_id listeners[STARTER_LISTENERS_MAX];
+};
+
+/* What an answer comes with; owned until it is sent. */
+struct fds {
+	int at[STARTER_FDS_MAX];
+	uint32_t n;
+};
+
+static void put_fd(struct fds *fds, int fd)
+{
+	fds->at[fds->n++] = fd;
+}
+
+/* ---- each ssh ---- */
+
+static struct started *find(struct process *p, pid_t pid)
+{
+	for (size_t i = 0; pid > 0 && i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid == pid)
+			return &p->all[i];
+	return NULL;
+}
+
+static struct started *free_entry(struct process *p)
+{
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid == 0)
+			return &p->all[i];
+	return NULL;
+}
+
+static struct place *find_place(struct process *p, uint32_t number)
+{
+	return number > 0 && number <= STARTER_PLACES_MAX &&
+			       p->places[number - 1].is_used
+		       ? &p->places[number - 1]
+		       : NULL;
+}
+
+/* Returns false as long as it is not to be reaped. */
+static bool reap(struct started *s)
+{
+	int status;
+
+	if (waitpid(s->pid, &status, WNOHANG) != s->pid)
+		return false;
+	/* The pipe is empty; nobody reads it if the engine has gone. */
+	(void)!write(s->end_fd, &status, sizeof(status));
+	fd_close(&s->end_fd);
+	fd_close(&s->pidfd);
+	*s = (struct started){.pid = 0};
+	return true;
+}
+
+/* Returns 0 or -errno with err. */
+static int take_child(struct started *s, const struct ssh_spawn *spawned,
+		      struct fds *fds, struct err *err)
+{
+	int end[2];
+
+	if (pipe2(end, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set(err, -errno, "cannot wait for ssh: %m");
+	*s = (struct started){.pid = spawned->pid, .end_fd = end[1]};
+	put_fd(fds, end[0]);
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	if (s->pidfd >= 0)
+		return 0;
+	return err_set(err, -errno, "cannot wait for ssh: %m");
+}
+
+static void give_up(pid_t pid, struct started *s)
+{
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	fd_close(&s->end_fd);
+	*s = (struct started){.pid = 0};
+}
+
+static int start(struct process *p, const struct ssh_start *start,
+		 struct starter_answer *answer, struct fds *fds)
+{
+	struct place *place = find_place(p, start->place);
+	struct started *s = free_entry(p);
+	struct ssh_start_cmd cmd;
+	struct ssh_spawn spawned;
+	bool is_background =
+		p->plan->is_background || start->kind == SSH_START_JOIN;
+
+	if (!s)
+		return err_set(&answer->err, -EAGAIN,
+			       "cannot run ssh: so many of them run already");
+	if (start->place != 0 && !place)
+		return err_set(&answer->err, -EPERM,
+			       "there is no such place for a control socket");
+	int r = ssh_start_build(p->plan, start, place ? place->dir.path : NULL,
+				&cmd, &answer->err);
+	if (r == 0)
+		r = ssh_spawn(cmd.cmd.argv, is_background, &spawned,
+			      &answer->err);
+	if (r < 0)
+		return r;
+	put_fd(fds, spawned.stdin_fd);
+	put_fd(fds, spawned.stdout_fd);
+	put_fd(fds, spawned.stderr_fd);
+	s->end_fd = -1;
+	r = take_child(s, &spawned, fds, &answer->err);
+	if (r < 0)
+		give_up(spawned.pid, s);
+	answer->pid = spawned.pid;
+	return r;
+}
+
+static int terminate(const struct started *s)
+{
+	(void)kill(s->pid, SIGTERM); /* a zombie does not mind */
+	(void)kill(s->pid, SIGCONT); /* a stopped one must see it */
+	return 0;
+}
+
+/* ---- its connections ---- */
+
+static int connections(const struct started *s, struct starter_answer *answer)
+{
+	int n = ssh_peers_connections(s->pid, answer->peers, STARTER_PEERS_MAX);
+
+	answer->n_peers = n > 0 ? (uint32_t)n : 0;
+	return n;
+}
+
+static int lend(struct started *s, bool is_first, struct fds *fds)
+{
+	int fd = ssh_held_lend(&s->socket, s->pid, is_first);
+
+	if (fd >= 0)
+		put_fd(fds, fd);
+	return fd < 0 ? fd : 0;
+}
+
+/* ---- places ---- */
+
+static int place_new(struct process *p, struct starter_answer *answer,
+		     struct fds *fds)
+{
+	for (uint32_t i = 0; i < STARTER_PLACES_MAX; i++) {
+		struct place *place = &p->places[i];
+
+		if (place->is_used)
+			continue;
+		int fd = mux_dir_open(&place->dir);
+		if (fd < 0)
+			return fd;
+		place->is_used = true;
+		put_fd(fds, fd);
+		answer->place = i + 1;
+		memcpy(answer->path, place->dir.path, sizeof(answer->path));
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+static int place_connect(struct place *place, struct fds *fds)
+{
+	int fd = mux_dir_connect(&place->dir);
+
+	if (fd >= 0)
+		put_fd(fds, fd);
+	return fd < 0 ? fd : 0;
+}
+
+static int place_free(struct place *place)
+{
+	mux_dir_close(&place->dir);
+	place->is_used = false;
+	return 0;
+}
+
+/* ---- sockets that ssh listens at ---- */
+
+static const char *listen_path(const struct process *p, uint32_t i)
+{
+	return i < STARTER_LISTENERS_MAX && i < p->plan->n_listen_paths
+		       ? p->plan->listen_paths[i]
+		       : NULL;
+}
+
+static void remove_listener(struct process *p, uint32_t i)
+{
+	const char *path = listen_path(p, i);
+
+	if (path && p->listeners[i].ino)
+		unix_path_remove(path, p->listeners[i]);
+	if (path)
+		p->listeners[i].ino = 0;
+}
+
+static int listener_clear(struct process *p, uint32_t i)
+{
+	const char *path = listen_path(p, i);
+
+	if (!path)
+		return -ENOENT;
+	remove_listener(p, i);
+	return unix_path_remove_stale(path);
+}
+
+static int listener_note(struct process *p, uint32_t i)
+{
+	const char *path = listen_path(p, i);
+
+	if (!path)
+		return -ENOENT;
+	p->listeners[i] = unix_path_identify(path);
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static int leave_terminal(void)
+{
+	CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)setsid();
+	for (int fd = 0; null_fd >= 0 && fd <= STDERR_FILENO; fd++)
+		(void)dup2(null_fd, fd);
+	return 0;
+}
+
+static int note(const struct process *p, bool may_exec)
+{
+	if (p->plan->on_note)
+		p->plan->on_note(p->plan->ctx, may_exec);
+	return 0;
+}
+
+static int handle(struct process *p, const struct starter_request *request,
+		  struct starter_answer *answer, struct fds *fds)
+{
+	struct started *s = find(p, request->pid);
+	struct place *place = find_place(p, request->place);
+
+	switch ((enum starter_request_type)request->type) {
+	case STARTER_START:
+		return start(p, &request->start, answer, fds);
+	case STARTER_TERMINATE:
+		return s ? terminate(s) : -ESRCH;
+	case STARTER_KILL:
+		return s && kill(s->pid, SIGKILL) == 0 ? 0 : -ESRCH;
+	case STARTER_CONNECTIONS:
+		return s ? connections(s, answer) : -ESRCH;
+	case STARTER_FIND_SOCKET:
+	case STARTER_LEND_SOCKET:
+		return s ? lend(s, request->type == STARTER_FIND_SOCKET, fds)
+			 : -ESRCH;
+	case STARTER_PLACE_NEW:
+		return place_new(p, answer, fds);
+	case STARTER_PLACE_CONNECT:
+		return place ? place_connect(place, fds) : -ENOENT;
+	case STARTER_PLACE_TIDY:
+		return place ? mux_dir_tidy(&place->dir) : -ENOENT;
+	case STARTER_PLACE_FREE:
+		return place ? place_free(place) : -ENOENT;
+	case STARTER_LEAVE:
+		return leave_terminal();
+	case STARTER_NOTE_EXEC:
+	case STARTER_NOTE_NO_EXEC:
+		return note(p, request->type == STARTER_NOTE_EXEC);
+	case STARTER_LISTENER_CLEAR:
+		return listener_clear(p, request->listener);
+	case STARTER_LISTENER_NOTE:
+		return listener_note(p, request->listener);
+	}
+	return -EINVAL;
+}
+
+static void send_answer(int sock, struct starter_answer *answer,
+			const struct fds *fds)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(STARTER_FDS_MAX * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = answer, .iov_len = sizeof(*answer)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	answer->n_fds = fds->n;
+	if (fds->n > 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(fds->n * sizeof(int));
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(fds->n * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds->at, fds->n * sizeof(int));
+	}
+	(void)sendmsg(sock, &msg, MSG_NOSIGNAL);
+}
+
+/* Returns false if there will be no more. */
+static bool on_request(struct process *p)
+{
+	struct starter_request request;
+	struct starter_answer answer = {.result = 0};
+	struct fds fds = {.n = 0};
+	ssize_t n = recv(p->sock, &request, sizeof(request), 0);
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n != sizeof(request))
+		return false;
+	answer.result = handle(p, &request, &answer, &fds);
+	/* None goes with what failed. */
+	while (answer.result < 0 && fds.n > 0)
+		(void)close(fds.at[--fds.n]);
+	send_answer(p->sock, &answer, &fds);
+	while (fds.n > 0)
+		(void)close(fds.at[--fds.n]);
+	return true;
+}
+
+/* ---- life ---- */
+
+/* Wait for requests, if there are to be any, and for the end of each ssh.
+ * Returns false once there is nothing to be waited for any more. */
+static bool turn(struct process *p, bool takes_requests, int timeout_ms)
+{
+	struct pollfd fds[STARTER_SSH_MAX + 1];
+	struct started *whose[STARTER_SSH_MAX + 1];
+	nfds_t n = 0;
+	bool goes_on = true;
+
+	fds[n++] = (struct pollfd){.fd = takes_requests ? p->sock : -1,
+				   .events = POLLIN};
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid != 0) {
+			whose[n] = &p->all[i];
+			fds[n++] = (struct pollfd){.fd = p->all[i].pidfd,
+						   .events = POLLIN};
+		}
+	if (!takes_requests && n == 1)
+		return false;
+	if (poll(fds, n, timeout_ms) <= 0)
+		return takes_requests;
+	/* A request may be about one that has ended: its own comes first. */
+	if (fds[0].revents)
+		goes_on = on_request(p);
+	for (nfds_t i = 1; i < n; i++)
+		if (fds[i].revents)
+			(void)reap(whose[i]);
+	return goes_on;
+}
+
+/* Each ssh has a moment to restore the terminal, say. */
+static void end_all(struct process *p)
+{
+	mono_us_t end_us = clock_mono_us() + GRACE_MS * US_PER_MS;
+
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid != 0)
+			(void)terminate(&p->all[i]);
+	while (clock_mono_us() < end_us && turn(p, false, GRACE_MS))
+		;
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid != 0)
+			(void)kill(p->all[i].pid, SIGKILL);
+}
+
+void starter_run(int sock, const struct ssh_plan *plan)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return;
+	p->plan = plan;
+	p->sock = sock;
+	while (turn(p, true, -1))
+		;
+	end_all(p);
+	for (size_t i = 0; i < STARTER_PLACES_MAX; i++)
+		if (p->places[i].is_used)
+			(void)place_free(&p->places[i]);
+	for (uint32_t i = 0; i < STARTER_LISTENERS_MAX; i++)
+		remove_listener(p, i);
+	free(p);
+}
