@@ -206,12 +206,13 @@ static void sample_rate(struct governor *g, const struct governor_record *r,
 }
 
 /* How much more than the rate promises has come by now: what a hole held up
- * comes in a heap, and the line must have enough to do until the next.  What
- * waited behind others on the way back comes in heaps, too, but its wait is
- * known, so it counts from when it arrived over there. */
+ * comes in a heap, and the line must have enough to do until the next.  What we
+ * hear late comes in heaps, too, be it that it waited behind others on the way
+ * back or that this machine had no time for us; so it counts from when it
+ * arrived over there, if that is known. */
 static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 {
-	mono_us_t at_us = g->is_way_back_busy && g->is_wait_known
+	mono_us_t at_us = g->is_wait_known
 				  ? most(g->delivered_us, g->heap_start_us)
 				  : now_us;
 	uint64_t expected = bytes_in(g->rate, at_us - g->heap_start_us);

@@ -44,9 +44,11 @@ def words(known: dict):
 def parse_options() -> argparse.Namespace:
     from contestants import CONTESTANTS
     from links import LINKS
+    from measure import MEASURES
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--links", type=words(LINKS), default=list(LINKS), help=f"some of {','.join(LINKS)}")
     parser.add_argument("--contestants", type=words(CONTESTANTS), help=f"some of {','.join(CONTESTANTS)}")
+    parser.add_argument("--measures", type=words(MEASURES), help=f"some of {','.join(MEASURES)}")
     parser.add_argument("--seconds", type=float, help="of each measurement (default: 6; with --quick: 3)")
     parser.add_argument("--repeat", type=int, help="medians of so many (default: 3; with --quick: 1)")
     parser.add_argument("--quick", action="store_true",
@@ -92,7 +94,8 @@ def measure(options: argparse.Namespace) -> dict:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    chosen = plan.Plan(options.links, options.contestants, options.seconds, options.repeat, options.quick)
+    chosen = plan.Plan(options.links, options.contestants, options.seconds, options.repeat, options.quick,
+                       options.measures)
     return {"about": about(options), "links": plan.run(chosen)}
 
 

@@ -7,7 +7,7 @@ import contextlib
 import statistics
 import sys
 import time
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 import load
 from contestants import CONTESTANTS, SMALL, Contestant, reachable, standing
@@ -27,13 +27,15 @@ class Plan(NamedTuple):
     seconds: float
     repeat: int
     is_quick: bool
+    only: Optional[list[str]]   # of MEASURES; None: all
 
     def contestants_on(self, link: str) -> list[str]:
         return [name for name in self.contestants if CONTESTANTS[name].links is None or link in CONTESTANTS[name].links]
 
     def measures(self, link: str, contestant: str) -> list[str]:
         return [name for name, measure in MEASURES.items()
-                if (measure.is_in_quick or not self.is_quick) and measure.only(link, contestant)]
+                if (name in self.only if self.only else measure.is_in_quick or not self.is_quick)
+                and measure.only(link, contestant)]
 
     def seconds_of(self, link: str, contestant: str) -> float:
         """About how long one contestant takes on one link, once."""
