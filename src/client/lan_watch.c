@@ -82,7 +82,7 @@ static void on_change(void *ctx, uint32_t events)
 {
 	struct client *c = ctx;
 	struct lan_watch *w = &c->lan_watch;
-	struct connected_list now;
+	struct connected_list now = {0};
 	char text[LAN_WATCH_TEXT_MAX];
 
 	(void)events;
