@@ -19,6 +19,8 @@
 #include "rtnl.h"
 #include "tun.h"
 
+enum { PEERS_MAX = 32 };
+
 static void say_notes(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_notes; i++) {
@@ -79,6 +81,35 @@ static bool may_route(const struct client *c, enum ip_version version)
 					   (version == IPV4 || c->has_ipv6));
 }
 
+/* Replies to the address of a tunnel would go there. */
+static int check_is_free(const struct client *c, struct rtnl *rtnl,
+			 const struct ip_addr *a, struct err *err)
+{
+	struct ip_addr peers[PEERS_MAX];
+	struct rtnl_addr *own = NULL;
+	char text[ADDR_TEXT_MAX];
+	const char *whose = NULL;
+	size_t n = 0;
+
+	if (!a->version)
+		return 0;
+	int n_peers = way_peers(c, peers, PEERS_MAX);
+	for (int i = 0; i < n_peers; i++)
+		if (addr_equal(&peers[i], a))
+			whose = "the gateway";
+	int r = rtnl_addr_dump(rtnl, &own, &n, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (addr_equal(&own[i].addr, a))
+			whose = "this host";
+	free(own);
+	if (r == 0 && whose)
+		r = err_set(err, -EADDRINUSE,
+			    "%s cannot be the tunnel's address, for %s has it: "
+			    "take another one for --address, or leave that out",
+			    addr_format(a, text), whose);
+	return r;
+}
+
 static int choose_addresses(struct client *c, struct err *err)
 {
 	const struct client_config *config = c->config;
@@ -93,6 +124,10 @@ static int choose_addresses(struct client *c, struct err *err)
 	host_seed(config->name, seed);
 	r = addr_pick(rtnl, seed, c->asked, c->n_asked, &c->address4,
 		      &c->address6, err);
+	if (r == 0)
+		r = check_is_free(c, rtnl, &config->address4, err);
+	if (r == 0)
+		r = check_is_free(c, rtnl, &config->address6, err);
 	(void)rtnl_close(rtnl);
 	if (r < 0)
 		return r;

@@ -112,6 +112,15 @@ def test_error_of_ssh_config(lab: Lab):
     check_fails(lab, SSH, "up", "gw", FAR, mentions=("NoSuchKeyword",))
 
 
+def test_address_that_somebody_has(lab: Lab):
+    """The replies of the gateway would go into the tunnel, or be taken for a neighbour's."""
+    for address, whose in (("10.9.0.2", "this host"), ("fd09::2", "this host"), ("127.0.1.9", None), ("10.9.0.1", "the gateway")):
+        if whose:
+            check_fails(lab, RUNTIME, "up", "--address", address, "gw", FAR, mentions=(f"{address} cannot be the tunnel's address", whose))
+        else:
+            check_fails(lab, USAGE, "up", "--address", address, "gw", FAR)
+
+
 def test_no_ssh_program(lab: Lab):
     check_fails(lab, RUNTIME, "up", "gw", FAR, mentions=("ssh",), env={"PATH": "/nowhere"}, program=str(BUILD / "ecssh"))
 
