@@ -41,6 +41,7 @@
 #include "invoker.h"
 #include "log.h"
 #include "script.h"
+#include "text.h"
 
 enum {
 	ENDING_US = 1500000,
@@ -246,19 +247,29 @@ static void describe_way(const struct client *c, char *out, size_t cap)
 		(void)snprintf(out, cap, "rung %s", rung_name(way_rung(c)));
 }
 
-enum { TARGET_TEXT_MAX = 480 };
+enum { TARGET_TEXT_MAX = 1024 };
 
-/* "; 10.0.0.0/8 via ecssh0", or "" where nothing is routed. */
+/* "; 10.0.0.0/8 via ecssh0; proxy at 127.0.0.1:1080", or less. */
 static const char *describe_target(const struct client *c,
 				   char out[TARGET_TEXT_MAX])
 {
+	struct text t = {.out = out, .cap = TARGET_TEXT_MAX};
+	struct door_status doors[PROXY_DOORS_MAX];
 	char subnets[400];
+	size_t n = proxy_doors(c->proxy, doors, PROXY_DOORS_MAX);
 
 	out[0] = '\0';
 	if (c->device.name[0])
-		(void)snprintf(out, TARGET_TEXT_MAX, "; %s via %s",
-			       status_subnets(c, subnets, sizeof(subnets)),
-			       c->device.name);
+		text_put(&t, "; %s via %s",
+			 status_subnets(c, subnets, sizeof(subnets)),
+			 c->device.name);
+	for (size_t i = 0; i < n; i++) {
+		char shown[2 * sizeof(doors[i].listen)];
+
+		escape_text(doors[i].listen, strlen(doors[i].listen), shown,
+			    sizeof(shown));
+		text_put(&t, "%s%s", i == 0 ? "; proxy at " : ", ", shown);
+	}
 	return out;
 }
 
@@ -334,8 +345,12 @@ void client_make_tunnel(struct client *c)
 	bool is_again = c->has_been_up;
 	struct err err;
 
-	if (has_tun(c) && stub_attach(c, &err) < 0) {
-		client_end(c, CLIENT_EXIT_RUNTIME, &err);
+	int r = has_tun(c) ? stub_attach(c, &err) : 0;
+	if (r < 0) {
+		client_end(c,
+			   r == -EOPNOTSUPP ? CLIENT_EXIT_LACKING
+					    : CLIENT_EXIT_RUNTIME,
+			   &err);
 		return;
 	}
 	if (c->tun)

@@ -309,6 +309,27 @@ static int make(struct client *c)
 								      : -ENOMEM;
 }
 
+/* What names have cannot be learnt, and without subnets that was all. */
+static int say_no_resolver(const struct client *c, struct err *err)
+{
+	if (c->config->n_routed_domains == 0)
+		return 0;
+	(void)err_set(
+		err, 0,
+		"no domain is routed: %s has no resolver, or what carries "
+		"the tunnel cannot ask it",
+		status_gateway(c));
+	if (c->n_asked == 0)
+		return err_set(
+			err, -EOPNOTSUPP,
+			"nothing would be routed: %s has no resolver, or "
+			"what carries the tunnel cannot ask it: name "
+			"subnets, or a resolver there by --dns-server",
+			status_gateway(c));
+	log_warn("%s", err->text);
+	return 0;
+}
+
 int stub_attach(struct client *c, struct err *err)
 {
 	struct flowplane_local local = {
@@ -323,11 +344,7 @@ int stub_attach(struct client *c, struct err *err)
 	if (!local.addr4.version && !local.addr6.version)
 		return 0;
 	if (!c->stub.dns && !(c->peer.capabilities & FRAME_CAP_RESOLVE)) {
-		if (c->config->n_routed_domains > 0)
-			log_warn("no domain is routed: %s has no resolver, or "
-				 "what carries the tunnel cannot ask it",
-				 status_gateway(c));
-		return 0;
+		return say_no_resolver(c, err);
 	}
 	if (make(c) < 0 || mem_carrier_pair(c->loop, pair) < 0)
 		return err_set(err, -ENOMEM, "out of memory");

@@ -14,8 +14,8 @@ import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from common import Ecssh, Tunnel, USAGE, connect_error, expect, expect_in, over, timeout
-from lab import Lab, Wan, wait_for
+from common import GATEWAY, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in, over, timeout
+from lab import Lab, Wan, diff, wait_for
 from services import CLOSED, ECHO, FILTERED
 
 FAR, FAR6, DEEP = "10.77.0.2", "fd77::2", "10.78.0.2"
@@ -284,6 +284,17 @@ def test_everything_by_name(lab: Lab):
         expect(dig(tunnel, "+short", "+tcp", "t.corp.test", "TXT"), '"hello there"\n')
         tunnel.down()
         tunnel.expect_restored()
+
+
+def test_domains_without_a_resolver(lab: Lab):
+    """Of names nothing can be learnt there: an end if that was all, else a warning."""
+    lab.gw.write("/etc/resolv.conf", "")
+    before = lab.near.snapshot()
+    Ecssh(lab.near, "up", "gw", "corp.test").fails(GATEWAY, "nothing would be routed: gw has no resolver", "--dns-server")
+    expect(diff(before, lab.near.snapshot()), [])
+    tunnel = Tunnel(lab, subnets=("corp.test", "10.77.0.0/24"))
+    expect_in("no domain is routed: gw has no resolver", tunnel.stderr())
+    tunnel.down()
 
 
 def test_domains_with_dns_off(lab: Lab):
