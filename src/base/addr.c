@@ -95,6 +95,22 @@ static int parse_short_v4(const char *text, struct ip_addr *ret_addr)
 	return addr_parse(full, ret_addr);
 }
 
+/* The length of the prefix that a mask such as 255.255.0.0 stands for, or -1.
+ */
+static int mask_len(const char *text)
+{
+	struct ip_addr a;
+
+	if (addr_parse(text, &a) < 0 || a.version != IPV4 || a.bytes[0] != 255)
+		return -1;
+	uint32_t bits = (uint32_t)a.bytes[0] << 24 |
+			(uint32_t)a.bytes[1] << 16 | (uint32_t)a.bytes[2] << 8 |
+			a.bytes[3];
+	/* Ones, and then zeros: what is missing is one less than a power. */
+	uint32_t rest = ~bits;
+	return (rest & (rest + 1)) == 0 ? __builtin_popcount(bits) : -1;
+}
+
 int subnet_parse(const char *text, struct subnet *ret_subnet,
 		 bool *ret_had_host_bits, struct err *err)
 {
@@ -104,6 +120,12 @@ int subnet_parse(const char *text, struct subnet *ret_subnet,
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 
 	escape_text(text, strlen(text), shown, sizeof(shown));
+	int bits_of_mask = mask_len(slash ? slash + 1 : text);
+	if (bits_of_mask >= 0 && (slash || bits_of_mask < 32))
+		return err_set(err, -EINVAL,
+			       "\"%s\": instead of a mask write the length of "
+			       "the prefix behind the address: ADDRESS/%d",
+			       shown, bits_of_mask);
 	if (len >= sizeof(addr_text))
 		goto malformed;
 	memcpy(addr_text, text, len);

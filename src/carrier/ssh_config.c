@@ -201,6 +201,11 @@ static int run(struct query *q, const char *const *argv, uint32_t timeout_ms,
 	int wait_status;
 
 	int r = start(q, argv);
+	if (r == -ENOENT)
+		return err_set(err, r,
+			       "there is no %s here, which connects to the "
+			       "server: install OpenSSH's client",
+			       argv[0]);
 	if (r < 0)
 		return err_set(err, r, "cannot run %s: %s", argv[0],
 			       strerror(-r));

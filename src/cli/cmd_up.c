@@ -161,6 +161,9 @@ static int take_subnets(struct client_config *config, int argc, char **argv,
 static int take_dest(struct client_config *config, int argc, char **argv,
 		     struct err *err)
 {
+	char shown[SUBNET_TEXT_MAX];
+	struct subnet net;
+
 	if (config->via.host[0] != '\0') {
 		(void)snprintf(config->dest.host, sizeof(config->dest.host),
 			       "%s", config->via.host);
@@ -172,6 +175,12 @@ static int take_dest(struct client_config *config, int argc, char **argv,
 			       "where to?  Write: ecssh up [user@]host "
 			       "SUBNET...");
 	config->dest_text = argv[0];
+	if (strchr(argv[0], '/') &&
+	    subnet_parse(argv[0], &net, NULL, NULL) == 0)
+		return err_set(err, -EINVAL,
+			       "%s is a subnet, and the server comes before "
+			       "them: ecssh up [user@]host SUBNET...",
+			       subnet_format(&net, shown));
 	return ssh_dest_parse(argv[0], &config->dest, err);
 }
 

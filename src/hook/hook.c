@@ -71,8 +71,14 @@ static char *find_in_path(const char *word)
 static int no_script(const char *word, struct err *err)
 {
 	char shown[SHOWN_MAX];
+	struct stat st;
 
 	escape_text(word, strlen(word), shown, sizeof(shown));
+	if (strchr(word, '/') && stat(word, &st) == 0 && S_ISREG(st.st_mode))
+		return err_set(err, -ENOENT,
+			       "the script \"%s\" cannot be run: you may not "
+			       "execute it; chmod +x makes it executable",
+			       shown);
 	return err_set(err, -ENOENT,
 		       "the script \"%s\" cannot be run: give the name of one "
 		       "executable file, without arguments",

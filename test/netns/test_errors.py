@@ -112,6 +112,13 @@ def test_error_of_ssh_config(lab: Lab):
     check_fails(lab, SSH, "up", "gw", FAR, mentions=("NoSuchKeyword",))
 
 
+def test_what_was_meant_is_told(lab: Lab):
+    for words, mention in ((("10.77.0.0/24", "gw"), "the server comes before them: ecssh up"),
+                           (("gw", "10.77.0.0", "255.255.255.0"), "ADDRESS/24"),
+                           (("gw", "10.77.0.0/255.255.255.0"), "ADDRESS/24")):
+        check_fails(lab, USAGE, "up", *words, mentions=(mention,))
+
+
 def test_address_that_somebody_has(lab: Lab):
     """The replies of the gateway would go into the tunnel, or be taken for a neighbour's."""
     for address, whose in (("10.9.0.2", "this host"), ("fd09::2", "this host"), ("127.0.1.9", None), ("10.9.0.1", "the gateway")):
@@ -122,7 +129,7 @@ def test_address_that_somebody_has(lab: Lab):
 
 
 def test_no_ssh_program(lab: Lab):
-    check_fails(lab, RUNTIME, "up", "gw", FAR, mentions=("ssh",), env={"PATH": "/nowhere"}, program=str(BUILD / "ecssh"))
+    check_fails(lab, RUNTIME, "up", "gw", FAR, mentions=("install OpenSSH's client",), env={"PATH": "/nowhere"}, program=str(BUILD / "ecssh"))
 
 
 def test_no_tun_device(lab: Lab):

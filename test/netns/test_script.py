@@ -201,6 +201,7 @@ def test_none_to_be_run(lab: Lab):
         up = Ecssh(lab.near, "up", "--script", word, "gw", FAR)
         said = up.fails(USAGE, "cannot be run")
         assert "\033" not in said and len(said) < 1000, repr(said)
+        expect("chmod +x" in said, word == "./plain", said)
     up = Ecssh(lab.near, "up", "--mode", "socks", "--script", "./tell", "gw").fails(USAGE, "--mode socks")
     expect(diff(before, lab.near.snapshot()), [], "state")
     assert "Accepted" not in lab.gw.path("/var/log/sshd-22.log").read_text(), "there was a login"

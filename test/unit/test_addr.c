@@ -156,6 +156,7 @@ static void subnet_parse_refuses_in_one_printable_sentence(void **state)
 		"10.0.0.0/8/8",
 		"10.0.0.0/1000",
 		"10.0.0.0/255.0.0.0",
+		"255.255.240.0",
 		"::/129",
 		"::/",
 		"10./8",
@@ -185,6 +186,34 @@ static void subnet_parse_refuses_in_one_printable_sentence(void **state)
 		/* err may be left out. */
 		assert_int_equal(subnet_parse(cases[i], &s, NULL, NULL),
 				 -EINVAL);
+	}
+}
+
+static void subnet_parse_knows_a_mask_when_it_sees_one(void **state)
+{
+	static const struct {
+		const char *text, *mention; /* NULL: it is none */
+	} cases[] = {
+		{"255.255.255.0", "ADDRESS/24"},
+		{"255.0.0.0", "ADDRESS/8"},
+		{"255.254.0.0", "ADDRESS/15"},
+		{"10.0.0.0/255.0.0.0", "/8"},
+		{"10.0.0.0/255.255.255.255", "/32"},
+		{"255.255.255.255", NULL},
+		{"255.0.255.0", NULL},
+		{"254.0.0.0", NULL},
+		{"255.255.255.253", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		struct subnet s;
+		struct err err = {{0}};
+		int r = subnet_parse(cases[i].text, &s, NULL, &err);
+
+		assert_int_equal(r, cases[i].mention ? -EINVAL : 0);
+		if (cases[i].mention)
+			assert_non_null(strstr(err.text, cases[i].mention));
 	}
 }
 
@@ -426,6 +455,7 @@ int main(void)
 		cmocka_unit_test(subnet_parse_says_what_was_taken),
 		cmocka_unit_test(
 			subnet_parse_refuses_in_one_printable_sentence),
+		cmocka_unit_test(subnet_parse_knows_a_mask_when_it_sees_one),
 		cmocka_unit_test(subnets_contain_cover_and_overlap),
 		cmocka_unit_test(
 			subnet_subtract_leaves_everything_but_the_hole),
