@@ -22,48 +22,21 @@
 #include "err.h"
 #include "journal.h"
 
-/* A device, as the broker made it. */
-struct broker_link {
-	uint32_t ifindex;
-	char name[BROKERMSG_NAME_MAX];
-};
-
 enum broker_family {
 	BROKER_FAMILY_4 = 1 << 0,
 	BROKER_FAMILY_6 = 1 << 1,
-};
-
-enum broker_change_kind {
-	CHANGE_LINK,
-	CHANGE_ADDR,
-	CHANGE_ROUTE, /* these go with the device; the others outlive it */
-	CHANGE_RULE,
-	CHANGE_DNS,
-	CHANGE_GUARD,
-	CHANGE_FORWARD,
-	CHANGE__N,
-};
-
-/* What a broker has changed, as far as undoing it takes. */
-struct broker_change {
-	enum broker_change_kind kind;
-	struct broker_link link; /* for whose sake */
-	union {
-		struct subnet net;	  /* ADDR: a host; ROUTE */
-		struct journal_rule rule; /* RULE */
-	};
 };
 
 /* A change of the record, for who keeps a copy of it. */
 struct broker_note {
 	bool is_strike;
 	uint32_t index; /* of the change struck out */
-	struct broker_change change;
+	struct journal_change change;
 };
 
 /* What a device's guard is made of. */
 struct broker_guard {
-	struct broker_link link;
+	struct journal_link link;
 	uint32_t flags; /* enum brokermsg_guard_flag */
 	size_t n_addrs;
 	struct ip_addr addrs[BROKERMSG_ADDRS_MAX]; /* of the device */
@@ -80,18 +53,18 @@ struct broker_ops {
 	const struct broker_request *requests;
 	/* Make a device that is down; *ret_fd is the caller's to close. */
 	int (*tun_create)(void *ctx, const struct brokermsg_tun *tun,
-			  struct broker_link *ret_link, uint32_t *ret_offloads,
+			  struct journal_link *ret_link, uint32_t *ret_offloads,
 			  int *ret_fd, struct err *err);
-	int (*link_up)(void *ctx, const struct broker_link *link,
+	int (*link_up)(void *ctx, const struct journal_link *link,
 		       struct err *err);
 	/* True if the device is there under the same index and name. */
-	bool (*link_is_ours)(void *ctx, const struct broker_link *link);
+	bool (*link_is_ours)(void *ctx, const struct journal_link *link);
 	/* Make a change of kind ADDR, ROUTE or RULE.  -EEXIST: somebody has the
 	 * same. */
-	int (*make)(void *ctx, const struct broker_change *change,
+	int (*make)(void *ctx, const struct journal_change *change,
 		    struct err *err);
 	/* Undo one of any kind.  -ENOENT: it is not there. */
-	int (*unmake)(void *ctx, const struct broker_change *change,
+	int (*unmake)(void *ctx, const struct journal_change *change,
 		      struct err *err);
 	/* The record is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
@@ -108,7 +81,7 @@ struct broker_ops {
 	int (*mark)(void *ctx, int fd, struct err *err);
 	/* Have this host's names asked for in the tunnel; ret_way says how it
 	 * was done. */
-	int (*dns_set)(void *ctx, const struct broker_link *link,
+	int (*dns_set)(void *ctx, const struct journal_link *link,
 		       const struct brokermsg_dns_set *dns,
 		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
 	/* Rules that keep the device's addresses to the device, in place of
@@ -138,7 +111,7 @@ struct broker_ops {
 	 * change it.  The second always follows the first; after its failure
 	 * comes unmake.
 	 */
-	int (*forward_plan)(void *ctx, const struct broker_link *link,
+	int (*forward_plan)(void *ctx, const struct journal_link *link,
 			    uint8_t families, struct err *err);
 	int (*forward_add)(void *ctx, uint32_t flags, const struct subnet *nets,
 			   size_t n, struct err *err);

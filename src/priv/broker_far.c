@@ -27,7 +27,8 @@ static size_t list_routes(const struct record *r,
 
 static int on_forward(struct broker *b, struct broker_call *call)
 {
-	struct broker_change change = {.kind = CHANGE_FORWARD, .link = b->link};
+	struct journal_change change = {.kind = CHANGE_FORWARD,
+					.link = b->link};
 	struct subnet nets[BROKERMSG_ROUTES_MAX];
 	uint8_t families;
 	size_t n = list_routes(&b->record, nets, &families);

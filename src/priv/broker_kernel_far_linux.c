@@ -71,12 +71,12 @@ static void set_device(const char *name, const char *family, const char *key,
 }
 
 static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
-			     struct broker_link *ret_link,
+			     struct journal_link *ret_link,
 			     uint32_t *ret_offloads, int *ret_fd,
 			     struct err *err)
 {
 	struct kernel *k = ctx;
-	struct broker_link link = {0};
+	struct journal_link link = {0};
 	uint32_t offloads;
 	int fd CLEANUP_FD = -1;
 
@@ -110,7 +110,7 @@ static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 	return 0;
 }
 
-static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
+static bool kernel_link_is_ours(void *ctx, const struct journal_link *link)
 {
 	char name[IF_NAMESIZE];
 
@@ -120,7 +120,7 @@ static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
 }
 
 /* Writes the name of a device to out.  Returns 0 or -ENODEV with err. */
-static int name_of(const struct broker_link *link, char out[IF_NAMESIZE],
+static int name_of(const struct journal_link *link, char out[IF_NAMESIZE],
 		   struct err *err)
 {
 	if (if_indextoname(link->ifindex, out))
@@ -128,7 +128,7 @@ static int name_of(const struct broker_link *link, char out[IF_NAMESIZE],
 	return err_set(err, -ENODEV, "the device has disappeared");
 }
 
-static int kernel_link_up(void *ctx, const struct broker_link *link,
+static int kernel_link_up(void *ctx, const struct journal_link *link,
 			  struct err *err)
 {
 	char name[IF_NAMESIZE];
@@ -177,7 +177,7 @@ static int check_route(const struct kernel *k, const struct subnet *dst,
 }
 
 /* Routes are all that is made so. */
-static int kernel_make(void *ctx, const struct broker_change *change,
+static int kernel_make(void *ctx, const struct journal_change *change,
 		       struct err *err)
 {
 	char name[IF_NAMESIZE];
@@ -195,7 +195,7 @@ static int kernel_make(void *ctx, const struct broker_change *change,
  * Forwarding
  */
 
-static int kernel_forward_plan(void *ctx, const struct broker_link *link,
+static int kernel_forward_plan(void *ctx, const struct journal_link *link,
 			       uint8_t families, struct err *err)
 {
 	struct kernel *k = ctx;
@@ -276,7 +276,7 @@ static int unforward(struct kernel *k, struct err *err)
 	return r;
 }
 
-static int kernel_unmake(void *ctx, const struct broker_change *change,
+static int kernel_unmake(void *ctx, const struct journal_change *change,
 			 struct err *err)
 {
 	switch (change->kind) {

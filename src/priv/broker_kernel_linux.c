@@ -102,12 +102,12 @@ static void set_sysctls(const char *name)
 }
 
 static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
-			     struct broker_link *ret_link,
+			     struct journal_link *ret_link,
 			     uint32_t *ret_offloads, int *ret_fd,
 			     struct err *err)
 {
 	struct kernel *k = ctx;
-	struct broker_link link = {0};
+	struct journal_link link = {0};
 	uint32_t offloads;
 	int fd CLEANUP_FD = -1;
 	int r = tun_create(k->control_fd, tun->name, tun->offloads, link.name,
@@ -132,13 +132,13 @@ static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 	return 0;
 }
 
-static int kernel_link_up(void *ctx, const struct broker_link *link,
+static int kernel_link_up(void *ctx, const struct journal_link *link,
 			  struct err *err)
 {
 	return rtnl_link_up(((struct kernel *)ctx)->rtnl, link->ifindex, err);
 }
 
-static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
+static bool kernel_link_is_ours(void *ctx, const struct journal_link *link)
 {
 	char name[IF_NAMESIZE];
 
@@ -147,36 +147,28 @@ static bool kernel_link_is_ours(void *ctx, const struct broker_link *link)
 	       strcmp(name, link->name) == 0;
 }
 
-/* What a record means to the kernel. */
 static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 {
-	struct rtnl_rule it = {.version = rule->version,
-			       .priority = rule->priority,
-			       .table = RTNL_TABLE_MAIN};
+	bool is_tunnel = rule->kind == JOURNAL_RULE_TUNNEL;
+	bool is_exempt = rule->kind == JOURNAL_RULE_EXEMPT;
+	bool is_mark = rule->kind == JOURNAL_RULE_MARK;
 
-	switch (rule->kind) {
-	case JOURNAL_RULE_TUNNEL:
-		it.table = BROKERMSG_TABLE;
-		break;
-	case JOURNAL_RULE_EXEMPT:
-		it.from = rule->local.addr;
-		it.from_port = rule->local.port;
-		it.to = rule->remote.addr;
-		it.to_port = rule->remote.port;
-		it.ip_proto = IPPROTO_TCP;
-		it.has_uid = rule->has_uid;
-		it.uid = rule->uid;
-		break;
-	case JOURNAL_RULE_MARK:
-		it.mark = BROKERMSG_MARK_VALUE;
-		break;
-	case JOURNAL_RULE__N:
-		break;
-	}
-	return it;
+	return (struct rtnl_rule){
+		.version = rule->version,
+		.priority = rule->priority,
+		.table = is_tunnel ? BROKERMSG_TABLE : RTNL_TABLE_MAIN,
+		.from = rule->local.addr, /* none, but of an exemption */
+		.from_port = rule->local.port,
+		.to = rule->remote.addr,
+		.to_port = rule->remote.port,
+		.ip_proto = is_exempt ? IPPROTO_TCP : 0,
+		.has_uid = rule->has_uid,
+		.uid = rule->uid,
+		.mark = is_mark ? BROKERMSG_MARK_VALUE : 0,
+	};
 }
 
-static int kernel_make(void *ctx, const struct broker_change *change,
+static int kernel_make(void *ctx, const struct journal_change *change,
 		       struct err *err)
 {
 	struct rtnl *rtnl = ((struct kernel *)ctx)->rtnl;
@@ -220,44 +212,16 @@ static int kernel_mark(void *ctx, int fd, struct err *err)
 	return 0;
 }
 
-/* What has to be on the disk: all that does not go with the device, but for
- * what ecssh-dns writes down itself.  Returns false for the rest. */
-static bool to_disk(const struct broker_note *note, struct journal_record *ret)
-{
-	struct journal_link link = {.ifindex = note->change.link.ifindex};
-
-	*ret = (struct journal_record){0};
-	memcpy(link.name, note->change.link.name, sizeof(link.name));
-	switch (note->change.kind) {
-	case CHANGE_RULE:
-		ret->kind = JOURNAL_RULE;
-		journal_build_rule(&note->change.rule, ret->payload);
-		return true;
-	case CHANGE_GUARD:
-	case CHANGE_DNS:
-		ret->kind = note->change.kind == CHANGE_GUARD ? JOURNAL_GUARD
-							      : JOURNAL_DNS;
-		journal_build_link(&link, ret->payload);
-		return true;
-	case CHANGE_LINK:
-	case CHANGE_ADDR:
-	case CHANGE_ROUTE:
-	case CHANGE_FORWARD:
-	case CHANGE__N:
-		break;
-	}
-	return false;
-}
-
 static void kernel_note(void *ctx, const struct broker_note *note)
 {
 	struct kernel *k = ctx;
 	struct journal_record record;
 	int r = 0;
 
-	if (to_disk(note, &record))
-		r = note->is_strike ? journal_file_strike(&k->journal, &record)
-				    : journal_file_add(&k->journal, &record);
+	if (journal_build_change(&note->change, &record))
+		r = note->is_strike
+			    ? journal_file_strike(k->journal.fd, &record)
+			    : journal_file_add(&k->journal, &record);
 	if (r < 0)
 		log_warn("cannot write to %s/journal: %s, ignoring", state_dir,
 			 strerror(-r));
@@ -294,7 +258,7 @@ static int forbid_dns(const char *device, struct err *err)
 }
 
 /* kind: GUARD, or DNS. */
-static int remove_rules(enum broker_change_kind kind, const char *device,
+static int remove_rules(enum journal_change_kind kind, const char *device,
 			struct err *err)
 {
 	char out[NFT_NEAR_TEXT_MAX];
@@ -308,7 +272,7 @@ static int remove_rules(enum broker_change_kind kind, const char *device,
 }
 
 static int ask_dns(struct kernel *k, enum dnshost_msg_type type,
-		   const struct broker_link *link,
+		   const struct journal_link *link,
 		   const struct brokermsg_dns_set *dns,
 		   struct brokermsg_reply *ret_reply, struct err *err)
 {
@@ -322,7 +286,7 @@ static int ask_dns(struct kernel *k, enum dnshost_msg_type type,
 	return mate_ask(&k->dns, &request, sizeof(request), ret_reply, err);
 }
 
-static int kernel_dns_set(void *ctx, const struct broker_link *link,
+static int kernel_dns_set(void *ctx, const struct journal_link *link,
 			  const struct brokermsg_dns_set *dns,
 			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
@@ -342,7 +306,7 @@ static int kernel_dns_set(void *ctx, const struct broker_link *link,
 	return r;
 }
 
-static int clear_dns(struct kernel *k, const struct broker_link *link,
+static int clear_dns(struct kernel *k, const struct journal_link *link,
 		     struct err *err)
 {
 	struct brokermsg_reply reply;
@@ -402,7 +366,7 @@ static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
 	return nft_run_rules(&rules, err);
 }
 
-static int kernel_unmake(void *ctx, const struct broker_change *change,
+static int kernel_unmake(void *ctx, const struct journal_change *change,
 			 struct err *err)
 {
 	struct kernel *k = ctx;
@@ -435,40 +399,17 @@ static int kernel_unmake(void *ctx, const struct broker_change *change,
  * What the dead have left
  */
 
-static void tell_rule(const struct journal_rule *rule, struct err *said)
-{
-	char to[ENDPOINT_TEXT_MAX];
-
-	switch (rule->kind) {
-	case JOURNAL_RULE_TUNNEL:
-		(void)err_set(said, 0, "rule %u of IPv%u, into the tunnels",
-			      rule->priority, rule->version);
-		return;
-	case JOURNAL_RULE_EXEMPT:
-		(void)err_set(said, 0,
-			      "rule %u of IPv%u, past the tunnels to %s",
-			      rule->priority, rule->version,
-			      endpoint_format(&rule->remote, to));
-		return;
-	case JOURNAL_RULE_MARK:
-		(void)err_set(said, 0, "rule %u of IPv%u, past the tunnels",
-			      rule->priority, rule->version);
-		return;
-	case JOURNAL_RULE__N:
-		return;
-	}
-}
-
 /* False only if there certainly is none: the record was written, and the rules
  * never were. */
-static bool has_table(enum broker_change_kind kind, const char *device)
+static bool has_table(const struct journal_change *change)
 {
 	char name[40], *list = malloc(TABLES_TEXT_MAX);
 
 	if (!list)
 		return true;
 	(void)snprintf(name, sizeof(name), " ecssh-%s-%s\n",
-		       kind == CHANGE_GUARD ? "guard" : "dns", device);
+		       change->kind == CHANGE_GUARD ? "guard" : "dns",
+		       change->link.name);
 	bool is_known =
 		nft_run("list tables\n", list, TABLES_TEXT_MAX, NULL) == 0 &&
 		strlen(list) < TABLES_TEXT_MAX - 1;
@@ -477,46 +418,30 @@ static bool has_table(enum broker_change_kind kind, const char *device)
 	return is_there;
 }
 
-/* The rules of a device; not if another tunnel has taken its name over. */
-static int undo_table(enum broker_change_kind kind,
-		      const struct journal_link *gone, struct err *said)
-{
-	uint32_t now = if_nametoindex(gone->name);
-
-	if ((now != 0 && now != gone->ifindex) || !has_table(kind, gone->name))
-		return -ENOENT;
-	int r = remove_rules(kind, gone->name, said);
-	return r < 0 ? r
-		     : err_set(said, 0, "nftables rules for %s of %s",
-			       kind == CHANGE_GUARD ? "the addresses" : "names",
-			       gone->name);
-}
-
 /* Returns 0 with said; -ENOENT: it is not there. */
 static int undo_record(struct kernel *k, const struct journal_record *record,
 		       struct err *said)
 {
-	struct journal_rule rule;
-	struct journal_link link;
+	struct journal_change change;
+	int r = 0;
 
-	if (record->kind == JOURNAL_RULE &&
-	    journal_parse_rule(record->payload, &rule) == 0) {
-		struct rtnl_rule it = kernel_rule(&rule);
-		int r = rtnl_rule_del(k->rtnl, &it, said);
+	if (journal_parse_change(record, &change) < 0)
+		return err_set(said, -EBADMSG,
+			       "a record in %s/journal is of another version "
+			       "of ecssh, and was left alone",
+			       state_dir);
+	if (change.kind == CHANGE_RULE) {
+		r = kernel_unmake(k, &change, said);
+	} else {
+		uint32_t now = if_nametoindex(change.link.name);
 
-		if (r == 0)
-			tell_rule(&rule, said);
-		return r;
+		/* Another tunnel may have taken its name over. */
+		if ((now != 0 && now != change.link.ifindex) ||
+		    !has_table(&change))
+			return -ENOENT;
+		r = remove_rules(change.kind, change.link.name, said);
 	}
-	if ((record->kind == JOURNAL_GUARD || record->kind == JOURNAL_DNS) &&
-	    journal_parse_link(record->payload, &link) == 0)
-		return undo_table(record->kind == JOURNAL_GUARD ? CHANGE_GUARD
-								: CHANGE_DNS,
-				  &link, said);
-	return err_set(said, -EBADMSG,
-		       "a record in %s/journal is of another version of "
-		       "ecssh, and was left alone",
-		       state_dir);
+	return r < 0 ? r : journal_tell(&change, said);
 }
 
 static int kernel_cleanup(void *ctx, struct err *said)
@@ -528,7 +453,7 @@ static int kernel_cleanup(void *ctx, struct err *said)
 	while ((fd = journal_file_next_dead(&k->journal, &record)) >= 0) {
 		r = undo_record(k, &record, said);
 		if (r == 0 || r == -ENOENT)
-			(void)journal_file_bury(fd, &record);
+			(void)journal_file_strike(fd, &record);
 		if (r != -ENOENT)
 			return r;
 	}

@@ -8,7 +8,7 @@
 
 static int on_addr_add(struct broker *b, struct broker_call *call)
 {
-	struct broker_change addr = {
+	struct journal_change addr = {
 		.kind = CHANGE_ADDR, .link = b->link, .net = call->request.net};
 
 	if (addr.net.addr.version == IPV6 &&
@@ -30,7 +30,7 @@ static int on_addr_add(struct broker *b, struct broker_call *call)
 static int add_rule(struct broker *b, const struct journal_rule *rule,
 		    uint32_t first_priority, struct err *err)
 {
-	struct broker_change change = {
+	struct journal_change change = {
 		.kind = CHANGE_RULE, .link = b->link, .rule = *rule};
 	int r = -EEXIST;
 
@@ -76,8 +76,8 @@ static int on_exempt_add(struct broker *b, struct broker_call *call)
 
 static int on_exempt_del(struct broker *b, struct broker_call *call)
 {
-	struct broker_change like = {.kind = CHANGE_RULE,
-				     .rule = call->request.rule};
+	struct journal_change like = {.kind = CHANGE_RULE,
+				      .rule = call->request.rule};
 
 	return broker_unmake(b, &like, "an exemption like this", &call->err);
 }
@@ -103,7 +103,7 @@ static int on_guard(struct broker *b, struct broker_call *call)
 {
 	struct broker_guard guard = {.link = b->link,
 				     .flags = call->request.flags};
-	struct broker_change change = {.kind = CHANGE_GUARD, .link = b->link};
+	struct journal_change change = {.kind = CHANGE_GUARD, .link = b->link};
 	bool is_first = b->record.n_of[CHANGE_GUARD] == 0;
 
 	for (size_t i = 0; i < b->record.n; i++)
@@ -138,7 +138,7 @@ static int check_dns_server(const struct broker *b,
 	char text[ADDR_TEXT_MAX];
 
 	for (size_t i = 0; i < b->record.n; i++) {
-		const struct broker_change *it = &b->record.changes[i];
+		const struct journal_change *it = &b->record.changes[i];
 
 		if ((it->kind == CHANGE_ADDR || it->kind == CHANGE_ROUTE) &&
 		    subnet_contains(&it->net, &addr))
@@ -153,8 +153,8 @@ static int check_dns_server(const struct broker *b,
 static int on_dns_set(struct broker *b, struct broker_call *call)
 {
 	const struct brokermsg_dns_set *dns = &call->request.dns;
-	const struct broker_change change = {.kind = CHANGE_DNS,
-					     .link = b->link};
+	const struct journal_change change = {.kind = CHANGE_DNS,
+					      .link = b->link};
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < dns->n_servers; i++)
@@ -174,7 +174,7 @@ static int on_dns_set(struct broker *b, struct broker_call *call)
 
 static int on_dns_clear(struct broker *b, struct broker_call *call)
 {
-	const struct broker_change dns = {.kind = CHANGE_DNS};
+	const struct journal_change dns = {.kind = CHANGE_DNS};
 	int i = record_find(&b->record, &dns);
 	int r = i < 0 ? 0 : record_unmake(&b->record, (size_t)i, &call->err);
 

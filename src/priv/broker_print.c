@@ -69,11 +69,11 @@ static void print_settings(const char *device)
 }
 
 static int tun_create(void *ctx, const struct brokermsg_tun *tun,
-		      struct broker_link *ret_link, uint32_t *ret_offloads,
+		      struct journal_link *ret_link, uint32_t *ret_offloads,
 		      int *ret_fd, struct err *err)
 {
 	struct print *p = ctx;
-	struct broker_link link = {.ifindex = 1};
+	struct journal_link link = {.ifindex = 1};
 	int pair[2];
 
 	memcpy(link.name, tun->name, sizeof(link.name));
@@ -99,7 +99,7 @@ static int tun_create(void *ctx, const struct brokermsg_tun *tun,
 	return 0;
 }
 
-static int link_up(void *ctx, const struct broker_link *link, struct err *err)
+static int link_up(void *ctx, const struct journal_link *link, struct err *err)
 {
 	(void)ctx;
 	(void)err;
@@ -107,7 +107,7 @@ static int link_up(void *ctx, const struct broker_link *link, struct err *err)
 	return 0;
 }
 
-static bool link_is_ours(void *ctx, const struct broker_link *link)
+static bool link_is_ours(void *ctx, const struct journal_link *link)
 {
 	(void)ctx;
 	(void)link;
@@ -202,7 +202,7 @@ static int print_rules(const struct text *rules, struct err *err)
 
 /* ---- names ---- */
 
-static int dns_set(void *ctx, const struct broker_link *link,
+static int dns_set(void *ctx, const struct journal_link *link,
 		   const struct brokermsg_dns_set *dns,
 		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
@@ -234,7 +234,7 @@ static int dns_set(void *ctx, const struct broker_link *link,
 	return 0;
 }
 
-static int dns_clear(const struct broker_link *link, struct err *err)
+static int dns_clear(const struct journal_link *link, struct err *err)
 {
 	char out[NFT_NEAR_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
@@ -257,7 +257,7 @@ static int guard_add(void *ctx, const struct broker_guard *guard,
 	return print_rules(&rules, err);
 }
 
-static int guard_del(const struct broker_link *link, struct err *err)
+static int guard_del(const struct journal_link *link, struct err *err)
 {
 	char out[NFT_NEAR_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
@@ -286,7 +286,7 @@ static int kill_switch(void *ctx, const struct brokermsg_request *request,
 /* ---- changes ---- */
 
 /* verb: "add" or "del".  False: it is none that is made so. */
-static bool print_change(const char *verb, const struct broker_change *change)
+static bool print_change(const char *verb, const struct journal_change *change)
 {
 	switch (change->kind) {
 	case CHANGE_ADDR:
@@ -308,14 +308,14 @@ static bool print_change(const char *verb, const struct broker_change *change)
 	return false;
 }
 
-static int make(void *ctx, const struct broker_change *change, struct err *err)
+static int make(void *ctx, const struct journal_change *change, struct err *err)
 {
 	(void)ctx;
 	(void)err;
 	return print_change("add", change) ? 0 : -EOPNOTSUPP;
 }
 
-static int unmake(void *ctx, const struct broker_change *change,
+static int unmake(void *ctx, const struct journal_change *change,
 		  struct err *err)
 {
 	begin_undo(ctx);

@@ -23,7 +23,7 @@ int broker_on_hello(struct broker *b, struct broker_call *call)
 
 int broker_on_tun_create(struct broker *b, struct broker_call *call)
 {
-	struct broker_change change = {.kind = CHANGE_LINK};
+	struct journal_change change = {.kind = CHANGE_LINK};
 	int r = b->ops->tun_create(b->ctx, &call->request.tun, &b->link,
 				   &call->reply->offloads, &call->fd,
 				   &call->err);
@@ -45,9 +45,9 @@ int broker_on_link_up(struct broker *b, struct broker_call *call)
 
 int broker_on_route_add(struct broker *b, struct broker_call *call)
 {
-	struct broker_change route = {.kind = CHANGE_ROUTE,
-				      .link = b->link,
-				      .net = call->request.net};
+	struct journal_change route = {.kind = CHANGE_ROUTE,
+				       .link = b->link,
+				       .net = call->request.net};
 
 	if (b->record.n_of[CHANGE_ROUTE] >= BROKERMSG_ROUTES_MAX)
 		return err_set(&call->err, -E2BIG, "more than %d routes",
@@ -55,7 +55,7 @@ int broker_on_route_add(struct broker *b, struct broker_call *call)
 	return record_make(&b->record, &route, &call->err);
 }
 
-int broker_unmake(struct broker *b, const struct broker_change *like,
+int broker_unmake(struct broker *b, const struct journal_change *like,
 		  const char *what, struct err *err)
 {
 	int i = record_find(&b->record, like);
@@ -67,8 +67,8 @@ int broker_unmake(struct broker *b, const struct broker_change *like,
 
 int broker_on_route_del(struct broker *b, struct broker_call *call)
 {
-	struct broker_change route = {.kind = CHANGE_ROUTE,
-				      .net = call->request.net};
+	struct journal_change route = {.kind = CHANGE_ROUTE,
+				       .net = call->request.net};
 	char text[SUBNET_TEXT_MAX];
 
 	return broker_unmake(b, &route, subnet_format(&route.net, text),

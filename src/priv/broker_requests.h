@@ -23,8 +23,8 @@ struct broker {
 	int ready; /* 0, or why nothing can be done, with: */
 	struct err why_not;
 	enum broker_phase phase;
-	struct broker_link link; /* valid in PHASES_DEVICE, PHASE_FORWARDING */
-	uint32_t mtu_bytes;	 /* likewise */
+	struct journal_link link; /* valid in PHASES_DEVICE, PHASE_FORWARDING */
+	uint32_t mtu_bytes;	  /* likewise */
 	uint8_t ruled;	/* enum broker_family: its routes are looked up */
 	uint8_t marked; /* likewise: marked packets are let past them */
 	struct record record;
@@ -49,7 +49,7 @@ int broker_on_route_del(struct broker *b, struct broker_call *call);
 int broker_on_bye(struct broker *b, struct broker_call *call);
 
 /* Undo what the record has of the same meaning.  what: for -ENOENT. */
-int broker_unmake(struct broker *b, const struct broker_change *like,
+int broker_unmake(struct broker *b, const struct journal_change *like,
 		  const char *what, struct err *err);
 
 #endif

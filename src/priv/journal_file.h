@@ -18,15 +18,14 @@
 enum { JOURNAL_FILE_DEAD_MAX = 64 };
 
 struct journal_file_dead {
-	int fd;		   /* owned */
-	int64_t changed_s; /* when */
-	uint32_t below;	   /* records of this number on have been looked at */
+	int fd;		/* owned */
+	uint32_t below; /* records of this number on have been looked at */
 };
 
 struct journal_file {
 	int fd; /* owned; -1: there is none */
 	struct journal_head head;
-	struct journal_file_dead dead[JOURNAL_FILE_DEAD_MAX]; /* newest first */
+	struct journal_file_dead dead[JOURNAL_FILE_DEAD_MAX];
 	size_t n_dead;
 };
 
@@ -39,24 +38,23 @@ int journal_file_open(struct journal_file *ret, const char *dir,
 		      struct err *err);
 void journal_file_close(struct journal_file *j);
 
-/* Write a record, and wait until it is on the disk; strike it out again.
- * Without a file nothing happens.  Return 0 or -errno. */
+/* Write a record, and wait until it is on the disk.  Without a file nothing
+ * happens.  Returns 0 or -errno. */
 int journal_file_add(const struct journal_file *j,
 		     const struct journal_record *record);
-int journal_file_strike(const struct journal_file *j,
-			const struct journal_record *record);
+
+/* Strike one out again, of our own file or that of a dead one; -1: there is no
+ * file, and nothing happens.  Returns 0 or -errno. */
+int journal_file_strike(int fd, const struct journal_record *record);
 
 /*
- * The newest record of the dead that was not told yet and concerns this boot
- * and network namespace.  Returns its file's descriptor, borrowed, or -ENOENT:
- * there are no more.
+ * The newest record of one of the dead that was not told yet and concerns this
+ * boot and network namespace.  Returns its file's descriptor, borrowed, or
+ * -ENOENT: there are no more.
  */
 int journal_file_next_dead(struct journal_file *j, struct journal_record *ret);
 
 /* Unlock what is left of the dead, for others. */
 void journal_file_forget_dead(struct journal_file *j);
-
-/* Strike out a record of the file: it is undone. */
-int journal_file_bury(int fd, const struct journal_record *record);
 
 #endif

@@ -19,32 +19,39 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fd.h"
 
-/* The slots of a file, parsed; state: as journal_parse returned. */
+/* The slots of a file, parsed. */
 struct slots {
 	struct journal_head head;
 	struct journal_record records[JOURNAL_SLOTS];
-	int state[JOURNAL_SLOTS];
-	size_t n_live;
+	bool is_live[JOURNAL_SLOTS];
+	size_t n_live, free_slot; /* JOURNAL_SLOTS: none is free */
+	uint32_t last_seq;
 };
 
-static int slots_read(int fd, struct slots *ret)
+/* Returns 0; -ENOENT: the file is empty; or -errno. */
+static int read_slots(int fd, struct slots *ret)
 {
 	uint8_t bytes[JOURNAL_FILE_BYTES] = {0};
 	ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
 
 	memset(ret, 0, sizeof(*ret));
+	ret->free_slot = JOURNAL_SLOTS;
 	if (n < 0)
 		return -errno;
-	for (size_t i = 0; i < JOURNAL_SLOTS; i++) {
-		ret->state[i] =
-			journal_parse(bytes + (1 + i) * JOURNAL_BLOCK_BYTES,
-				      &ret->records[i]);
-		ret->n_live += ret->state[i] == 0;
+	for (size_t i = JOURNAL_SLOTS; i-- > 0;) {
+		const uint8_t *block = bytes + (1 + i) * JOURNAL_BLOCK_BYTES;
+		struct journal_record *record = &ret->records[i];
+
+		ret->is_live[i] = journal_parse(block, record) == 0;
+		if (!ret->is_live[i])
+			ret->free_slot = i;
+		else if (record->seq > ret->last_seq)
+			ret->last_seq = record->seq;
+		ret->n_live += ret->is_live[i];
 	}
 	return n == 0 ? -ENOENT : journal_parse_head(bytes, &ret->head);
 }
@@ -64,57 +71,38 @@ int journal_file_add(const struct journal_file *j,
 	uint8_t block[JOURNAL_BLOCK_BYTES];
 	struct journal_record it = *record;
 	struct slots slots;
-	size_t free_slot = JOURNAL_SLOTS;
+	int r = j->fd < 0 ? 0 : read_slots(j->fd, &slots);
 
-	if (j->fd < 0)
-		return 0;
-	int r = slots_read(j->fd, &slots);
 	if (r == -ENOENT) {
 		journal_build_head(&j->head, block);
 		r = write_block(j->fd, 0, block);
 	}
-	if (r < 0)
+	if (r < 0 || j->fd < 0)
 		return r;
-	for (size_t i = JOURNAL_SLOTS; i-- > 0;) {
-		if (slots.state[i] < 0)
-			free_slot = i;
-		else if (slots.records[i].seq >= it.seq)
-			it.seq = slots.records[i].seq + 1;
-	}
-	if (free_slot == JOURNAL_SLOTS)
+	if (slots.free_slot == JOURNAL_SLOTS)
 		return -ENOSPC;
+	it.seq = slots.last_seq + 1;
 	journal_build(&it, block);
-	r = write_block(j->fd, 1 + free_slot, block);
+	r = write_block(j->fd, 1 + slots.free_slot, block);
 	return r == 0 && fdatasync(j->fd) < 0 ? -errno : r;
 }
 
-static bool is_same(const struct journal_record *a,
-		    const struct journal_record *b)
-{
-	return a->kind == b->kind &&
-	       memcmp(a->payload, b->payload, sizeof(a->payload)) == 0;
-}
-
-int journal_file_bury(int fd, const struct journal_record *record)
+int journal_file_strike(int fd, const struct journal_record *record)
 {
 	static const uint8_t none[JOURNAL_BLOCK_BYTES];
 	struct slots slots;
-	int r = slots_read(fd, &slots);
+	int r = fd < 0 ? 0 : read_slots(fd, &slots);
 
-	for (size_t i = 0; i < JOURNAL_SLOTS && r == 0; i++) {
-		if (slots.state[i] < 0 || !is_same(&slots.records[i], record))
-			continue;
-		r = slots.n_live == 1 ? ftruncate(fd, 0)
-				      : write_block(fd, 1 + i, none);
-		break;
+	for (size_t i = 0; i < JOURNAL_SLOTS && r == 0 && fd >= 0; i++) {
+		const struct journal_record *it = &slots.records[i];
+
+		if (slots.is_live[i] && it->kind == record->kind &&
+		    memcmp(it->payload, record->payload, sizeof(it->payload)) ==
+			    0)
+			return slots.n_live == 1 ? ftruncate(fd, 0)
+						 : write_block(fd, 1 + i, none);
 	}
 	return r;
-}
-
-int journal_file_strike(const struct journal_file *j,
-			const struct journal_record *record)
-{
-	return j->fd < 0 ? 0 : journal_file_bury(j->fd, record);
 }
 
 /*
@@ -130,7 +118,7 @@ static bool find_next(struct journal_file_dead *dead, const struct slots *slots,
 	for (size_t i = 0; i < JOURNAL_SLOTS; i++) {
 		const struct journal_record *it = &slots->records[i];
 
-		if (slots->state[i] == 0 && it->seq < dead->below &&
+		if (slots->is_live[i] && it->seq < dead->below &&
 		    (!newest || it->seq > newest->seq))
 			newest = it;
 	}
@@ -146,7 +134,7 @@ int journal_file_next_dead(struct journal_file *j, struct journal_record *ret)
 	for (size_t i = 0; i < j->n_dead; i++) {
 		struct journal_file_dead *dead = &j->dead[i];
 		struct slots slots;
-		int r = slots_read(dead->fd, &slots);
+		int r = read_slots(dead->fd, &slots);
 
 		/* Of a boot that is over, or not a journal: nothing is left of
 		 * it.  Of another namespace: whoever lives there replays it. */
@@ -159,13 +147,6 @@ int journal_file_next_dead(struct journal_file *j, struct journal_record *ret)
 			return dead->fd;
 	}
 	return -ENOENT;
-}
-
-static int by_age(const void *a, const void *b)
-{
-	const struct journal_file_dead *x = a, *y = b;
-
-	return (x->changed_s < y->changed_s) - (x->changed_s > y->changed_s);
 }
 
 /* Take a file that nobody has locked; remove it if nothing is in it. */
@@ -181,8 +162,8 @@ static void take_dead(struct journal_file *j, int dir_fd, const char *name)
 	if (st.st_size == 0)
 		(void)unlinkat(dir_fd, name, 0);
 	else if (j->n_dead < JOURNAL_FILE_DEAD_MAX)
-		j->dead[j->n_dead++] = (struct journal_file_dead){
-			fd_take(&fd), st.st_mtim.tv_sec, UINT32_MAX};
+		j->dead[j->n_dead++] =
+			(struct journal_file_dead){fd_take(&fd), UINT32_MAX};
 }
 
 /*
@@ -195,22 +176,12 @@ static void read_head(struct journal_head *ret)
 	socklen_t len = sizeof(cookie);
 	struct stat st;
 	char text[40] = "";
-	size_t n = 0;
 	int fd CLEANUP_FD =
 		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	int sock CLEANUP_FD = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
-		for (const char *p = text; *p && n < 32; p++) {
-			char digit[2] = {*p, '\0'};
-
-			if (*p == '-')
-				continue;
-			ret->boot_id[n / 2] =
-				(uint8_t)(ret->boot_id[n / 2] << 4 |
-					  strtoul(digit, NULL, 16));
-			n++;
-		}
+		journal_parse_boot_id(text, ret->boot_id);
 	/* Kernels before 5.14 have numbers that are used again. */
 	if (sock >= 0 &&
 	    getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) == 0)
@@ -223,19 +194,17 @@ static void read_head(struct journal_head *ret)
  * Returns its descriptor or -errno. */
 static int make_own(int dir_fd)
 {
-	for (;;) {
-		char name[64];
-		struct timespec now;
+	for (unsigned i = 0;; i++) {
+		char name[32];
 		struct stat st;
 
-		(void)clock_gettime(CLOCK_BOOTTIME, &now);
-		(void)snprintf(name, sizeof(name), "%d-%lld.%09ld",
-			       (int)getpid(), (long long)now.tv_sec,
-			       now.tv_nsec);
+		(void)snprintf(name, sizeof(name), "%d-%u", (int)getpid(), i);
 		int fd CLEANUP_FD = openat(dir_fd, name,
 					   O_RDWR | O_CREAT | O_EXCL |
 						   O_NOFOLLOW | O_CLOEXEC,
 					   0600);
+		if (fd < 0 && errno == EEXIST) /* of a dead one */
+			continue;
 		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
 			return -errno;
 		if (st.st_nlink > 0)
@@ -280,7 +249,6 @@ int journal_file_open(struct journal_file *ret, const char *dir,
 	while ((e = readdir(list)) != NULL)
 		if (e->d_name[0] != '.')
 			take_dead(ret, dir_fd, e->d_name);
-	qsort(ret->dead, ret->n_dead, sizeof(ret->dead[0]), by_age);
 	ret->fd = make_own(dir_fd);
 	(void)closedir(list);
 	if (ret->fd < 0)

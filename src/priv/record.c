@@ -7,7 +7,7 @@
 #include <string.h>
 
 static void tell(const struct record *r, bool is_strike, size_t index,
-		 const struct broker_change *change)
+		 const struct journal_change *change)
 {
 	struct broker_note note;
 
@@ -20,7 +20,7 @@ static void tell(const struct record *r, bool is_strike, size_t index,
 	r->ops->note(r->ctx, &note);
 }
 
-static void push(struct record *r, const struct broker_change *change)
+static void push(struct record *r, const struct journal_change *change)
 {
 	assert_always(r->n < RECORD_MAX);
 	r->changes[r->n++] = *change;
@@ -35,7 +35,7 @@ static void strike(struct record *r, size_t i)
 		(r->n - i) * sizeof(r->changes[0]));
 }
 
-void record_push(struct record *r, const struct broker_change *change)
+void record_push(struct record *r, const struct journal_change *change)
 {
 	tell(r, false, 0, change);
 	push(r, change);
@@ -51,12 +51,12 @@ void record_mirror(struct record *r, const struct broker_note *note)
 {
 	if (note->is_strike && note->index < r->n)
 		strike(r, note->index);
-	else if (!note->is_strike && note->change.kind < CHANGE__N &&
-		 r->n < RECORD_MAX)
+	else if (!note->is_strike && note->change.kind > 0 &&
+		 note->change.kind < CHANGE__N && r->n < RECORD_MAX)
 		push(r, &note->change);
 }
 
-int record_make(struct record *r, const struct broker_change *change,
+int record_make(struct record *r, const struct journal_change *change,
 		struct err *err)
 {
 	record_push(r, change);
@@ -66,8 +66,8 @@ int record_make(struct record *r, const struct broker_change *change,
 	return result;
 }
 
-static bool is_same(const struct broker_change *a,
-		    const struct broker_change *b)
+static bool is_same(const struct journal_change *a,
+		    const struct journal_change *b)
 {
 	const struct journal_rule *x = &a->rule, *y = &b->rule;
 
@@ -82,7 +82,7 @@ static bool is_same(const struct broker_change *a,
 		endpoint_equal(&x->remote, &y->remote));
 }
 
-int record_find(const struct record *r, const struct broker_change *like)
+int record_find(const struct record *r, const struct journal_change *like)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (is_same(&r->changes[i], like))
@@ -91,11 +91,11 @@ int record_find(const struct record *r, const struct broker_change *like)
 }
 
 /* Returns 0, also if there is nothing left to undo, or -errno with err. */
-static int take_back(struct record *r, const struct broker_change *change,
+static int take_back(struct record *r, const struct journal_change *change,
 		     struct err *err)
 {
 	/* The device took its own with it, or it is no longer what we made. */
-	if (change->kind <= CHANGE_ROUTE &&
+	if (change->kind >= CHANGE_LINK &&
 	    !r->ops->link_is_ours(r->ctx, &change->link))
 		return 0;
 	int result = r->ops->unmake(r->ctx, change, err);
@@ -106,7 +106,7 @@ static int take_back(struct record *r, const struct broker_change *change,
 
 int record_unmake(struct record *r, size_t i, struct err *err)
 {
-	struct broker_change change = r->changes[i];
+	struct journal_change change = r->changes[i];
 	int result = take_back(r, &change, err);
 
 	if (result == 0)

@@ -21,21 +21,21 @@ struct record {
 	void *ctx;
 	size_t n;
 	size_t n_of[CHANGE__N]; /* of each kind */
-	struct broker_change changes[RECORD_MAX];
+	struct journal_change changes[RECORD_MAX];
 };
 
 /* Append one; strike one out. */
-void record_push(struct record *r, const struct broker_change *change);
+void record_push(struct record *r, const struct journal_change *change);
 void record_strike(struct record *r, size_t i);
 
 /* Append one of kind ADDR, ROUTE or RULE, and make it; strike it out again if
  * that fails.  Returns 0 or -errno with err. */
-int record_make(struct record *r, const struct broker_change *change,
+int record_make(struct record *r, const struct journal_change *change,
 		struct err *err);
 
 /* Find one of the same meaning; a rule's priority has none.  Returns its index,
  * or -ENOENT. */
-int record_find(const struct record *r, const struct broker_change *like);
+int record_find(const struct record *r, const struct journal_change *like);
 
 /* Undo one, and strike it out unless that fails.  What is gone anyhow is
  * undone.  Returns 0 or -errno with err. */

@@ -119,8 +119,8 @@ int journal_parse(const uint8_t block[JOURNAL_BLOCK_BYTES],
 	return 0;
 }
 
-void journal_build_rule(const struct journal_rule *rule,
-			uint8_t out[JOURNAL_PAYLOAD_BYTES])
+static void build_rule(const struct journal_rule *rule,
+		       uint8_t out[JOURNAL_PAYLOAD_BYTES])
 {
 	struct rule_payload p = {
 		.kind = (uint8_t)rule->kind,
@@ -138,8 +138,8 @@ void journal_build_rule(const struct journal_rule *rule,
 	memcpy(out, &p, sizeof(p));
 }
 
-int journal_parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
-		       struct journal_rule *ret)
+static int parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
+		      struct journal_rule *ret)
 {
 	struct rule_payload p;
 
@@ -166,16 +166,15 @@ int journal_parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
 	return 0;
 }
 
-void journal_build_link(const struct journal_link *link,
-			uint8_t out[JOURNAL_PAYLOAD_BYTES])
+static void build_link(const struct journal_link *link,
+		       uint8_t out[JOURNAL_PAYLOAD_BYTES])
 {
-	memset(out, 0, JOURNAL_PAYLOAD_BYTES);
 	memcpy(out, &link->ifindex, sizeof(link->ifindex));
 	memcpy(out + sizeof(link->ifindex), link->name, sizeof(link->name));
 }
 
-int journal_parse_link(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
-		       struct journal_link *ret)
+static int parse_link(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
+		      struct journal_link *ret)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
 				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -190,4 +189,74 @@ int journal_parse_link(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
 		return -EBADMSG;
 	*ret = link;
 	return 0;
+}
+
+bool journal_build_change(const struct journal_change *change,
+			  struct journal_record *ret)
+{
+	*ret = (struct journal_record){.kind = change->kind};
+	if (change->kind == CHANGE_RULE)
+		build_rule(&change->rule, ret->payload);
+	else
+		build_link(&change->link, ret->payload);
+	return change->kind <= CHANGE_DNS;
+}
+
+int journal_parse_change(const struct journal_record *record,
+			 struct journal_change *ret)
+{
+	struct journal_change change = {0};
+	int r = -EBADMSG;
+
+	if (record->kind == CHANGE_RULE)
+		r = parse_rule(record->payload, &change.rule);
+	else if (record->kind == CHANGE_GUARD || record->kind == CHANGE_DNS)
+		r = parse_link(record->payload, &change.link);
+	if (r < 0)
+		return r;
+	change.kind = (enum journal_change_kind)record->kind;
+	*ret = change;
+	return 0;
+}
+
+int journal_tell(const struct journal_change *change, struct err *said)
+{
+	const struct journal_rule *rule = &change->rule;
+	char to[ENDPOINT_TEXT_MAX];
+
+	if (change->kind != CHANGE_RULE)
+		return err_set(said, 0, "nftables rules for %s of %s",
+			       change->kind == CHANGE_GUARD ? "the addresses"
+							    : "names",
+			       change->link.name);
+	if (rule->kind == JOURNAL_RULE_EXEMPT)
+		return err_set(said, 0,
+			       "rule %u of IPv%u, past the tunnels to %s",
+			       rule->priority, rule->version,
+			       endpoint_format(&rule->remote, to));
+	return err_set(said, 0, "rule %u of IPv%u, %s the tunnels",
+		       rule->priority, rule->version,
+		       rule->kind == JOURNAL_RULE_TUNNEL ? "into" : "past");
+}
+
+/* Returns -1 for what is no digit. */
+static int digit_of(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = c ? strchr(digits, c) : NULL;
+
+	return p ? (int)(p - digits) : -1;
+}
+
+void journal_parse_boot_id(const char *text, uint8_t ret[16])
+{
+	memset(ret, 0, 16);
+	for (size_t n = 0; *text && n < 32; text++) {
+		int digit = digit_of(*text);
+
+		if (digit < 0)
+			continue;
+		ret[n / 2] = (uint8_t)(ret[n / 2] << 4 | digit);
+		n++;
+	}
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "err.h"
 
 enum {
 	JOURNAL_BLOCK_BYTES = 128, /* the head, and each record */
@@ -42,17 +43,31 @@ struct journal_rule {
 	uint32_t uid;
 };
 
-/* What a record's payload is.  The numbers are on disk. */
-enum journal_kind {
-	JOURNAL_RULE = 1,  /* struct journal_rule */
-	JOURNAL_GUARD = 2, /* struct journal_link: rules for its addresses */
-	JOURNAL_DNS = 3,   /* struct journal_link: rules for names */
+enum journal_change_kind {
+	CHANGE_RULE = 1, /* these are on disk, the numbers, too: */
+	CHANGE_GUARD = 2,
+	CHANGE_DNS = 3,
+	CHANGE_FORWARD,
+	CHANGE_LINK, /* these go with the device: */
+	CHANGE_ADDR,
+	CHANGE_ROUTE,
+	CHANGE__N,
 };
 
-/* A device that was there. */
+/* A device. */
 struct journal_link {
 	uint32_t ifindex;
 	char name[16]; /* with a zero at the end */
+};
+
+/* What a broker has changed, as far as undoing it takes. */
+struct journal_change {
+	enum journal_change_kind kind;
+	struct journal_link link; /* for whose sake; of RULE not on disk */
+	union {
+		struct subnet net;	  /* ADDR: a host; ROUTE */
+		struct journal_rule rule; /* RULE */
+	};
 };
 
 struct journal_head {
@@ -62,7 +77,7 @@ struct journal_head {
 };
 
 struct journal_record {
-	uint32_t kind; /* enum journal_kind, or one of a later version */
+	uint32_t kind; /* enum journal_change_kind, or of a later version */
 	uint32_t seq;  /* grows; the greatest is the newest */
 	uint8_t payload[JOURNAL_PAYLOAD_BYTES];
 };
@@ -83,18 +98,19 @@ void journal_build(const struct journal_record *record,
 int journal_parse(const uint8_t block[JOURNAL_BLOCK_BYTES],
 		  struct journal_record *ret);
 
-void journal_build_rule(const struct journal_rule *rule,
-			uint8_t out[JOURNAL_PAYLOAD_BYTES]);
+/* Write down a change.  Returns false if it is none that is on disk. */
+bool journal_build_change(const struct journal_change *change,
+			  struct journal_record *ret);
 
-/* Returns 0, or -EBADMSG. */
-int journal_parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
-		       struct journal_rule *ret);
+/* Returns 0, or -EBADMSG: it is no change that we know. */
+int journal_parse_change(const struct journal_record *record,
+			 struct journal_change *ret);
 
-void journal_build_link(const struct journal_link *link,
-			uint8_t out[JOURNAL_PAYLOAD_BYTES]);
+/* Say what was taken back.  Returns 0. */
+int journal_tell(const struct journal_change *change, struct err *said);
 
-/* Returns 0, or -EBADMSG: it is no name of a device. */
-int journal_parse_link(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
-		       struct journal_link *ret);
+/* Read /proc/sys/kernel/random/boot_id, with or without its end.  What is no
+ * digit is passed over. */
+void journal_parse_boot_id(const char *text, uint8_t ret[16]);
 
 #endif

@@ -40,12 +40,12 @@ static int change(struct kernel *k, struct err *err)
 }
 
 static int tun_create(void *ctx, const struct brokermsg_tun *tun,
-		      struct broker_link *ret_link, uint32_t *ret_offloads,
+		      struct journal_link *ret_link, uint32_t *ret_offloads,
 		      int *ret_fd, struct err *err)
 {
 	const char *name = tun->name;
 	struct kernel *k = ctx;
-	struct broker_link link = {.ifindex = IFINDEX};
+	struct journal_link link = {.ifindex = IFINDEX};
 	size_t len = strnlen(name, sizeof(tun->name));
 
 	assert_always(!k->has_link);
@@ -71,7 +71,7 @@ static int tun_create(void *ctx, const struct brokermsg_tun *tun,
 	return 0;
 }
 
-static int link_up(void *ctx, const struct broker_link *link, struct err *err)
+static int link_up(void *ctx, const struct journal_link *link, struct err *err)
 {
 	assert_always(((struct kernel *)ctx)->has_link &&
 		      link->ifindex == IFINDEX);
@@ -85,7 +85,7 @@ static int link_del(struct kernel *k)
 	return 0;
 }
 
-static bool link_is_ours(void *ctx, const struct broker_link *link)
+static bool link_is_ours(void *ctx, const struct journal_link *link)
 {
 	assert_always(link->ifindex == IFINDEX);
 	return ((struct kernel *)ctx)->has_link;
@@ -177,16 +177,17 @@ static int forward_del(struct kernel *k)
 	return 0;
 }
 
-static int make(void *ctx, const struct broker_change *it, struct err *err)
+static int make(void *ctx, const struct journal_change *it, struct err *err)
 {
 	assert_always(it->link.ifindex == IFINDEX);
-	assert_always(it->kind >= CHANGE_ADDR && it->kind <= CHANGE_RULE);
+	assert_always(it->kind == CHANGE_ADDR || it->kind == CHANGE_ROUTE ||
+		      it->kind == CHANGE_RULE);
 	return it->kind == CHANGE_RULE
 		       ? rule_add(ctx, &it->rule, err)
 		       : add(ctx, it->kind == CHANGE_ROUTE, &it->net, err);
 }
 
-static int unmake(void *ctx, const struct broker_change *it, struct err *err)
+static int unmake(void *ctx, const struct journal_change *it, struct err *err)
 {
 	(void)err;
 	assert_always(it->link.ifindex == IFINDEX);
@@ -208,7 +209,7 @@ static int unmake(void *ctx, const struct broker_change *it, struct err *err)
 	return 0;
 }
 
-static int forward_plan(void *ctx, const struct broker_link *link,
+static int forward_plan(void *ctx, const struct journal_link *link,
 			uint8_t families, struct err *err)
 {
 	(void)link;

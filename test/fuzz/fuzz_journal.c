@@ -5,22 +5,29 @@
 #include "fuzz.h"
 #include "journal.h"
 
-static void check_rule(const struct journal_record *record)
+static void check_change(const struct journal_record *record)
 {
-	struct journal_rule rule, again;
-	uint8_t payload[JOURNAL_PAYLOAD_BYTES];
+	struct journal_change change, again;
+	struct journal_record copy;
 
-	if (journal_parse_rule(record->payload, &rule) < 0)
+	if (journal_parse_change(record, &change) < 0)
 		return;
-	assert_always(rule.kind < JOURNAL_RULE__N);
-	assert_always(rule.version == IPV4 || rule.version == IPV6);
-	assert_always(rule.remote.addr.version == 0 ||
-		      rule.remote.addr.version == rule.version);
-	journal_build_rule(&rule, payload);
-	assert_always(journal_parse_rule(payload, &again) == 0);
-	assert_always(endpoint_equal(&again.local, &rule.local) &&
-		      endpoint_equal(&again.remote, &rule.remote) &&
-		      again.priority == rule.priority && again.uid == rule.uid);
+	assert_always(journal_build_change(&change, &copy));
+	assert_always(journal_parse_change(&copy, &again) == 0);
+	const struct journal_rule *a = &change.rule, *b = &again.rule;
+	const char *name = change.link.name;
+	if (change.kind != CHANGE_RULE) {
+		assert_always(strlen(name) > 0 && strlen(name) < 16 &&
+			      !strpbrk(name, "\"{};/ \n"));
+		return;
+	}
+	assert_always(a->kind < JOURNAL_RULE__N);
+	assert_always(a->version == IPV4 || a->version == IPV6);
+	assert_always(a->remote.addr.version == 0 ||
+		      a->remote.addr.version == a->version);
+	assert_always(endpoint_equal(&a->local, &b->local) &&
+		      endpoint_equal(&a->remote, &b->remote) &&
+		      a->priority == b->priority && a->uid == b->uid);
 }
 
 static void check(const uint8_t *block)
@@ -39,11 +46,8 @@ static void check(const uint8_t *block)
 	}
 	/* The checksum keeps a fuzzer out of what is behind it. */
 	memcpy(record.payload, block, sizeof(record.payload));
-	check_rule(&record);
-	struct journal_link link;
-	if (journal_parse_link(record.payload, &link) == 0)
-		assert_always(strlen(link.name) > 0 && strlen(link.name) < 16 &&
-			      !strpbrk(link.name, "\"{};/ \n"));
+	for (record.kind = 0; record.kind <= CHANGE__N; record.kind++)
+		check_change(&record);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -71,11 +71,11 @@ static int note(struct fake *k, struct err *err, const char *what,
 }
 
 static int fake_tun_create(void *ctx, const struct brokermsg_tun *tun,
-			   struct broker_link *ret_link, uint32_t *ret_offloads,
-			   int *ret_fd, struct err *err)
+			   struct journal_link *ret_link,
+			   uint32_t *ret_offloads, int *ret_fd, struct err *err)
 {
 	struct fake *k = ctx;
-	struct broker_link link = {.ifindex = 7};
+	struct journal_link link = {.ifindex = 7};
 	char arg[64];
 
 	(void)snprintf(arg, sizeof(arg), "%s %u", tun->name, tun->mtu_bytes);
@@ -91,14 +91,14 @@ static int fake_tun_create(void *ctx, const struct brokermsg_tun *tun,
 	return 0;
 }
 
-static int fake_link_up(void *ctx, const struct broker_link *link,
+static int fake_link_up(void *ctx, const struct journal_link *link,
 			struct err *err)
 {
 	assert_int_equal(link->ifindex, 7);
 	return note(ctx, err, "up", "");
 }
 
-static bool fake_link_is_ours(void *ctx, const struct broker_link *link)
+static bool fake_link_is_ours(void *ctx, const struct journal_link *link)
 {
 	const struct fake *k = ctx;
 
@@ -124,7 +124,7 @@ static void write_rule(const struct journal_rule *rule, char arg[128])
 }
 
 /* "addr+ 10.0.0.1", or with '-'. */
-static int note_change(struct fake *k, const struct broker_change *change,
+static int note_change(struct fake *k, const struct journal_change *change,
 		       char sign, struct err *err)
 {
 	static const char *const kinds[] = {
@@ -142,19 +142,21 @@ static int note_change(struct fake *k, const struct broker_change *change,
 		(void)subnet_format(&change->net, arg);
 	else if (change->kind == CHANGE_RULE)
 		write_rule(&change->rule, arg);
-	else if (change->kind >= CHANGE_GUARD)
+	else if (change->kind == CHANGE_GUARD || change->kind == CHANGE_FORWARD)
 		(void)snprintf(arg, sizeof(arg), "%s", change->link.name);
 	return note(k, err, what, arg);
 }
 
-static int fake_make(void *ctx, const struct broker_change *change,
+static int fake_make(void *ctx, const struct journal_change *change,
 		     struct err *err)
 {
-	assert_true(change->kind >= CHANGE_ADDR && change->kind <= CHANGE_RULE);
+	assert_true(change->kind == CHANGE_ADDR ||
+		    change->kind == CHANGE_ROUTE ||
+		    change->kind == CHANGE_RULE);
 	return note_change(ctx, change, '+', err);
 }
 
-static int fake_unmake(void *ctx, const struct broker_change *change,
+static int fake_unmake(void *ctx, const struct journal_change *change,
 		       struct err *err)
 {
 	return note_change(ctx, change, '-', err);
@@ -179,7 +181,7 @@ static int fake_cleanup(void *ctx, struct err *said)
 	return r < 0 ? r : err_set(said, 0, "a rule");
 }
 
-static int fake_forward_plan(void *ctx, const struct broker_link *link,
+static int fake_forward_plan(void *ctx, const struct journal_link *link,
 			     uint8_t families, struct err *err)
 {
 	char arg[64];
@@ -236,7 +238,7 @@ static int fake_tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 	return r < 0 ? r : err_set(err, 0, "looked");
 }
 
-static int fake_dns_set(void *ctx, const struct broker_link *link,
+static int fake_dns_set(void *ctx, const struct journal_link *link,
 			const struct brokermsg_dns_set *dns,
 			char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {

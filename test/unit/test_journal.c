@@ -80,14 +80,19 @@ static void journal_keeps_rules(void **state)
 		 .has_uid = true,
 		 .uid = 1000},
 	};
-	uint8_t payload[JOURNAL_PAYLOAD_BYTES];
+	struct journal_record record;
+	struct journal_change change;
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct journal_rule back;
 
-		journal_build_rule(&rules[i], payload);
-		assert_int_equal(journal_parse_rule(payload, &back), 0);
+		change = (struct journal_change){.kind = CHANGE_RULE,
+						 .rule = rules[i]};
+		assert_true(journal_build_change(&change, &record));
+		assert_int_equal(journal_parse_change(&record, &change), 0);
+		assert_int_equal(change.kind, CHANGE_RULE);
+		back = change.rule;
 		assert_int_equal(back.kind, rules[i].kind);
 		assert_int_equal(back.version, rules[i].version);
 		assert_int_equal(back.priority, rules[i].priority);
@@ -96,11 +101,54 @@ static void journal_keeps_rules(void **state)
 		assert_int_equal(back.has_uid, rules[i].has_uid);
 		assert_int_equal(back.uid, rules[i].uid);
 	}
-	payload[0] = JOURNAL_RULE__N;
-	assert_int_equal(journal_parse_rule(payload, &rules[0]), -EBADMSG);
-	payload[0] = 0;
-	payload[1] = 5;
-	assert_int_equal(journal_parse_rule(payload, &rules[0]), -EBADMSG);
+	record.payload[0] = JOURNAL_RULE__N;
+	assert_int_equal(journal_parse_change(&record, &change), -EBADMSG);
+	record.payload[0] = 0;
+	record.payload[1] = 5;
+	assert_int_equal(journal_parse_change(&record, &change), -EBADMSG);
+}
+
+static void journal_keeps_whose_tables_there_are(void **state)
+{
+	struct journal_change change = {.kind = CHANGE_GUARD,
+					.link = {7, "ecssh0"}},
+			      back;
+	struct journal_record record;
+	struct err said;
+
+	(void)state;
+	assert_true(journal_build_change(&change, &record));
+	assert_int_equal(record.kind, 2);
+	assert_int_equal(journal_parse_change(&record, &back), 0);
+	assert_int_equal(back.kind, CHANGE_GUARD);
+	assert_int_equal(back.link.ifindex, 7);
+	assert_string_equal(back.link.name, "ecssh0");
+	assert_int_equal(journal_tell(&back, &said), 0);
+	assert_string_equal(said.text,
+			    "nftables rules for the addresses of ecssh0");
+	record.payload[6] = '"';
+	assert_int_equal(journal_parse_change(&record, &back), -EBADMSG);
+	/* What goes with the device is not written down, nor read. */
+	change.kind = CHANGE_ROUTE;
+	assert_false(journal_build_change(&change, &record));
+	assert_int_equal(journal_parse_change(&record, &back), -EBADMSG);
+	record.kind = 0;
+	assert_int_equal(journal_parse_change(&record, &back), -EBADMSG);
+}
+
+static void journal_reads_the_boot_id(void **state)
+{
+	static const uint8_t expected[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
+					     0xcd, 0xef, 0xf0, 0xe1, 0xd2, 0xc3,
+					     0xb4, 0xa5, 0x96, 0x87};
+	uint8_t id[16];
+
+	(void)state;
+	journal_parse_boot_id("01234567-89ab-cdef-f0e1-d2c3b4a59687\nff", id);
+	assert_memory_equal(id, expected, 16);
+	journal_parse_boot_id("01", id);
+	assert_int_equal(id[0], 1);
+	assert_int_equal(id[1], 0);
 }
 
 /*
@@ -173,7 +221,7 @@ static void expect_dead(struct journal_file *j, uint8_t byte)
 
 	assert_true(fd >= 0);
 	assert_int_equal(record.payload[0], byte);
-	assert_int_equal(journal_file_bury(fd, &record), 0);
+	assert_int_equal(journal_file_strike(fd, &record), 0);
 }
 
 static void journal_file_tells_what_the_dead_left_newest_first(void **state)
@@ -182,13 +230,13 @@ static void journal_file_tells_what_the_dead_left_newest_first(void **state)
 	struct journal_record record;
 
 	for (uint8_t i = 1; i <= 4; i++) {
-		record = record_of(JOURNAL_RULE, i);
+		record = record_of(CHANGE_RULE, i);
 		assert_int_equal(journal_file_add(&one, &record), 0);
 	}
-	record = record_of(JOURNAL_RULE, 3);
-	assert_int_equal(journal_file_strike(&one, &record), 0);
+	record = record_of(CHANGE_RULE, 3);
+	assert_int_equal(journal_file_strike(one.fd, &record), 0);
 	/* The slot is used again, and the record in it is the newest. */
-	record = record_of(JOURNAL_RULE, 5);
+	record = record_of(CHANGE_RULE, 5);
 	assert_int_equal(journal_file_add(&one, &record), 0);
 	journal_file_close(&one); /* its lock goes as with a killed one */
 
@@ -214,7 +262,7 @@ static void journal_file_goes_on_where_it_was_stopped(void **state)
 	struct journal_record record;
 
 	for (uint8_t i = 1; i <= 2; i++) {
-		record = record_of(JOURNAL_RULE, i);
+		record = record_of(CHANGE_RULE, i);
 		assert_int_equal(journal_file_add(&one, &record), 0);
 	}
 	journal_file_close(&one);
@@ -232,7 +280,7 @@ static void journal_file_goes_on_where_it_was_stopped(void **state)
 static void journal_file_leaves_the_living_alone(void **state)
 {
 	struct journal_file one = open_in(*state);
-	struct journal_record record = record_of(JOURNAL_RULE, 1);
+	struct journal_record record = record_of(CHANGE_RULE, 1);
 	int ready[2];
 
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
@@ -262,7 +310,7 @@ static void journal_file_leaves_the_living_alone(void **state)
 static void journal_file_forgets_another_boot(void **state)
 {
 	struct journal_file one = open_in(*state);
-	struct journal_record record = record_of(JOURNAL_RULE, 1);
+	struct journal_record record = record_of(CHANGE_RULE, 1);
 
 	one.head.boot_id[0] ^= 1;
 	assert_int_equal(journal_file_add(&one, &record), 0);
@@ -279,7 +327,7 @@ static void journal_file_forgets_another_boot(void **state)
 static void journal_file_leaves_another_namespace_alone(void **state)
 {
 	struct journal_file one = open_in(*state);
-	struct journal_record record = record_of(JOURNAL_RULE, 1);
+	struct journal_record record = record_of(CHANGE_RULE, 1);
 	size_t bytes;
 
 	one.head.netns ^= 1;
@@ -299,13 +347,13 @@ static void journal_file_is_bounded(void **state)
 	size_t bytes;
 
 	for (int i = 0; i <= JOURNAL_SLOTS; i++) {
-		record = record_of(JOURNAL_RULE, (uint8_t)i);
+		record = record_of(CHANGE_RULE, (uint8_t)i);
 		assert_int_equal(journal_file_add(&one, &record),
 				 i < JOURNAL_SLOTS ? 0 : -ENOSPC);
 	}
 	for (int i = 0; i < 200; i++) {
-		record = record_of(JOURNAL_RULE, (uint8_t)(i + 0));
-		(void)journal_file_strike(&one, &record);
+		record = record_of(CHANGE_RULE, (uint8_t)(i + 0));
+		(void)journal_file_strike(one.fd, &record);
 		(void)journal_file_add(&one, &record);
 	}
 	(void)count_files(*state, &bytes, false);
@@ -327,9 +375,9 @@ static void journal_file_follows_no_link(void **state)
 	assert_true(journal_file_open(&j, *state, &err) < 0);
 	assert_int_equal(j.fd, -1);
 	/* Without one nothing is written, and nothing fails. */
-	struct journal_record record = record_of(JOURNAL_RULE, 1);
+	struct journal_record record = record_of(CHANGE_RULE, 1);
 	assert_int_equal(journal_file_add(&j, &record), 0);
-	assert_int_equal(journal_file_strike(&j, &record), 0);
+	assert_int_equal(journal_file_strike(j.fd, &record), 0);
 	journal_file_close(&j);
 	assert_int_equal(unlink(link_path), 0);
 	assert_int_equal(rmdir(path), 0);
@@ -348,6 +396,8 @@ int main(void)
 		cmocka_unit_test(journal_builds_what_it_parses),
 		cmocka_unit_test(journal_finds_each_damaged_bit),
 		cmocka_unit_test(journal_keeps_rules),
+		cmocka_unit_test(journal_keeps_whose_tables_there_are),
+		cmocka_unit_test(journal_reads_the_boot_id),
 		in_dir(journal_file_tells_what_the_dead_left_newest_first),
 		in_dir(journal_file_goes_on_where_it_was_stopped),
 		in_dir(journal_file_leaves_the_living_alone),
