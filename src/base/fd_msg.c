@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fd.h"
 
@@ -66,4 +67,22 @@ ssize_t fd_msg_receive(int sock, void *buf, size_t cap, int *ret_along)
 	else if (cmsg || (msg.msg_flags & MSG_CTRUNC))
 		*ret_along = FD_MSG_OTHER;
 	return n;
+}
+
+pid_t fd_msg_fork(int *ret_sock)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid_t pid = fork();
+	int r = pid < 0 ? -errno : pid;
+	int ours = pid == 0 ? 1 : 0;
+
+	fd_close(&pair[1 - ours]);
+	if (r < 0)
+		fd_close(&pair[ours]);
+	else
+		*ret_sock = pair[ours];
+	return r;
 }

@@ -24,4 +24,10 @@ int fd_msg_send(int sock, const void *buf, size_t len, int along);
  */
 ssize_t fd_msg_receive(int sock, void *buf, size_t cap, int *ret_along);
 
+/*
+ * Fork, with a socket of messages between the two processes: *ret_sock is each
+ * one's end, for it to close.  Returns 0 in the child, else its pid or -errno.
+ */
+pid_t fd_msg_fork(int *ret_sock);
+
 #endif

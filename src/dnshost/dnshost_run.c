@@ -23,6 +23,7 @@
 #include "confine.h"
 #include "dnshost.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "log.h"
 
 struct worker {
@@ -50,31 +51,22 @@ static void guard(int fd, const struct dns_host *host)
 
 static int start_guardian(struct worker *w, struct err *err)
 {
-	int pair[2];
+	pid_t pid = fd_msg_fork(&w->guardian_fd);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, -errno, "cannot make a socket pair: %s",
-			       strerror(errno));
-	pid_t pid = fork();
+	if (pid < 0)
+		return err_set(err, pid, "cannot start a guardian: %s",
+			       strerror(-pid));
 	if (pid == 0) {
 		struct dns_host host = w->d.host;
 
 		host.bus = NULL; /* the worker's */
-		if (dup2(pair[1], STDIN_FILENO) < 0 ||
+		if (dup2(w->guardian_fd, STDIN_FILENO) < 0 ||
 		    close_range(3, ~0U, 0) < 0)
 			_exit(EXIT_FAILURE);
 		(void)prctl(PR_SET_NAME, "ecssh-dns-keep", 0, 0, 0);
 		guard(STDIN_FILENO, &host);
 		_exit(EXIT_SUCCESS);
 	}
-	int r = pid < 0 ? -errno : 0;
-	fd_close(&pair[1]);
-	if (r < 0) {
-		fd_close(&pair[0]);
-		return err_set(err, r, "cannot start a guardian: %s",
-			       strerror(-r));
-	}
-	w->guardian_fd = pair[0];
 	return 0;
 }
 

@@ -29,18 +29,16 @@ static void be_outside(int sock, bool may_make_device)
 int outside_start(struct outside *o, bool may_make_device)
 {
 	struct timeval patience = {.tv_sec = PATIENCE_S};
-	int pair[2];
+	int r = 0;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	pid_t pid = fork();
+	o->sock = -1;
+	pid_t pid = fd_msg_fork(&o->sock);
+	if (pid < 0)
+		return pid;
 	if (pid == 0)
-		be_outside(pair[1], may_make_device);
-	int r = pid < 0 ? -errno : 0;
-	o->sock = pair[0];
-	fd_close(&pair[1]);
-	if (r == 0 && setsockopt(o->sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
-				 sizeof(patience)) < 0)
+		be_outside(o->sock, may_make_device);
+	if (setsockopt(o->sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
+		       sizeof(patience)) < 0)
 		r = -errno;
 	if (r < 0)
 		fd_close(&o->sock);

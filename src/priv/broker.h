@@ -96,8 +96,7 @@ struct broker_ops {
 	/*
 	 * Take back one thing that brokers have left which were killed with
 	 * their keepers.  Returns 0 with said: what it was; -ENOENT: there is
-	 * nothing (more); or -errno with said: why this one stays.  NULL: this
-	 * broker keeps no records.
+	 * nothing (more); or -errno with said: why this one stays.
 	 */
 	int (*cleanup)(void *ctx, struct err *said);
 

@@ -345,10 +345,9 @@ static int kernel_kill(void *ctx, const struct brokermsg_request *request,
 	struct kernel *k = ctx;
 	struct brokermsg_kill_order order = {.asks_uid = k->asks_uid};
 	struct brokermsg_reply reply;
-	int r = mate_start(&k->kill, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	mate_start(&k->kill);
 	memcpy(&order.request, request->bytes, brokermsg_size(request->type));
 	r = mate_ask(&k->kill, &order, sizeof(order), &reply, err);
 	mate_stop(&k->kill);
@@ -521,8 +520,8 @@ void broker_run(int sock)
 	broker_ignore_signals();
 	/* The first, while we still are root and have nothing open. */
 	mate_init(&k.dns, "ecssh-dns");
-	if (mate_start(&k.dns, &err) == 0)
-		fd_close(&k.dns.program_fd);
+	mate_start(&k.dns);
+	fd_close(&k.dns.program_fd); /* once is enough */
 	mate_init(&k.kill, "ecssh-kill");
 	make_kill_dir();
 	int r = journal_file_open(&k.journal, state_dir, &err);

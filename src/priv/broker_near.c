@@ -186,11 +186,8 @@ static int on_dns_clear(struct broker *b, struct broker_call *call)
 
 static int on_cleanup(struct broker *b, struct broker_call *call)
 {
-	int r = -EOPNOTSUPP;
+	int r = b->ops->cleanup(b->ctx, &call->err);
 
-	(void)err_set(&call->err, r, "this broker keeps no records");
-	if (b->ops->cleanup)
-		r = b->ops->cleanup(b->ctx, &call->err);
 	memcpy(call->reply->text, call->err.text, sizeof(call->reply->text));
 	return r;
 }

@@ -330,6 +330,12 @@ static int unmake(void *ctx, const struct journal_change *change,
 	return 0;
 }
 
+static int cleanup(void *ctx, struct err *said)
+{
+	(void)ctx;
+	return err_set(said, -EOPNOTSUPP, "this broker keeps no records");
+}
+
 /* ---- the loop ---- */
 
 static const struct broker_ops print_ops = {
@@ -343,6 +349,7 @@ static const struct broker_ops print_ops = {
 	.dns_set = dns_set,
 	.guard_add = guard_add,
 	.kill = kill_switch,
+	.cleanup = cleanup,
 };
 
 void broker_print_run(int sock)

@@ -3,31 +3,18 @@
 #include "broker_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "log.h"
 
 enum {
 	EXIT_USAGE = 2,
 };
-
-/* Have something at 0, 1 and 2, so that nothing we open gets these numbers,
- * and nothing beyond. */
-static bool tidy_descriptors(void)
-{
-	for (;;) {
-		int fd = open("/dev/null", O_RDWR);
-
-		if (fd < 0)
-			return false;
-		if (fd > STDERR_FILENO)
-			return close_range(3, ~0U, 0) == 0 || errno == ENOSYS;
-	}
-}
 
 static bool is_our_kind_of_socket(int fd)
 {
@@ -43,8 +30,11 @@ static bool is_our_kind_of_socket(int fd)
 
 int broker_process(void (*run)(int sock))
 {
-	if (!tidy_descriptors()) {
-		log_err("cannot open /dev/null");
+	/* Something at 0, 1 and 2, so that nothing we open gets these numbers,
+	 * and nothing beyond. */
+	if (fd_open_stdio() < 0 ||
+	    (close_range(3, ~0U, 0) < 0 && errno != ENOSYS)) {
+		log_err("cannot tidy up descriptors: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (!is_our_kind_of_socket(STDIN_FILENO)) {

@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "fd_msg.h"
 #include "log.h"
 #include "record.h"
 
@@ -79,29 +79,21 @@ static bool tidy(int sock, int its_fd)
 int keeper_start(const struct keeper_charge *charge, int *ret_fd,
 		 struct err *err)
 {
-	int pair[2], bytes = SOCKET_BYTES;
+	int sock, bytes = SOCKET_BYTES;
+	pid_t pid = fd_msg_fork(&sock);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, -errno, "cannot make a socket pair: %s",
-			       strerror(errno));
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	pid_t pid = fork();
-	if (pid < 0) {
-		int r = err_set(err, -errno, "cannot start the keeper: %s",
-				strerror(errno));
-		fd_close(&pair[0]);
-		fd_close(&pair[1]);
-		return r;
-	}
+	if (pid < 0)
+		return err_set(err, pid, "cannot start the keeper: %s",
+			       strerror(-pid));
 	if (pid == 0) {
-		if (!tidy(pair[1], charge->fd))
+		if (!tidy(sock, charge->fd))
 			_exit(EXIT_FAILURE);
 		(void)prctl(PR_SET_NAME, "ecssh-keeper", 0, 0, 0);
 		keep(STDIN_FILENO, charge);
 		_exit(EXIT_SUCCESS);
 	}
-	fd_close(&pair[1]);
-	*ret_fd = pair[0];
+	(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	*ret_fd = sock;
 	return 0;
 }
 

@@ -30,13 +30,13 @@ struct mate {
 void mate_init(struct mate *ret, const char *name);
 void mate_fini(struct mate *m);
 
-/* Start it, with our privileges of this moment.  Returns 0 or -errno with err;
- * or let it end.  Its socket is at its end as soon as it is. */
-int mate_start(struct mate *m, struct err *err);
+/* Start it, with our privileges of this moment, or let it end.  That it does
+ * not run is told to who asks it; its socket is at its end as soon as it is. */
+void mate_start(struct mate *m);
 void mate_stop(struct mate *m);
 
-/* Ask one that runs.  Returns 0 or -errno with err, that of the reply included.
- * One that does not answer is let go. */
+/* Ask it.  Returns 0 or -errno with err, that of the reply included.  One that
+ * does not answer is let go. */
 int mate_ask(struct mate *m, const void *request, size_t len,
 	     struct brokermsg_reply *ret_reply, struct err *err);
 

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,13 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "fd.h"
+#include "fd_msg.h"
 
-/* Returns a descriptor of the program, or -errno with err. */
+/* Open the program beside our own, which may lie where we cannot look any more
+ * when we are nobody.  Returns a descriptor, or -errno with err. */
 static int find(const char *name, struct err *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *end = n < 0 ? NULL : strrchr(path, '/');
 
 	/* One that has its capability from its file must not start what lies
 	 * beside it. */
@@ -29,10 +33,9 @@ static int find(const char *name, struct err *err)
 			       "only a broker that root has started can have "
 			       "%s do this",
 			       name);
-	int r = beside_find(name, path, err);
-	if (r < 0)
-		return r;
-	/* It may lie where we cannot look any more when we are nobody. */
+	if (end)
+		(void)snprintf(end, sizeof(path) - (size_t)(end - path), "/%s",
+			       name);
 	int fd = open(path, O_PATH | O_CLOEXEC);
 	return fd >= 0 ? fd
 		       : err_set(err, -errno, "cannot open %s: %s", path,
@@ -42,8 +45,7 @@ static int find(const char *name, struct err *err)
 void mate_init(struct mate *ret, const char *name)
 {
 	*ret = (struct mate){.name = name, .sock = -1};
-	ret->program_fd = find(name, &ret->why);
-	ret->why_not = ret->program_fd < 0 ? ret->program_fd : -EPIPE;
+	ret->why_not = ret->program_fd = find(name, &ret->why);
 }
 
 void mate_fini(struct mate *m)
@@ -63,30 +65,23 @@ static void become(const struct mate *m, int sock)
 	_exit(EXIT_FAILURE);
 }
 
-int mate_start(struct mate *m, struct err *err)
+void mate_start(struct mate *m)
 {
 	struct timeval patience = {.tv_sec = MATE_TIMEOUT_S};
-	int pair[2];
 
 	while (waitpid(-1, NULL, WNOHANG) > 0) /* those before */
 		;
 	if (m->program_fd < 0)
-		return err_set(err, m->why_not, "%s", m->why.text);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, -errno, "cannot make a socket pair: %s",
-			       strerror(errno));
-	m->sock = pair[0];
-	(void)setsockopt(m->sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
-			 sizeof(patience));
-	pid_t pid = fork();
+		return;
+	pid_t pid = fd_msg_fork(&m->sock);
 	if (pid == 0)
-		become(m, pair[1]);
-	int r = pid < 0 ? -errno : 0;
-	fd_close(&pair[1]);
-	if (r == 0)
-		return 0;
-	mate_stop(m);
-	return err_set(err, r, "cannot start %s: %s", m->name, strerror(-r));
+		become(m, m->sock);
+	if (pid < 0)
+		m->why_not = err_set(&m->why, pid, "cannot start %s: %s",
+				     m->name, strerror(-pid));
+	else
+		(void)setsockopt(m->sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
+				 sizeof(patience));
 }
 
 void mate_stop(struct mate *m)

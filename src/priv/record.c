@@ -6,54 +6,57 @@
 #include <errno.h>
 #include <string.h>
 
-static void tell(const struct record *r, bool is_strike, size_t index,
-		 const struct journal_change *change)
+static bool fits(const struct record *r, const struct broker_note *note)
+{
+	if (note->is_strike)
+		return note->index < r->n;
+	return note->change.kind > 0 && note->change.kind < CHANGE__N &&
+	       r->n < RECORD_MAX;
+}
+
+static void apply(struct record *r, const struct broker_note *note)
+{
+	struct journal_change *at = &r->changes[note->index];
+
+	if (!note->is_strike) {
+		r->changes[r->n++] = note->change;
+		r->n_of[note->change.kind]++;
+		return;
+	}
+	r->n_of[at->kind]--;
+	r->n--;
+	memmove(at, at + 1, (r->n - note->index) * sizeof(*at));
+}
+
+static void change_record(struct record *r, bool is_strike, size_t index,
+			  const struct journal_change *change)
 {
 	struct broker_note note;
 
-	if (!r->ops->note)
-		return;
 	memset(&note, 0, sizeof(note)); /* holes too: it leaves the process */
 	note.is_strike = is_strike;
 	note.index = (uint32_t)index;
 	memcpy(&note.change, change, sizeof(note.change));
-	r->ops->note(r->ctx, &note);
-}
-
-static void push(struct record *r, const struct journal_change *change)
-{
-	assert_always(r->n < RECORD_MAX);
-	r->changes[r->n++] = *change;
-	r->n_of[change->kind]++;
-}
-
-static void strike(struct record *r, size_t i)
-{
-	r->n_of[r->changes[i].kind]--;
-	r->n--;
-	memmove(&r->changes[i], &r->changes[i + 1],
-		(r->n - i) * sizeof(r->changes[0]));
+	assert_always(fits(r, &note));
+	if (r->ops->note)
+		r->ops->note(r->ctx, &note);
+	apply(r, &note);
 }
 
 void record_push(struct record *r, const struct journal_change *change)
 {
-	tell(r, false, 0, change);
-	push(r, change);
+	change_record(r, false, 0, change);
 }
 
 void record_strike(struct record *r, size_t i)
 {
-	tell(r, true, i, &r->changes[i]);
-	strike(r, i);
+	change_record(r, true, i, &r->changes[i]);
 }
 
 void record_mirror(struct record *r, const struct broker_note *note)
 {
-	if (note->is_strike && note->index < r->n)
-		strike(r, note->index);
-	else if (!note->is_strike && note->change.kind > 0 &&
-		 note->change.kind < CHANGE__N && r->n < RECORD_MAX)
-		push(r, &note->change);
+	if (fits(r, note))
+		apply(r, note);
 }
 
 int record_make(struct record *r, const struct journal_change *change,

@@ -284,6 +284,12 @@ static int kill_switch(void *ctx, const struct brokermsg_request *request,
 	return change(ctx, err);
 }
 
+static int cleanup(void *ctx, struct err *said)
+{
+	(void)ctx;
+	return err_set(said, -ENOENT, "there is nothing to clean up");
+}
+
 static const struct broker_ops near_ops = {
 	.requests = broker_near_requests,
 	.tun_create = tun_create,
@@ -294,6 +300,7 @@ static const struct broker_ops near_ops = {
 	.mark = mark,
 	.guard_add = guard_add,
 	.kill = kill_switch,
+	.cleanup = cleanup,
 };
 
 static const struct broker_ops far_ops = {

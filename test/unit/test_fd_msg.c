@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -106,6 +108,30 @@ static void the_end_is_told(void **state)
 	assert_int_equal(fd_msg_receive(-1, buf, sizeof(buf), &along), -EBADF);
 }
 
+static void a_fork_answers(void **state)
+{
+	int sock, along, status;
+	char buf[4];
+	pid_t pid = fd_msg_fork(&sock);
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		bool is_good =
+			fd_msg_receive(sock, buf, sizeof(buf), &along) == 3 &&
+			fd_msg_send(sock, buf, 2, FD_MSG_NOTHING) == 0;
+
+		_exit(is_good ? 0 : 1);
+	}
+	assert_int_equal(fd_msg_send(sock, "abc", 3, FD_MSG_NOTHING), 0);
+	assert_int_equal(fd_msg_receive(sock, buf, sizeof(buf), &along), 2);
+	/* Nobody else has its end. */
+	assert_int_equal(fd_msg_receive(sock, buf, sizeof(buf), &along), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	fd_close(&sock);
+}
+
 #define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -115,6 +141,7 @@ int main(void)
 		with_pair(two_descriptors_are_closed),
 		with_pair(a_message_that_is_too_long_has_its_length),
 		with_pair(the_end_is_told),
+		cmocka_unit_test(a_fork_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
