@@ -337,10 +337,11 @@ static void on_event(void *ctx, uint32_t events)
 }
 
 /* Requests are few and short: if the socket is full, nobody reads it. */
-static bool send_whole(struct mux_forward *f, const uint8_t *msg, size_t len)
+static int send_whole(int fd, const uint8_t *msg, size_t len)
 {
-	return send(f->io.fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-	       (ssize_t)len;
+	return send(fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len
+		       ? 0
+		       : -EIO;
 }
 
 static uint32_t wire_port(const struct mux_forward_end *end)
@@ -348,8 +349,15 @@ static uint32_t wire_port(const struct mux_forward_end *end)
 	return end->is_path ? (uint32_t)MUX_MSG_PORT_PATH : end->port;
 }
 
-int mux_forward_request(struct mux_forward *f,
-			const struct mux_forward_spec *spec)
+int mux_forward_greet(int fd)
+{
+	uint8_t hello[MUX_MSG_FIXED_MAX];
+
+	return send_whole(fd, hello, mux_msg_build_hello(hello));
+}
+
+int mux_forward_send(int fd, uint32_t number,
+		     const struct mux_forward_spec *spec)
 {
 	struct mux_msg_forward m = {
 		.kind = spec->kind == MUX_FORWARD_LOCAL
@@ -361,15 +369,19 @@ int mux_forward_request(struct mux_forward *f,
 		.connect_port = wire_port(&spec->connect),
 	};
 	uint8_t msg[REQUEST_MAX];
+	size_t len = mux_msg_build_forward(msg, sizeof(msg), number, &m);
 
+	assert_always(len > 0);
+	return send_whole(fd, msg, len);
+}
+
+int mux_forward_expect(struct mux_forward *f,
+		       const struct mux_forward_spec *spec)
+{
 	if (f->is_closed)
 		return -EPIPE;
 	if (f->n == MUX_FORWARDS_MAX)
 		return -E2BIG;
-	size_t len = mux_msg_build_forward(msg, sizeof(msg), f->n, &m);
-	assert_always(len > 0);
-	if (!send_whole(f, msg, len))
-		return -EIO;
 	struct request *q = &f->requests[f->n];
 	q->is_pending = true;
 	q->kind = spec->kind;
@@ -382,7 +394,6 @@ struct mux_forward *mux_forward_new(struct loop *loop, int fd,
 				    mux_forward_result *on_result, void *ctx)
 {
 	struct mux_forward *f = calloc(1, sizeof(*f));
-	uint8_t hello[MUX_MSG_FIXED_MAX];
 	int r = -ENOMEM;
 
 	if (!f)
@@ -396,8 +407,6 @@ struct mux_forward *mux_forward_new(struct loop *loop, int fd,
 		r = loop_io_add(loop, &f->io, EPOLLIN);
 	if (r < 0)
 		goto fail;
-	/* If this fails, reading tells. */
-	(void)send_whole(f, hello, mux_msg_build_hello(hello));
 	return f;
 fail:
 	free(f);

@@ -57,18 +57,24 @@ struct mux_forward;
 typedef void mux_forward_result(void *ctx, uint32_t request, uint16_t port,
 				const struct err *why);
 
-/* Ask on fd, a connection to the control socket; owned from now on.  Returns
- * NULL with errno set. */
+/* On a connection to the control socket: what comes first; and then ask for a
+ * forwarding.  Numbers count from 0.  Return 0 or -EIO. */
+int mux_forward_greet(int fd);
+int mux_forward_send(int fd, uint32_t number,
+		     const struct mux_forward_spec *spec);
+
+/* Read on fd, of such a connection, what is answered; owned from now on.
+ * Returns NULL with errno set. */
 struct mux_forward *mux_forward_new(struct loop *loop, int fd,
 				    mux_forward_result *on_result, void *ctx);
 
 /*
- * Ask for a forwarding; on_result follows once, never within this call, with
- * the request's number, which is the count of requests before it.  Returns the
- * number, or -E2BIG, -EPIPE if the connection is gone, -EIO.
+ * One has been asked for, or is about to be; on_result follows once, never
+ * within this call, with its number, which is the count of those before it.
+ * Returns the number, or -E2BIG, or -EPIPE if the connection is gone.
  */
-int mux_forward_request(struct mux_forward *f,
-			const struct mux_forward_spec *spec);
+int mux_forward_expect(struct mux_forward *f,
+		       const struct mux_forward_spec *spec);
 
 /* Not from within on_result.  Accepts NULL; returns NULL. */
 struct mux_forward *mux_forward_free(struct mux_forward *f);

@@ -260,15 +260,17 @@ uint32_t mux_link_n_channels(const struct mux_link *l)
 	return l->n_channels;
 }
 
-/* Hello and request in one write: see doc/PROTOCOL.mux section 1. */
-static void greet(struct mux_link *l)
+/* Hello and request in one write: see doc/PROTOCOL.mux section 1.  The socket
+ * is new: they fit. */
+int mux_link_greet(int fd)
 {
 	uint8_t msg[2 * MUX_MSG_FIXED_MAX];
 	size_t len = mux_msg_build_hello(msg);
 
 	len += mux_msg_build_proxy(msg + len, PROXY_REQUEST);
-	mux_link_put(l, msg, len);
-	flush(l);
+	if (send(fd, msg, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 struct mux_link *mux_link_new(struct loop *loop, int fd,
@@ -297,7 +299,6 @@ struct mux_link *mux_link_new(struct loop *loop, int fd,
 		r = loop_io_add(loop, &l->io, EPOLLIN);
 	if (r < 0)
 		goto fail;
-	greet(l);
 	return l;
 fail:
 	if (l)

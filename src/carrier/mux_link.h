@@ -50,7 +50,14 @@ struct mux_link_ops {
 };
 
 /*
- * Speak on fd, a connection to the control socket; owned from now on.  ops and
+ * Ask for proxy mode on fd, a connection to the control socket: what is said on
+ * it from then on goes to the server, and ssh itself takes no more requests.
+ * Returns 0 or -errno.
+ */
+int mux_link_greet(int fd);
+
+/*
+ * Speak on fd, which has been greeted so; owned from now on.  ops and
  * ctx are borrowed for the life of the link.  Returns NULL with errno set.
  */
 struct mux_link *mux_link_new(struct loop *loop, int fd,

@@ -19,6 +19,7 @@
 #include "boot_script.h"
 #include "dialer.h"
 #include "err.h"
+#include "mux_forward.h"
 #include "ssh_cmd.h"
 #include "ssh_config.h"
 #include "ssh_dest.h"
@@ -43,10 +44,9 @@ struct ssh_plan {
 	/* The terminal may go away once the tunnel is up: ssh ignores SIGHUP
 	 * and SIGQUIT too (SIGINT it never gets to obey, see ssh_child.h). */
 	bool is_background;
-	/* Where ssh is asked to listen at Unix sockets, which it leaves behind;
-	 * entries may be NULL. */
-	const char *const *listen_paths;
-	size_t n_listen_paths; /* at most STARTER_LISTENERS_MAX count */
+	/* The user's -L and -R, at most MUX_FORWARDS_MAX. */
+	const struct mux_forward_spec *forwards;
+	size_t n_forwards;
 	/* Called in the starter when it is told that the account may run
 	 * programs there, or may not; NULL: not. */
 	void (*on_note)(void *ctx, bool may_exec);

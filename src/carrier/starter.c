@@ -274,7 +274,16 @@ int starter_lend(void *ctx, pid_t pid, bool is_first)
 	return ask_for_fd(ctx, &request, &answer);
 }
 
-/* ---- listeners and places ---- */
+/* ---- forwardings and places ---- */
+
+int starter_forward(struct starter *s, uint32_t number)
+{
+	struct starter_request request = {.type = STARTER_FORWARD,
+					  .place = number};
+	struct starter_answer answer;
+
+	return ask_for_fd(s, &request, &answer);
+}
 
 static void ask_about_listener(struct starter *s,
 			       enum starter_request_type type, uint32_t i)

@@ -81,15 +81,6 @@ int starter_find_peers(struct starter *s, pid_t pid, struct ip_addr *ret_addrs,
  * the starter. */
 int starter_lend(void *ctx, pid_t pid, bool is_first);
 
-/* ---- sockets that ssh listens at ---- */
-
-/* Remove what is left of number i of listen_paths, of this tunnel or of one
- * that was killed; a socket in use, and what is no socket, stays. */
-void starter_listener_clear(struct starter *s, uint32_t i);
-
-/* What is there now is ssh's. */
-void starter_listener_note(struct starter *s, uint32_t i);
-
 /* ---- the place of a control socket ---- */
 
 struct starter_place {
@@ -100,9 +91,26 @@ struct starter_place {
 /* Returns a descriptor of inotify, for the caller, or -errno. */
 int starter_place_new(struct starter *s, struct starter_place *ret);
 
-/* As mux_dir_connect, mux_dir_tidy and mux_dir_close. */
+/* As mux_dir_connect; and then mux_link_greet. */
 int starter_place_connect(struct starter *s, uint32_t number);
+/* As mux_dir_tidy and mux_dir_close. */
 int starter_place_tidy(struct starter *s, uint32_t number);
 void starter_place_free(struct starter *s, uint32_t number);
+
+/* ---- forwardings ---- */
+
+/*
+ * Ask the ssh of that place for all forwardings of the plan, after clearing
+ * where it is to listen.  Returns a descriptor for mux_forward_new, or -errno.
+ */
+int starter_forward(struct starter *s, uint32_t number);
+
+/* Of forwarding i, which is -L with a path here: remove what is left there, of
+ * this tunnel or of one that was killed; a socket in use, and what is no
+ * socket, stays. */
+void starter_listener_clear(struct starter *s, uint32_t i);
+
+/* What is there now is ssh's. */
+void starter_listener_note(struct starter *s, uint32_t i);
 
 #endif

@@ -31,13 +31,14 @@ enum starter_request_type {
 	STARTER_NOTE_NO_EXEC,
 	STARTER_LISTENER_CLEAR, /* listener, as the next */
 	STARTER_LISTENER_NOTE,
+	STARTER_FORWARD, /* place; a descriptor */
 };
 
 enum {
 	STARTER_FDS_MAX = 4, /* with an answer */
 	STARTER_SSH_MAX = 32,
 	STARTER_PLACES_MAX = 16,
-	STARTER_LISTENERS_MAX = 64,
+	STARTER_RELAYS_MAX = 8,
 };
 
 struct starter_request {

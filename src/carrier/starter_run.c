@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "fd.h"
+#include "mux_link.h"
 #include "ssh_socket.h"
 #include "ssh_spawn.h"
 #include "starter_msg.h"
@@ -38,13 +39,20 @@ struct place {
 	struct mux_dir dir;
 };
 
+/* What ssh answers goes to the engine, and nothing comes from there. */
+struct relay {
+	bool is_used;
+	int ssh_fd, out_fd; /* owned */
+};
+
 struct process {
 	const struct ssh_plan *plan; /* borrowed */
 	int sock;
 	struct started all[STARTER_SSH_MAX];
 	struct place places[STARTER_PLACES_MAX]; /* number - 1 */
 	/* What ssh has made at the paths of the plan. */
-	struct unix_path_id listeners[STARTER_LISTENERS_MAX];
+	struct unix_path_id listeners[MUX_FORWARDS_MAX];
+	struct relay relays[STARTER_RELAYS_MAX];
 };
 
 /* What an answer comes with; owned until it is sent. */
@@ -207,11 +215,12 @@ static int place_new(struct process *p, struct starter_answer *answer,
 
 static int place_connect(struct place *place, struct fds *fds)
 {
-	int fd = mux_dir_connect(&place->dir);
+	CLEANUP_FD int fd = mux_dir_connect(&place->dir);
+	int r = fd < 0 ? fd : mux_link_greet(fd);
 
-	if (fd >= 0)
-		put_fd(fds, fd);
-	return fd < 0 ? fd : 0;
+	if (r == 0)
+		put_fd(fds, fd_take(&fd));
+	return r;
 }
 
 static int place_free(struct place *place)
@@ -225,8 +234,11 @@ static int place_free(struct place *place)
 
 static const char *listen_path(const struct process *p, uint32_t i)
 {
-	return i < STARTER_LISTENERS_MAX && i < p->plan->n_listen_paths
-		       ? p->plan->listen_paths[i]
+	const struct mux_forward_spec *f = &p->plan->forwards[i];
+
+	return i < p->plan->n_forwards && f->kind == MUX_FORWARD_LOCAL &&
+			       f->listen.is_path
+		       ? f->listen.host
 		       : NULL;
 }
 
@@ -257,6 +269,65 @@ static int listener_note(struct process *p, uint32_t i)
 	if (!path)
 		return -ENOENT;
 	p->listeners[i] = unix_path_identify(path);
+	return 0;
+}
+
+/* ---- forwardings ---- */
+
+static struct relay *free_relay(struct process *p)
+{
+	for (size_t i = 0; i < STARTER_RELAYS_MAX; i++)
+		if (!p->relays[i].is_used)
+			return &p->relays[i];
+	return NULL;
+}
+
+static void relay_close(struct relay *r)
+{
+	fd_close(&r->ssh_fd);
+	fd_close(&r->out_fd);
+	r->is_used = false;
+}
+
+/* Answers are short and few: if the pipe is full, nobody reads it. */
+static void relay_pass(struct relay *r)
+{
+	char bytes[4096];
+	ssize_t n = read(r->ssh_fd, bytes, sizeof(bytes));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || write(r->out_fd, bytes, (size_t)n) != n)
+		relay_close(r);
+}
+
+static int ask_for_all(struct process *p, int ssh_fd)
+{
+	int r = mux_forward_greet(ssh_fd);
+
+	for (uint32_t i = 0; i < p->plan->n_forwards && r == 0; i++) {
+		/* If that fails so does ssh, and says why. */
+		(void)listener_clear(p, i);
+		r = mux_forward_send(ssh_fd, i, &p->plan->forwards[i]);
+	}
+	return r;
+}
+
+static int forward(struct process *p, struct place *place, struct fds *fds)
+{
+	struct relay *relay = free_relay(p);
+	int out[2];
+
+	if (!relay)
+		return -EAGAIN;
+	CLEANUP_FD int ssh_fd = mux_dir_connect(&place->dir);
+	int r = ssh_fd < 0 ? ssh_fd : ask_for_all(p, ssh_fd);
+	if (r < 0)
+		return r;
+	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	put_fd(fds, out[0]);
+	*relay = (struct relay){true, fd_take(&ssh_fd), out[1]};
 	return 0;
 }
 
@@ -315,6 +386,8 @@ static int handle(struct process *p, const struct starter_request *request,
 		return listener_clear(p, request->listener);
 	case STARTER_LISTENER_NOTE:
 		return listener_note(p, request->listener);
+	case STARTER_FORWARD:
+		return place ? forward(p, place, fds) : -ENOENT;
 	}
 	return -EINVAL;
 }
@@ -366,33 +439,66 @@ static bool on_request(struct process *p)
 
 /* ---- life ---- */
 
-/* Wait for requests, if there are to be any, and for the end of each ssh.
- * Returns false once there is nothing to be waited for any more. */
+/* What is waited for: entries of poll(2), of which those that are -1 are passed
+ * over. */
+enum {
+	AT_SOCK,
+	AT_ENDS,
+	AT_ANSWERS = AT_ENDS + STARTER_SSH_MAX,
+	AT_READERS = AT_ANSWERS + STARTER_RELAYS_MAX, /* that they have gone */
+	N_WAITING = AT_READERS + STARTER_RELAYS_MAX,
+};
+
+static void wait_for(const struct process *p, bool takes_requests,
+		     struct pollfd fds[N_WAITING])
+{
+	fds[AT_SOCK] = (struct pollfd){.fd = takes_requests ? p->sock : -1,
+				       .events = POLLIN};
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		fds[AT_ENDS + i] = (struct pollfd){
+			.fd = p->all[i].pid ? p->all[i].pidfd : -1,
+			.events = POLLIN};
+	for (size_t i = 0; i < STARTER_RELAYS_MAX; i++) {
+		const struct relay *r = &p->relays[i];
+
+		fds[AT_ANSWERS + i] = (struct pollfd){
+			.fd = r->is_used ? r->ssh_fd : -1, .events = POLLIN};
+		fds[AT_READERS + i] =
+			(struct pollfd){.fd = r->is_used ? r->out_fd : -1};
+	}
+}
+
+static bool has_ssh(const struct process *p)
+{
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (p->all[i].pid != 0)
+			return true;
+	return false;
+}
+
+/* Requests, if there are to be any, and the end of each ssh.  Returns false
+ * once there is nothing to be waited for any more. */
 static bool turn(struct process *p, bool takes_requests, int timeout_ms)
 {
-	struct pollfd fds[STARTER_SSH_MAX + 1];
-	struct started *whose[STARTER_SSH_MAX + 1];
-	nfds_t n = 0;
+	struct pollfd fds[N_WAITING];
 	bool goes_on = true;
 
-	fds[n++] = (struct pollfd){.fd = takes_requests ? p->sock : -1,
-				   .events = POLLIN};
-	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
-		if (p->all[i].pid != 0) {
-			whose[n] = &p->all[i];
-			fds[n++] = (struct pollfd){.fd = p->all[i].pidfd,
-						   .events = POLLIN};
-		}
-	if (!takes_requests && n == 1)
+	if (!takes_requests && !has_ssh(p))
 		return false;
-	if (poll(fds, n, timeout_ms) <= 0)
+	wait_for(p, takes_requests, fds);
+	if (poll(fds, N_WAITING, timeout_ms) <= 0)
 		return takes_requests;
-	/* A request may be about one that has ended: its own comes first. */
-	if (fds[0].revents)
+	for (size_t i = 0; i < STARTER_RELAYS_MAX; i++)
+		if (fds[AT_READERS + i].revents)
+			relay_close(&p->relays[i]);
+		else if (fds[AT_ANSWERS + i].revents)
+			relay_pass(&p->relays[i]);
+	/* A request may be about one that has ended: that comes first. */
+	if (fds[AT_SOCK].revents)
 		goes_on = on_request(p);
-	for (nfds_t i = 1; i < n; i++)
-		if (fds[i].revents)
-			(void)reap(whose[i]);
+	for (size_t i = 0; i < STARTER_SSH_MAX; i++)
+		if (fds[AT_ENDS + i].revents)
+			(void)reap(&p->all[i]);
 	return goes_on;
 }
 
@@ -417,6 +523,7 @@ void starter_run(int sock, const struct ssh_plan *plan)
 
 	if (!p)
 		return;
+	assert_always(plan->n_forwards <= MUX_FORWARDS_MAX);
 	p->plan = plan;
 	p->sock = sock;
 	while (turn(p, true, -1))
@@ -425,7 +532,10 @@ void starter_run(int sock, const struct ssh_plan *plan)
 	for (size_t i = 0; i < STARTER_PLACES_MAX; i++)
 		if (p->places[i].is_used)
 			(void)place_free(&p->places[i]);
-	for (uint32_t i = 0; i < STARTER_LISTENERS_MAX; i++)
+	for (uint32_t i = 0; i < plan->n_forwards; i++)
 		remove_listener(p, i);
+	for (size_t i = 0; i < STARTER_RELAYS_MAX; i++)
+		if (p->relays[i].is_used)
+			relay_close(&p->relays[i]);
 	free(p);
 }

@@ -212,9 +212,9 @@ struct mux_link *channels_link(const struct channels *ch)
 	return ch->link;
 }
 
-int channels_connect(const struct channels *ch)
+uint32_t channels_place(const struct channels *ch)
 {
-	return mux_sock_connect(ch->sock);
+	return mux_sock_place(ch->sock);
 }
 
 pid_t channels_pid(const struct channels *ch)

@@ -45,9 +45,8 @@ struct channels *channels_start(struct loop *loop,
 /* The link, from on_ready on; borrowed. */
 struct mux_link *channels_link(const struct channels *ch);
 
-/* Another connection to ssh's control socket, for requests; from on_ready on.
- * Returns a descriptor for the caller or -errno. */
-int channels_connect(const struct channels *ch);
+/* Of ssh's control socket, for the starter; from on_ready on. */
+uint32_t channels_place(const struct channels *ch);
 
 pid_t channels_pid(const struct channels *ch);
 

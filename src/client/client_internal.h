@@ -75,14 +75,13 @@ struct client {
 	struct notify notify;
 	struct sig sig;
 	struct ssh_config *ssh_config;
-	struct starter *starter; /* NULL: WAY_VIA; as the next eight */
+	struct starter *starter; /* NULL: WAY_VIA; as the next seven */
 	bool skips_helper;	 /* there is none for this server */
 	struct helper_file helper;
 	const char *helper_args[2];
 	char dial_path[PATH_MAX]; /* of ecssh-dial; "": not found */
-	const char *listen_paths[CLIENT_FORWARDS_MAX]; /* of -L; or NULL */
-	uint32_t ssh_flags;			       /* enum ssh_start_flag */
-	struct endpoint pins[DIALER_ENDPOINTS_MAX];    /* see way_pin */
+	uint32_t ssh_flags;	  /* enum ssh_start_flag */
+	struct endpoint pins[DIALER_ENDPOINTS_MAX]; /* see way_pin */
 	size_t n_pins;
 	enum way way;
 	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */

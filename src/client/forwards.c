@@ -86,13 +86,12 @@ static void fail_all(struct forwards *f, int r)
 		fail(&f->status[i], &why);
 }
 
-void forwards_ask(struct forwards *f, int fd)
+void forwards_ask(struct forwards *f, uint32_t place)
 {
-	int r = fd;
-
 	f->requests = mux_forward_free(f->requests);
-	if (fd >= 0) {
-		f->requests = mux_forward_new(f->loop, fd, on_result, f);
+	int r = starter_forward(f->starter, place);
+	if (r >= 0) {
+		f->requests = mux_forward_new(f->loop, r, on_result, f);
 		r = f->requests ? 0 : -errno;
 	}
 	if (r < 0) {
@@ -103,10 +102,7 @@ void forwards_ask(struct forwards *f, int fd)
 		struct err why;
 
 		f->status[i].state = FORWARD_ASKED;
-		/* If that fails so does ssh, and says why. */
-		if (has_path_here(&f->status[i]))
-			starter_listener_clear(f->starter, (uint32_t)i);
-		r = mux_forward_request(f->requests, f->status[i].spec);
+		r = mux_forward_expect(f->requests, f->status[i].spec);
 		if (r < 0) {
 			(void)err_set(&why, r, "ssh cannot be asked: %s",
 				      strerror(-r));

@@ -22,13 +22,14 @@ struct forward_status {
 
 struct forwards;
 
-/* specs are borrowed for its life.  Returns NULL if memory runs out. */
+/* specs, those of the starter's plan, are borrowed for its life.  Returns NULL
+ * if memory runs out. */
 struct forwards *forwards_new(struct loop *loop, struct starter *starter,
 			      const struct mux_forward_spec *specs, size_t n);
 
-/* Ask for all of them on a connection to ssh's control socket, owned from now
- * on, or -errno if there is none.  Each outcome is logged. */
-void forwards_ask(struct forwards *f, int fd);
+/* Have the ssh with its control socket at that place asked for all of them.
+ * Each outcome is logged. */
+void forwards_ask(struct forwards *f, uint32_t place);
 
 size_t forwards_n(const struct forwards *f);
 const struct forward_status *forwards_status(const struct forwards *f,

@@ -130,10 +130,9 @@ static void on_control_socket(void *ctx, int fd)
 {
 	struct client *c = ctx;
 
+	fd_close(&fd); /* there will be others, as needed */
 	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, fd);
-	else
-		fd_close(&fd);
+		forwards_ask(c->forwards, mux_sock_place(c->sock));
 }
 
 static int start_helper(struct client *c, struct err *err)
@@ -249,7 +248,7 @@ static void ask_for_forwards(struct client *c)
 {
 	c->listening = c->channels;
 	if (c->config->n_forwards > 0)
-		forwards_ask(c->forwards, channels_connect(c->channels));
+		forwards_ask(c->forwards, channels_place(c->channels));
 }
 
 static void on_retired(void *ctx, struct mux_link *link)
@@ -534,12 +533,6 @@ static int start_starter(struct client *c, struct err *err)
 
 	if (config->allow_link_local)
 		c->helper_args[0] = "--allow-link-local";
-	for (size_t i = 0; i < config->n_forwards; i++) {
-		const struct mux_forward_spec *spec = &config->forwards[i];
-
-		if (spec->kind == MUX_FORWARD_LOCAL && spec->listen.is_path)
-			c->listen_paths[i] = spec->listen.host;
-	}
 	struct ssh_plan plan = {
 		.dest = &config->dest,
 		.options = &config->ssh_options,
@@ -549,8 +542,8 @@ static int start_starter(struct client *c, struct err *err)
 		.protocol = FRAME_VERSION_HIGHEST,
 		.helper_args = c->helper_args,
 		.is_background = config->is_background,
-		.listen_paths = c->listen_paths,
-		.n_listen_paths = config->n_forwards,
+		.forwards = config->forwards,
+		.n_forwards = config->n_forwards,
 		.on_note = on_note,
 		.ctx = c,
 	};

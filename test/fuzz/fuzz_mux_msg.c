@@ -264,7 +264,7 @@ static void run_forwards(struct ssh *s, struct mux_forward *f,
 	for (int i = 0; i < 2; i++) {
 		assert_always(mux_forward_parse(MUX_FORWARD_REMOTE, "0:h:1",
 						&spec, NULL) == 0);
-		assert_always(mux_forward_request(f, &spec) == i);
+		assert_always(mux_forward_expect(f, &spec) == i);
 	}
 	deliver(s, data, size);
 	(void)mux_forward_free(f);

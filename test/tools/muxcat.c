@@ -544,8 +544,10 @@ static int forward(struct muxcat *c, int fd)
 		(void)fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
+	if (mux_forward_greet(fd) < 0 || mux_forward_send(fd, 0, &spec) < 0)
+		return 2;
 	struct mux_forward *f = mux_forward_new(c->loop, fd, on_forwarded, c);
-	if (!f || mux_forward_request(f, &spec) < 0 || loop_run(c->loop) < 0)
+	if (!f || mux_forward_expect(f, &spec) < 0 || loop_run(c->loop) < 0)
 		return 2;
 	(void)mux_forward_free(f);
 	return c->status;
@@ -609,7 +611,8 @@ static int run_start(struct muxcat *c, int argc, char **argv)
 
 static int run_link(struct muxcat *c, int fd)
 {
-	c->link = mux_link_new(c->loop, fd, &link_ops, c);
+	if (mux_link_greet(fd) == 0)
+		c->link = mux_link_new(c->loop, fd, &link_ops, c);
 	if (!c->link || loop_run(c->loop) < 0)
 		return 2;
 	c->link = mux_link_free(c->link);

@@ -251,7 +251,8 @@ static void connect_next(struct relaydoor *d)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
 	    fd_set_nonblock(fd) < 0)
 		fail(at.sun_path, strerror(errno));
-	d->link = mux_link_new(d->loop, fd, &link_ops, d);
+	if (mux_link_greet(fd) == 0)
+		d->link = mux_link_new(d->loop, fd, &link_ops, d);
 }
 
 int main(int argc, char **argv)

@@ -121,7 +121,7 @@ static void these_are_refused_with_a_reason(void **state)
 struct fixture {
 	struct loop *loop;
 	struct mux_forward *f;
-	int ssh;
+	int ssh, ours;
 	unsigned n_results;
 	uint32_t request;
 	uint16_t port;
@@ -160,7 +160,9 @@ static int setup(void **state)
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	x->ssh = fds[1];
-	x->f = mux_forward_new(x->loop, fds[0], on_result, x);
+	x->ours = fds[0];
+	assert_int_equal(mux_forward_greet(x->ours), 0);
+	x->f = mux_forward_new(x->loop, x->ours, on_result, x);
 	assert_non_null(x->f);
 	assert_int_equal(read(x->ssh, hello, sizeof(hello)), 12);
 	say(x, "\0\0\0\x08\0\0\0\x01\0\0\0\x04", 12);
@@ -185,7 +187,11 @@ static int ask(struct fixture *x, int kind, const char *text)
 	assert_int_equal(
 		mux_forward_parse((enum mux_forward_kind)kind, text, &s, NULL),
 		0);
-	return mux_forward_request(x->f, &s);
+	int number = mux_forward_expect(x->f, &s);
+	if (number >= 0)
+		assert_int_equal(
+			mux_forward_send(x->ours, (uint32_t)number, &s), 0);
+	return number;
 }
 
 static void answers_find_their_request(void **state)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -416,6 +417,106 @@ static void places_come_and_go(void **state)
 	}
 }
 
+/* ---- its control socket ---- */
+
+/* What ssh would have there. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static void expect_bytes(int fd, const char *bytes, size_t len)
+{
+	char got[256];
+
+	assert_true(len < sizeof(got));
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), len);
+	assert_memory_equal(got, bytes, len);
+}
+
+#define HELLO "\0\0\0\x08\0\0\0\1\0\0\0\4"
+
+/* So that what follows is the server's to take. */
+static void connections_are_in_proxy_mode(void **state)
+{
+	struct bed *b = *state;
+	struct starter_place place;
+	struct starter *s;
+	struct err err;
+
+	assert_int_equal(starter_new(&b->plan, &s, &err), 0);
+	int notify = starter_place_new(s, &place);
+	assert_true(notify >= 0);
+	int listener = listen_at(place.path);
+	for (int i = 0; i < 2; i++) {
+		int ours = starter_place_connect(s, place.number);
+		assert_true(ours >= 0);
+		int ssh = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		expect_bytes(ssh, HELLO "\0\0\0\x08\x10\0\0\x0f\0\0\0\1", 24);
+		assert_int_equal(write(ours, "x", 1), 1);
+		expect_bytes(ssh, "x", 1);
+		fd_close(&ours);
+		fd_close(&ssh);
+	}
+	fd_close(&notify);
+	fd_close(&listener);
+	assert_null(starter_free(s));
+}
+
+/* The starter asks, and who started it can only listen. */
+static void forwardings_of_the_plan_are_asked_for(void **state)
+{
+	struct bed *b = *state;
+	struct mux_forward_spec specs[2];
+	struct starter_place place;
+	struct starter *s;
+	struct err err;
+
+	assert_int_equal(mux_forward_parse(MUX_FORWARD_LOCAL, "80:h:81",
+					   &specs[0], NULL),
+			 0);
+	assert_int_equal(
+		mux_forward_parse(MUX_FORWARD_REMOTE, "0:/s", &specs[1], NULL),
+		0);
+	b->plan.forwards = specs;
+	b->plan.n_forwards = 2;
+	assert_int_equal(starter_new(&b->plan, &s, &err), 0);
+	int notify = starter_place_new(s, &place);
+	int listener = listen_at(place.path);
+	int ours = starter_forward(s, place.number);
+	assert_true(ours >= 0);
+	int ssh = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	expect_bytes(ssh,
+		     HELLO "\0\0\0\x1d\x10\0\0\x06\0\0\0\0\0\0\0\1\0\0\0\0"
+			   "\0\0\0\x50\0\0\0\1h\0\0\0\x51"
+			   "\0\0\0\x1e\x10\0\0\x06\0\0\0\1\0\0\0\2\0\0\0\0"
+			   "\0\0\0\0\0\0\0\2/s\xff\xff\xff\xfe",
+		     12 + 33 + 34);
+	assert_int_equal(write(ours, "x", 1), -1);
+	assert_int_equal(write(ssh, "answers", 7), 7);
+	wait_for_text(ours, "answers");
+	/* The end of one is that of the other, either way. */
+	fd_close(&ssh);
+	struct pollfd p = {.fd = ours};
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	fd_close(&ours);
+	ours = starter_forward(s, place.number);
+	ssh = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	fd_close(&ours);
+	p = (struct pollfd){.fd = ssh, .events = POLLRDHUP};
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	fd_close(&ssh);
+	fd_close(&notify);
+	fd_close(&listener);
+	assert_null(starter_free(s));
+}
+
 /* ---- what is no request ---- */
 
 static pid_t run_raw(const struct bed *b, int *ret_sock)
@@ -482,14 +583,17 @@ static void random_requests_start_nothing(void **state)
 		for (size_t k = 0; k < sizeof(request); k++)
 			bytes[k] = (uint8_t)rand_r(&seed);
 		if (i % 2)
-			request.type = (uint32_t)rand_r(&seed) % 12;
+			request.type = (uint32_t)rand_r(&seed) % 18;
 		if (request.type == STARTER_PLACE_NEW)
 			continue;
 		assert_int_equal(send(sock, &request, sizeof(request), 0),
 				 sizeof(request));
 		assert_int_equal(recv(sock, &answer, sizeof(answer), 0),
 				 sizeof(answer));
-		assert_true(answer.result < 0 || request.type == STARTER_LEAVE);
+		assert_true(answer.result < 0 ||
+			    request.type == STARTER_LEAVE ||
+			    request.type == STARTER_NOTE_EXEC ||
+			    request.type == STARTER_NOTE_NO_EXEC);
 	}
 	expect_end(pid, sock);
 	char ran[96];
@@ -512,6 +616,8 @@ int main(void)
 		TEST(each_ssh_ends_with_the_asker),
 		TEST(processes_of_others_are_nobodys_business),
 		TEST(places_come_and_go),
+		TEST(connections_are_in_proxy_mode),
+		TEST(forwardings_of_the_plan_are_asked_for),
 		TEST(a_message_of_another_size_is_the_last),
 		TEST(random_requests_start_nothing),
 	};
