@@ -48,7 +48,7 @@ static bool are_pins_sound(const struct ssh_plan *plan,
 bool ssh_start_is_sound(const struct ssh_plan *plan,
 			const struct ssh_start *start)
 {
-	if (start->flags & ~(uint32_t)SSH_START_FLAGS_KNOWN ||
+	if (!plan->config || start->flags & ~(uint32_t)SSH_START_FLAGS_KNOWN ||
 	    !are_pins_sound(plan, start))
 		return false;
 	switch ((enum ssh_start_kind)start->kind) {

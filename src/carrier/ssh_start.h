@@ -28,8 +28,9 @@
 struct ssh_plan {
 	const struct ssh_dest *dest;
 	const struct ssh_options *options; /* the user's; NULL: none */
-	const struct ssh_config *config;   /* from ssh_config_query */
-	const char *ssh_path;		   /* NULL: "ssh", found in PATH */
+	/* From ssh_config_query; NULL: no ssh is started. */
+	const struct ssh_config *config;
+	const char *ssh_path;  /* NULL: "ssh", found in PATH */
 	const char *dial_path; /* of ecssh-dial; NULL: no address is pinned */
 	/* The helper; hash NULL: none is started. */
 	const char *helper_hash;
@@ -47,6 +48,9 @@ struct ssh_plan {
 	/* The user's -L and -R, at most MUX_FORWARDS_MAX. */
 	const struct mux_forward_spec *forwards;
 	size_t n_forwards;
+	/* What a name is looked up for; NULL or "": none is. */
+	const char *proxy_host;
+	uint16_t proxy_port;
 	/* Called in the starter when it is told that the account may run
 	 * programs there, or may not; NULL: not. */
 	void (*on_note)(void *ctx, bool may_exec);

@@ -17,7 +17,7 @@
 #include "starter_msg.h"
 
 enum {
-	PATIENCE_S = 30, /* a program may have to come from a slow disk */
+	PATIENCE_S = 120, /* name servers that are silent take some time */
 	END_MS = 3000,
 };
 
@@ -202,6 +202,24 @@ void starter_note(struct starter *s, bool may_exec)
 	struct starter_answer answer;
 
 	(void)ask(s, &request, &answer, NULL);
+}
+
+int starter_look_up(struct starter *s, struct endpoint *ret, size_t max,
+		    struct err *err)
+{
+	struct starter_request request = {.type = STARTER_LOOK_UP};
+	struct starter_answer answer;
+	size_t n = 0;
+	int r = ask(s, &request, &answer, NULL);
+
+	if (r == -EPIPE)
+		return err_set(err, r,
+			       "is not looked up: ecssh-starter has ended");
+	if (r < 0)
+		return err_set(err, r, "%s", answer.err.text);
+	for (; n < answer.n_peers && n < max; n++)
+		ret[n] = answer.peers[n].remote;
+	return (int)n;
 }
 
 int starter_start(struct starter *s, const struct ssh_start *start,

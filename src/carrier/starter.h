@@ -11,7 +11,7 @@
  *   that asks has ended, every ssh is ended, and then it ends itself.
  *
  *   All calls wait for the answer, which takes microseconds, or as long as a
- *   program takes to start.
+ *   program takes to start or a name to be looked up.
  *
  * Spec: doc/PROTOCOL.starter
  */
@@ -28,6 +28,8 @@
 #include "mux_dir.h"
 #include "ssh_peers.h"
 #include "ssh_start.h"
+
+enum { STARTER_PEERS_MAX = 32 };
 
 struct starter;
 
@@ -53,6 +55,11 @@ void starter_note(struct starter *s, bool may_exec);
 /* End it, and each ssh that is left.  Returns NULL. */
 struct starter *starter_free(struct starter *s);
 
+/* The addresses of the plan's proxy, at most STARTER_PEERS_MAX.  Returns how
+ * many, or -errno with err, as addr_lookup. */
+int starter_look_up(struct starter *s, struct endpoint *ret, size_t max,
+		    struct err *err);
+
 /* ---- an ssh ---- */
 
 /* Descriptors are the caller's.  That of the end has an int to be read, the
@@ -71,7 +78,6 @@ int starter_start(struct starter *s, const struct ssh_start *start,
 void starter_end(struct starter *s, pid_t pid, bool kills);
 
 /* As ssh_peers_connections and ssh_peers_find.  At most STARTER_PEERS_MAX. */
-enum { STARTER_PEERS_MAX = 32 };
 int starter_connections(struct starter *s, pid_t pid,
 			struct ssh_peer *ret_peers, size_t max);
 int starter_find_peers(struct starter *s, pid_t pid, struct ip_addr *ret_addrs,

@@ -32,6 +32,7 @@ enum starter_request_type {
 	STARTER_LISTENER_CLEAR, /* listener, as the next */
 	STARTER_LISTENER_NOTE,
 	STARTER_FORWARD, /* place; a descriptor */
+	STARTER_LOOK_UP, /* peers, of which the remote ends count */
 };
 
 enum {
@@ -57,7 +58,7 @@ struct starter_answer {
 	uint32_t n_peers;
 	struct ssh_peer peers[STARTER_PEERS_MAX];
 	char path[MUX_SOCK_PATH_MAX];
-	struct err err; /* of START, if it failed */
+	struct err err; /* of START and LOOK_UP, if they failed */
 };
 
 /* Be it, until the other end of sock is closed.  The plan is borrowed. */

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "addr_lookup.h"
 #include "clock.h"
 #include "fd.h"
 #include "mux_link.h"
@@ -343,6 +344,20 @@ static int leave_terminal(void)
 	return 0;
 }
 
+static int look_up(const struct ssh_plan *plan, struct starter_answer *answer)
+{
+	struct endpoint found[STARTER_PEERS_MAX];
+
+	if (!plan->proxy_host || plan->proxy_host[0] == '\0')
+		return err_set(&answer->err, -EPERM, "is none");
+	int n = addr_lookup(plan->proxy_host, plan->proxy_port, found,
+			    STARTER_PEERS_MAX, &answer->err);
+	for (int i = 0; i < n; i++)
+		answer->peers[i].remote = found[i];
+	answer->n_peers = n > 0 ? (uint32_t)n : 0;
+	return n;
+}
+
 static int note(const struct process *p, bool may_exec)
 {
 	if (p->plan->on_note)
@@ -386,6 +401,8 @@ static int handle(struct process *p, const struct starter_request *request,
 		return listener_clear(p, request->listener);
 	case STARTER_LISTENER_NOTE:
 		return listener_note(p, request->listener);
+	case STARTER_LOOK_UP:
+		return look_up(p->plan, answer);
 	case STARTER_FORWARD:
 		return place ? forward(p, place, fds) : -ENOENT;
 	}

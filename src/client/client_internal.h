@@ -75,7 +75,7 @@ struct client {
 	struct notify notify;
 	struct sig sig;
 	struct ssh_config *ssh_config;
-	struct starter *starter; /* NULL: WAY_VIA; as the next seven */
+	struct starter *starter; /* owned */
 	bool skips_helper;	 /* there is none for this server */
 	struct helper_file helper;
 	const char *helper_args[2];

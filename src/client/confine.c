@@ -15,15 +15,6 @@
 #include "log.h"
 #include "sandbox.h"
 
-const char *confine_why_not(const struct client *c)
-{
-	/* The C library asks for it by ways of its own. */
-	if (c->config->via.host[0] != '\0' && c->config->reconnects)
-		return "the proxy's name is looked up again when the "
-		       "connection is lost";
-	return NULL;
-}
-
 /* The directory of a path, which has one. */
 static const char *dir_of(const char *path, char out[DOOR_PATH_MAX])
 {
@@ -48,7 +39,7 @@ void confine(struct client *c)
 	size_t n = 5;
 	struct err err;
 
-	if (confine_why_not(c) || c->is_confined)
+	if (c->is_confined)
 		return;
 	c->is_confined = true;
 	for (size_t i = 0; i < c->config->n_doors; i++)

@@ -5,11 +5,8 @@
 
 struct client;
 
-/* Enter the sandbox, once: before the first ssh is started, or, without ssh,
- * when the proxy's name has been looked up. */
+/* Enter the sandbox, once: before the first ssh is started, or the first proxy
+ * connected to. */
 void confine(struct client *c);
-
-/* Why it is not entered, a clause; NULL: it is, unless the kernel has none. */
-const char *confine_why_not(const struct client *c);
 
 #endif

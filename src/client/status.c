@@ -659,14 +659,12 @@ static void print_ssh(const struct client *c, FILE *out)
 
 static void print_sandbox(const struct client *c, FILE *out)
 {
-	const char *why_not = confine_why_not(c);
 	char text[SANDBOX_TEXT_MAX];
 
 	if (c->state != CLIENT_CONNECTED)
 		return;
-	(void)fprintf(out, "  sandbox     engine: %s%s%s\n",
-		      sandbox_text(c->sandbox, text), why_not ? ": " : "",
-		      why_not ? why_not : "");
+	(void)fprintf(out, "  sandbox     engine: %s\n",
+		      sandbox_text(c->sandbox, text));
 	if (c->peer.tells_sandbox)
 		(void)fprintf(out, "  sandbox     helper: %s\n",
 			      helper_sandbox(c, text));

@@ -429,6 +429,7 @@ static const struct relay_ops relay_ops = {
 static void begin_relay(struct client *c)
 {
 	struct carrier *pair[2];
+	struct endpoint addrs[RELAY_SOCKS_ADDRS_MAX];
 	struct relay_ssh_config ssh = {
 		.tun_unit = c->config->tun_unit,
 		.is_root = c->ssh_config &&
@@ -441,12 +442,24 @@ static void begin_relay(struct client *c)
 	struct relay_socks_config socks = {
 		.host = c->config->via.host,
 		.port = c->config->via.port,
+		.addrs = addrs,
 		.user = c->config->via.user[0] ? c->config->via.user : NULL,
 		.password =
 			c->config->via.user[0] ? c->config->via.password : NULL,
 	};
-	struct err why;
+	struct err why, said;
 
+	if (c->way == WAY_VIA) {
+		int n = starter_look_up(c->starter, addrs,
+					RELAY_SOCKS_ADDRS_MAX, &why);
+		if (n < 0) {
+			(void)err_set(&said, n, "the SOCKS proxy %.400s",
+				      why.text);
+			on_relay_down(c, &said);
+			return;
+		}
+		socks.n_addrs = (size_t)n;
+	}
 	if (mem_carrier_pair(c->loop, pair) < 0) {
 		(void)err_set(&why, -ENOMEM, "out of memory");
 		client_end(c, CLIENT_EXIT_RUNTIME, &why);
@@ -460,7 +473,6 @@ static void begin_relay(struct client *c)
 	} else {
 		c->relay = relay_socks_new(c->loop, pair[1], &socks, &relay_ops,
 					   c);
-		confine(c);
 	}
 	client_attach(c, pair[0]);
 }
@@ -537,7 +549,9 @@ static int start_starter(struct client *c, struct err *err)
 		.dest = &config->dest,
 		.options = &config->ssh_options,
 		.config = c->ssh_config,
-		.helper_hash = c->skips_helper ? NULL : c->helper.hash,
+		.proxy_host = config->via.host,
+		.proxy_port = config->via.port,
+		.helper_hash = c->helper.bytes ? c->helper.hash : NULL,
 		.helper_bytes = c->helper.len,
 		.protocol = FRAME_VERSION_HIGHEST,
 		.helper_args = c->helper_args,
@@ -566,8 +580,10 @@ static int load_helper(struct client *c, struct err *err)
 int way_prepare(struct client *c, struct err *err)
 {
 	c->way = c->config->via.host[0] != '\0' ? WAY_VIA : WAY_HELPER;
-	if (c->way == WAY_VIA)
+	if (c->config->block_only && c->way == WAY_VIA)
 		return 0;
+	if (c->way == WAY_VIA)
+		return start_starter(c, err);
 	int r = query_ssh_config(c, err);
 
 	if (r < 0 || c->config->block_only)
@@ -596,11 +612,11 @@ int way_start(struct client *c, struct err *err)
 		r = kill_switch_begin(c, err);
 	if (r < 0 || c->config->block_only)
 		return r;
+	confine(c);
 	if (c->way == WAY_VIA) {
 		loop_post(c->loop, &c->go_on);
 		return 0;
 	}
-	confine(c);
 	c->way = c->skips_helper ? WAY_CHANNELS : WAY_HELPER;
 	return c->way == WAY_HELPER ? start_helper(c, err)
 				    : start_channels(c, err);

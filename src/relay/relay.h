@@ -68,17 +68,21 @@ void relay_ssh_forget(struct relay *r, struct mux_link *link);
 
 /* ---- over a SOCKS5 server: --via ---- */
 
+enum { RELAY_SOCKS_ADDRS_MAX = 8 };
+
 struct relay_socks_config {
-	const char *host; /* a name or an address; borrowed for the call */
-	uint16_t port;
+	const char *host; /* for people; borrowed for the call */
+	uint16_t port;	  /* likewise */
+	/* Tried in turn; borrowed for the call. */
+	const struct endpoint *addrs;
+	size_t n_addrs;		     /* at most RELAY_SOCKS_ADDRS_MAX */
 	const char *user, *password; /* NULL: none; borrowed for the call */
 };
 
 /*
- * Looks the host up at once, which blocks (getaddrinfo(3)).  The greeting is
- * sent when the server has shown that it takes us; until then, and if it does
- * not, nothing comes, and on_down says why in a later turn.  User and password
- * are cut off at 255 bytes.  Returns NULL if memory runs out.
+ * The greeting is sent when the server has shown that it takes us; until then,
+ * and if it does not, nothing comes, and on_down says why in a later turn. User
+ * and password are cut off at 255 bytes.  Returns NULL if memory runs out.
  */
 struct relay *relay_socks_new(struct loop *loop, struct carrier *carrier,
 			      const struct relay_socks_config *config,

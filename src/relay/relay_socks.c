@@ -20,7 +20,6 @@
  * Spec: RFC 1928, RFC 1929
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,6 @@
 #include "tcp_out.h"
 
 enum {
-	ADDRS_MAX = 8, /* of the server, that are tried */
 	HOST_TEXT_MAX = 300,
 	/* No other host has a part in the reply to a request for UDP. */
 	PROBE_US = 5 * 1000000,
@@ -46,8 +44,8 @@ struct relay_socks {
 	struct carrier *carrier; /* owned until the session begins */
 	struct socks_proxy proxy;
 	char host[HOST_TEXT_MAX]; /* escaped, with the port; for errors */
-	struct endpoint addrs[ADDRS_MAX];
-	int n_addrs, n_tried;
+	struct endpoint addrs[RELAY_SOCKS_ADDRS_MAX];
+	size_t n_addrs, n_tried;
 	struct socks_dial probe;
 	bool is_probing;       /* probe is under way */
 	struct timer pipeline; /* how long the second one may take */
@@ -349,36 +347,6 @@ static void try_next(struct relay_socks *r)
 	give_up(r, &why);
 }
 
-/* All addresses of the server.  Returns false with down_why set. */
-static bool look_up(struct relay_socks *r,
-		    const struct relay_socks_config *config)
-{
-	static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	struct addrinfo *list;
-	int error = getaddrinfo(config->host, NULL, &hints, &list);
-
-	if (error) {
-		(void)err_set(&r->down_why, 0,
-			      "the SOCKS proxy %s has no address: %s", r->host,
-			      gai_strerror(error));
-		return false;
-	}
-	for (const struct addrinfo *i = list; i && r->n_addrs < ADDRS_MAX;
-	     i = i->ai_next) {
-		struct endpoint *e = &r->addrs[r->n_addrs];
-
-		if (endpoint_from_sockaddr(i->ai_addr, e) < 0)
-			continue;
-		e->port = config->port;
-		r->n_addrs++;
-	}
-	freeaddrinfo(list);
-	if (r->n_addrs == 0)
-		(void)err_set(&r->down_why, 0,
-			      "the SOCKS proxy %s has no address", r->host);
-	return r->n_addrs > 0;
-}
-
 static void take_secrets(struct socks_proxy *p,
 			 const struct relay_socks_config *config)
 {
@@ -421,10 +389,10 @@ struct relay *relay_socks_new(struct loop *loop, struct carrier *carrier,
 	(void)snprintf(r->host, sizeof(r->host),
 		       strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
 		       config->port);
-	if (look_up(r, config))
-		try_next(r);
-	else
-		loop_post(loop, &r->fail);
+	assert_always(config->n_addrs <= RELAY_SOCKS_ADDRS_MAX);
+	memcpy(r->addrs, config->addrs, config->n_addrs * sizeof(r->addrs[0]));
+	r->n_addrs = config->n_addrs;
+	try_next(r);
 	return &r->base;
 }
 

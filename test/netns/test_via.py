@@ -209,6 +209,17 @@ def test_proxy_dies(lab: Lab):
     tunnel.expect_restored(except_for="socksd")
 
 
+def test_engine_is_confined(lab: Lab):
+    """Whoever looks the proxy's name up, it is another process."""
+    serve(lab)
+    lab.near.write("/etc/hosts", f"{PROXY} proxy.example\n")
+    tunnel = via(lab, "socks5://proxy.example", "--reconnect")
+    expect(tunnel.status()["sandbox"], "seccomp, landlock")
+    fetch(lab, FAR)
+    tunnel.down()
+    tunnel.expect_restored(except_for="socksd")
+
+
 def test_many(lab: Lab):
     """Five hundred connections at once, with few descriptors to begin with."""
     serve(lab)

@@ -531,6 +531,8 @@ static void connect_relay(struct net *n, const char *user, const char *password)
 	struct relay_socks_config config = {
 		.host = "127.0.0.1",
 		.port = n->server.at.port,
+		.addrs = &n->server.at,
+		.n_addrs = 1,
 		.user = user,
 		.password = password,
 	};
