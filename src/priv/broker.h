@@ -34,14 +34,6 @@ struct broker_note {
 	struct journal_change change;
 };
 
-/* What a device's guard is made of. */
-struct broker_guard {
-	struct journal_link link;
-	uint32_t flags; /* enum brokermsg_guard_flag */
-	size_t n_addrs;
-	struct ip_addr addrs[BROKERMSG_ADDRS_MAX]; /* of the device */
-};
-
 /*
  * One side's kernel, and what it may be asked.  All return 0, or -errno with
  * err.  The near side's and the far side's stand below what both have; the
@@ -59,13 +51,14 @@ struct broker_ops {
 		       struct err *err);
 	/* True if the device is there under the same index and name. */
 	bool (*link_is_ours)(void *ctx, const struct journal_link *link);
-	/* Make a change of kind ADDR, ROUTE or RULE.  -EEXIST: somebody has the
-	 * same. */
-	int (*make)(void *ctx, const struct journal_change *change,
-		    struct err *err);
-	/* Undo one of any kind.  -ENOENT: it is not there. */
-	int (*unmake)(void *ctx, const struct journal_change *change,
-		      struct err *err);
+	/*
+	 * Make a change, or undo it.  Those of kind LINK, NAMES and FORWARD are
+	 * made otherwise (below), and only undone here; a GUARD may be made
+	 * again, with other addresses.  -EEXIST: somebody has the same;
+	 * -ENOENT: it is not there.
+	 */
+	int (*apply)(void *ctx, const struct journal_change *change,
+		     bool is_undo, struct err *err);
 	/* The record is about to change; NULL: nobody keeps a copy. */
 	void (*note)(void *ctx, const struct broker_note *note);
 	/* In a keeper, which has lost all descriptors: open those that undoing
@@ -79,15 +72,11 @@ struct broker_ops {
 	/* Mark the packets of somebody's TCP connection.  -EINVAL: it is
 	 * none. */
 	int (*mark)(void *ctx, int fd, struct err *err);
-	/* Have this host's names asked for in the tunnel; ret_way says how it
-	 * was done. */
+	/* Point this host's resolver at the tunnel; ret_way says how it was
+	 * done. */
 	int (*dns_set)(void *ctx, const struct journal_link *link,
 		       const struct brokermsg_dns_set *dns,
 		       char ret_way[BROKERMSG_NAME_MAX], struct err *err);
-	/* Rules that keep the device's addresses to the device, in place of
-	 * earlier ones of the device. */
-	int (*guard_add)(void *ctx, const struct broker_guard *guard,
-			 struct err *err);
 	/* Put a kill switch in force, in place of an earlier one of that name,
 	 * or lift one, as KILL_ON and KILL_OFF ask.  It outlives the
 	 * broker. */
@@ -108,7 +97,7 @@ struct broker_ops {
 	 * Forwarding for the subnets routed into the device (families: enum
 	 * broker_family), in two steps: find out what has to be changed, then
 	 * change it.  The second always follows the first; after its failure
-	 * comes unmake.
+	 * comes its undoing.
 	 */
 	int (*forward_plan)(void *ctx, const struct journal_link *link,
 			    uint8_t families, struct err *err);

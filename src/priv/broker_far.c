@@ -43,7 +43,7 @@ static int on_forward(struct broker *b, struct broker_call *call)
 	r = b->ops->forward_add(b->ctx, call->request.flags, nets, n,
 				&call->err);
 	if (r < 0) { /* perhaps half done */
-		(void)b->ops->unmake(b->ctx, &change, NULL);
+		(void)b->ops->apply(b->ctx, &change, true, NULL);
 		record_strike(&b->record, b->record.n - 1);
 	}
 	return r;

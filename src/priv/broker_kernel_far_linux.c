@@ -176,13 +176,11 @@ static int check_route(const struct kernel *k, const struct subnet *dst,
 	return 0;
 }
 
-/* Routes are all that is made so. */
-static int kernel_make(void *ctx, const struct journal_change *change,
-		       struct err *err)
+static int add_route(struct kernel *k, const struct journal_change *change,
+		     struct err *err)
 {
 	char name[IF_NAMESIZE];
-	const struct kernel *k = ctx;
-	int r = check_route(ctx, &change->net, err);
+	int r = check_route(k, &change->net, err);
 
 	if (r == 0 && !k->is_for_root)
 		r = dev_route_is_free(&change->net, err);
@@ -276,19 +274,22 @@ static int unforward(struct kernel *k, struct err *err)
 	return r;
 }
 
-static int kernel_unmake(void *ctx, const struct journal_change *change,
-			 struct err *err)
+static int kernel_apply(void *ctx, const struct journal_change *change,
+			bool is_undo, struct err *err)
 {
 	switch (change->kind) {
 	case CHANGE_LINK:
 		return dev_del(change->link.ifindex, err);
 	case CHANGE_ROUTE:
-		return dev_route_del(change->link.name, &change->net, err);
+		return is_undo ? dev_route_del(change->link.name, &change->net,
+					       err)
+			       : add_route(ctx, change, err);
 	case CHANGE_FORWARD:
 		return unforward(ctx, err);
 	case CHANGE_ADDR:
 	case CHANGE_RULE:
 	case CHANGE_DNS:
+	case CHANGE_NAMES:
 	case CHANGE_GUARD:
 	case CHANGE__N:
 		break;
@@ -397,8 +398,7 @@ static const struct broker_ops far_ops = {
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
 	.link_is_ours = kernel_link_is_ours,
-	.make = kernel_make,
-	.unmake = kernel_unmake,
+	.apply = kernel_apply,
 	.note = kernel_note,
 	.forward_plan = kernel_forward_plan,
 	.forward_add = kernel_forward_add,

@@ -168,32 +168,6 @@ static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 	};
 }
 
-static int kernel_make(void *ctx, const struct journal_change *change,
-		       struct err *err)
-{
-	struct rtnl *rtnl = ((struct kernel *)ctx)->rtnl;
-	uint32_t ifindex = change->link.ifindex;
-	struct rtnl_rule rule;
-
-	switch (change->kind) {
-	case CHANGE_ADDR:
-		return rtnl_addr_add(rtnl, ifindex, &change->net.addr, err);
-	case CHANGE_ROUTE:
-		return rtnl_route_add(rtnl, BROKERMSG_TABLE, ifindex,
-				      &change->net, err);
-	case CHANGE_RULE:
-		rule = kernel_rule(&change->rule);
-		return rtnl_rule_add(rtnl, &rule, err);
-	case CHANGE_LINK:
-	case CHANGE_DNS:
-	case CHANGE_GUARD:
-	case CHANGE_FORWARD:
-	case CHANGE__N:
-		break;
-	}
-	return -EOPNOTSUPP; /* made otherwise */
-}
-
 static int kernel_mark(void *ctx, int fd, struct err *err)
 {
 	uint32_t mark = BROKERMSG_MARK_VALUE;
@@ -248,42 +222,10 @@ static int on_keeper(void *ctx, struct err *err)
 		       "the tunnel had to end");
 }
 
-static int forbid_dns(const char *device, struct err *err)
-{
-	char out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	nft_near_put_dns(&rules, device);
-	return nft_run_rules(&rules, err);
-}
-
-/* kind: GUARD, or DNS. */
-static int remove_rules(enum journal_change_kind kind, const char *device,
-			struct err *err)
-{
-	char out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	if (kind == CHANGE_GUARD)
-		nft_near_put_guard_removal(&rules, device);
-	else
-		nft_near_put_dns_removal(&rules, device);
-	return nft_run_rules(&rules, err);
-}
-
-static int ask_dns(struct kernel *k, enum dnshost_msg_type type,
-		   const struct journal_link *link,
-		   const struct brokermsg_dns_set *dns,
+static int ask_dns(struct kernel *k, struct dnshost_msg_request *request,
 		   struct brokermsg_reply *ret_reply, struct err *err)
 {
-	struct dnshost_msg_request request = {.type = type};
-
-	if (type == DNSHOST_MSG_SET) {
-		request.ifindex = link->ifindex;
-		memcpy(request.name, link->name, sizeof(request.name));
-		request.dns = *dns;
-	}
-	return mate_ask(&k->dns, &request, sizeof(request), ret_reply, err);
+	return mate_ask(&k->dns, request, sizeof(*request), ret_reply, err);
 }
 
 static int kernel_dns_set(void *ctx, const struct journal_link *link,
@@ -291,36 +233,25 @@ static int kernel_dns_set(void *ctx, const struct journal_link *link,
 			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
 	struct kernel *k = ctx;
+	struct dnshost_msg_request request = {
+		.type = DNSHOST_MSG_SET, .ifindex = link->ifindex, .dns = *dns};
 	struct brokermsg_reply reply = {0};
-	/* Before anybody is pointed elsewhere: at no moment do both hold. */
-	int r = dns->mode == BROKERMSG_DNS_ALL && k->dns.sock >= 0
-			? forbid_dns(link->name, err)
-			: 0;
 
-	if (r == 0)
-		r = ask_dns(k, DNSHOST_MSG_SET, link, dns, &reply, err);
-	if (r < 0 && dns->mode == BROKERMSG_DNS_ALL)
-		(void)remove_rules(CHANGE_DNS, link->name, NULL);
+	memcpy(request.name, link->name, sizeof(request.name));
+	int r = ask_dns(k, &request, &reply, err);
 	memcpy(ret_way, reply.name, sizeof(reply.name));
 	k->has_dns = r == 0;
 	return r;
 }
 
-static int clear_dns(struct kernel *k, const struct journal_link *link,
-		     struct err *err)
+static int clear_dns(struct kernel *k, struct err *err)
 {
+	struct dnshost_msg_request request = {.type = DNSHOST_MSG_CLEAR};
 	struct brokermsg_reply reply;
-	struct err why;
-	/* One that has ended has a guardian. */
-	int r = k->dns.sock < 0 ? 0
-				: ask_dns(k, DNSHOST_MSG_CLEAR, NULL, NULL,
-					  &reply, err);
-	int rules = remove_rules(CHANGE_DNS, link->name, &why);
 
 	k->has_dns = false;
-	return r < 0 || rules == 0 || rules == -ENOENT
-		       ? r
-		       : err_set(err, rules, "%s", why.text);
+	/* One that has ended has a guardian. */
+	return k->dns.sock < 0 ? 0 : ask_dns(k, &request, &reply, err);
 }
 
 /* ecssh-dns says nothing unasked: this is its end. */
@@ -354,39 +285,55 @@ static int kernel_kill(void *ctx, const struct brokermsg_request *request,
 	return r;
 }
 
-static int kernel_guard_add(void *ctx, const struct broker_guard *guard,
-			    struct err *err)
+/* Those of the guard, and those for names. */
+static int apply_rules(const struct journal_change *change, bool is_undo,
+		       struct err *err)
 {
 	char out[NFT_NEAR_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
+	const char *device = change->link.name;
 
-	(void)ctx;
-	nft_near_put_guard(&rules, guard);
+	if (change->kind == CHANGE_GUARD && is_undo)
+		nft_near_put_guard_removal(&rules, device);
+	else if (change->kind == CHANGE_GUARD)
+		nft_near_put_guard(&rules, device, &change->guard);
+	else if (is_undo)
+		nft_near_put_dns_removal(&rules, device);
+	else
+		nft_near_put_dns(&rules, device);
 	return nft_run_rules(&rules, err);
 }
 
-static int kernel_unmake(void *ctx, const struct journal_change *change,
-			 struct err *err)
+static int kernel_apply(void *ctx, const struct journal_change *change,
+			bool is_undo, struct err *err)
 {
 	struct kernel *k = ctx;
 	uint32_t ifindex = change->link.ifindex;
+	const struct subnet *net = &change->net;
 	struct rtnl_rule rule;
 
 	switch (change->kind) {
-	case CHANGE_LINK:
-		return rtnl_link_del(k->rtnl, ifindex, err);
 	case CHANGE_ADDR:
-		return rtnl_addr_del(k->rtnl, ifindex, &change->net.addr, err);
+		return (is_undo ? rtnl_addr_del : rtnl_addr_add)(
+			k->rtnl, ifindex, &net->addr, err);
 	case CHANGE_ROUTE:
-		return rtnl_route_del(k->rtnl, BROKERMSG_TABLE, ifindex,
-				      &change->net, err);
+		return (is_undo ? rtnl_route_del : rtnl_route_add)(
+			k->rtnl, BROKERMSG_TABLE, ifindex, net, err);
 	case CHANGE_RULE:
 		rule = kernel_rule(&change->rule);
-		return rtnl_rule_del(k->rtnl, &rule, err);
+		return (is_undo ? rtnl_rule_del : rtnl_rule_add)(k->rtnl, &rule,
+								 err);
 	case CHANGE_DNS:
-		return clear_dns(k, &change->link, err);
+		/* Of no use without who then answers. */
+		if (!is_undo && k->dns.sock < 0)
+			return mate_why_not(&k->dns, err);
+		return apply_rules(change, is_undo, err);
 	case CHANGE_GUARD:
-		return remove_rules(change->kind, change->link.name, err);
+		return apply_rules(change, is_undo, err);
+	case CHANGE_LINK:
+		return rtnl_link_del(k->rtnl, ifindex, err);
+	case CHANGE_NAMES:
+		return clear_dns(k, err);
 	case CHANGE_FORWARD:
 	case CHANGE__N:
 		break;
@@ -422,24 +369,21 @@ static int undo_record(struct kernel *k, const struct journal_record *record,
 		       struct err *said)
 {
 	struct journal_change change;
-	int r = 0;
 
 	if (journal_parse_change(record, &change) < 0)
 		return err_set(said, -EBADMSG,
 			       "a record in %s/journal is of another version "
 			       "of ecssh, and was left alone",
 			       state_dir);
-	if (change.kind == CHANGE_RULE) {
-		r = kernel_unmake(k, &change, said);
-	} else {
+	if (change.kind != CHANGE_RULE) {
 		uint32_t now = if_nametoindex(change.link.name);
 
 		/* Another tunnel may have taken its name over. */
 		if ((now != 0 && now != change.link.ifindex) ||
 		    !has_table(&change))
 			return -ENOENT;
-		r = remove_rules(change.kind, change.link.name, said);
 	}
+	int r = kernel_apply(k, &change, true, said);
 	return r < 0 ? r : journal_tell(&change, said);
 }
 
@@ -458,10 +402,12 @@ static int kernel_cleanup(void *ctx, struct err *said)
 	}
 	journal_file_forget_dead(&k->journal);
 	if (k->dns.sock >= 0 && !k->has_replayed) {
+		struct dnshost_msg_request request = {
+			.type = DNSHOST_MSG_REPLAY};
 		struct brokermsg_reply reply;
 
 		k->has_replayed = true;
-		r = ask_dns(k, DNSHOST_MSG_REPLAY, NULL, NULL, &reply, said);
+		r = ask_dns(k, &request, &reply, said);
 		if (r < 0 || reply.text[0] != '\0')
 			return r < 0 ? r : err_set(said, 0, "%s", reply.text);
 	}
@@ -473,13 +419,11 @@ static const struct broker_ops kernel_ops = {
 	.tun_create = kernel_tun_create,
 	.link_up = kernel_link_up,
 	.link_is_ours = kernel_link_is_ours,
-	.make = kernel_make,
-	.unmake = kernel_unmake,
+	.apply = kernel_apply,
 	.note = kernel_note,
 	.reopen = kernel_reopen,
 	.mark = kernel_mark,
 	.dns_set = kernel_dns_set,
-	.guard_add = kernel_guard_add,
 	.kill = kernel_kill,
 	.cleanup = kernel_cleanup,
 };

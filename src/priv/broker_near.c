@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* broker_near: the requests of the near side, where the tunnel begins. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "broker_requests.h"
 #include "dnshost_msg.h"
+
+static_assert((int)JOURNAL_GUARD_ADDRS_MAX == (int)BROKERMSG_ADDRS_MAX, "");
 
 static int on_addr_add(struct broker *b, struct broker_call *call)
 {
@@ -101,21 +104,17 @@ static int on_mark(struct broker *b, struct broker_call *call)
 /* Asked for once more it is for the addresses that were added meanwhile. */
 static int on_guard(struct broker *b, struct broker_call *call)
 {
-	struct broker_guard guard = {.link = b->link,
-				     .flags = call->request.flags};
-	struct journal_change change = {.kind = CHANGE_GUARD, .link = b->link};
-	bool is_first = b->record.n_of[CHANGE_GUARD] == 0;
+	struct journal_change change = {.kind = CHANGE_GUARD,
+					.link = b->link,
+					.guard.flags = call->request.flags};
 
 	for (size_t i = 0; i < b->record.n; i++)
 		if (b->record.changes[i].kind == CHANGE_ADDR)
-			guard.addrs[guard.n_addrs++] =
+			change.guard.addrs[change.guard.n_addrs++] =
 				b->record.changes[i].net.addr;
-	if (is_first)
-		record_push(&b->record, &change);
-	int r = b->ops->guard_add(b->ctx, &guard, &call->err);
-	if (r < 0 && is_first)
-		record_strike(&b->record, b->record.n - 1);
-	return r;
+	return b->record.n_of[CHANGE_GUARD] == 0
+		       ? record_make(&b->record, &change, &call->err)
+		       : b->ops->apply(b->ctx, &change, false, &call->err);
 }
 
 /* Not recorded: it stays until somebody wants it lifted. */
@@ -153,35 +152,51 @@ static int check_dns_server(const struct broker *b,
 static int on_dns_set(struct broker *b, struct broker_call *call)
 {
 	const struct brokermsg_dns_set *dns = &call->request.dns;
-	const struct journal_change change = {.kind = CHANGE_DNS,
-					      .link = b->link};
+	struct journal_change rules = {.kind = CHANGE_DNS, .link = b->link};
+	struct journal_change names = {.kind = CHANGE_NAMES, .link = b->link};
+	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < dns->n_servers; i++)
 		r = check_dns_server(b, &dns->servers[i], &call->err);
-	if (r == 0 && b->record.n_of[CHANGE_DNS] > 0)
+	if (r == 0 && b->record.n_of[CHANGE_NAMES] > 0)
 		r = err_set(&call->err, -EEXIST,
 			    "names are asked for in the tunnel already");
+	/* First: at no moment may they be asked for elsewhere, too. */
+	if (r == 0 && is_all)
+		r = record_make(&b->record, &rules, &call->err);
 	if (r < 0)
 		return r;
-	record_push(&b->record, &change);
+	record_push(&b->record, &names);
 	r = b->ops->dns_set(b->ctx, &b->link, dns, call->reply->name,
 			    &call->err);
-	if (r < 0)
+	if (r < 0) {
 		record_strike(&b->record, b->record.n - 1);
+		if (is_all)
+			(void)record_unmake(&b->record, b->record.n - 1, NULL);
+	}
+	return r;
+}
+
+/* It will not go better another time, so it is struck out in any case. */
+static int clear(struct broker *b, enum journal_change_kind kind,
+		 struct err *err)
+{
+	const struct journal_change like = {.kind = kind};
+	int i = record_find(&b->record, &like);
+	int r = i < 0 ? 0 : record_unmake(&b->record, (size_t)i, err);
+
+	if (r < 0)
+		record_strike(&b->record, (size_t)i);
 	return r;
 }
 
 static int on_dns_clear(struct broker *b, struct broker_call *call)
 {
-	const struct journal_change dns = {.kind = CHANGE_DNS};
-	int i = record_find(&b->record, &dns);
-	int r = i < 0 ? 0 : record_unmake(&b->record, (size_t)i, &call->err);
+	int names = clear(b, CHANGE_NAMES, &call->err);
+	int rules = clear(b, CHANGE_DNS, names < 0 ? NULL : &call->err);
 
-	/* It will not go better another time. */
-	if (r < 0)
-		record_strike(&b->record, (size_t)i);
-	return r;
+	return names < 0 ? names : rules;
 }
 
 static int on_cleanup(struct broker *b, struct broker_call *call)

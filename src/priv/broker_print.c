@@ -207,13 +207,10 @@ static int dns_set(void *ctx, const struct journal_link *link,
 		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
 	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
-	char text[ADDR_TEXT_MAX], out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
+	char text[ADDR_TEXT_MAX];
 
 	(void)ctx;
-	nft_near_put_dns(&rules, link->name);
-	if (is_all && print_rules(&rules, err) < 0)
-		return -E2BIG;
+	(void)err;
 	(void)printf("# where systemd-resolved does not run, resolvconf or "
 		     "/etc/resolv.conf instead:\nresolvectl dns %s",
 		     link->name);
@@ -234,37 +231,7 @@ static int dns_set(void *ctx, const struct journal_link *link,
 	return 0;
 }
 
-static int dns_clear(const struct journal_link *link, struct err *err)
-{
-	char out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	(void)printf("resolvectl revert %s\n", link->name);
-	nft_near_put_dns_removal(&rules, link->name);
-	return print_rules(&rules, err);
-}
-
 /* ---- filters ---- */
-
-static int guard_add(void *ctx, const struct broker_guard *guard,
-		     struct err *err)
-{
-	char out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	(void)ctx;
-	nft_near_put_guard(&rules, guard);
-	return print_rules(&rules, err);
-}
-
-static int guard_del(const struct journal_link *link, struct err *err)
-{
-	char out[NFT_NEAR_TEXT_MAX];
-	struct text rules = {.out = out, .cap = sizeof(out)};
-
-	nft_near_put_guard_removal(&rules, link->name);
-	return print_rules(&rules, err);
-}
 
 static int kill_switch(void *ctx, const struct brokermsg_request *request,
 		       struct err *err)
@@ -285,48 +252,54 @@ static int kill_switch(void *ctx, const struct brokermsg_request *request,
 
 /* ---- changes ---- */
 
-/* verb: "add" or "del".  False: it is none that is made so. */
-static bool print_change(const char *verb, const struct journal_change *change)
+static int print_filter(const struct journal_change *change, bool is_undo,
+			struct err *err)
 {
+	char out[NFT_NEAR_TEXT_MAX];
+	struct text rules = {.out = out, .cap = sizeof(out)};
+	const char *device = change->link.name;
+
+	if (change->kind == CHANGE_GUARD && is_undo)
+		nft_near_put_guard_removal(&rules, device);
+	else if (change->kind == CHANGE_GUARD)
+		nft_near_put_guard(&rules, device, &change->guard);
+	else if (is_undo)
+		nft_near_put_dns_removal(&rules, device);
+	else
+		nft_near_put_dns(&rules, device);
+	return print_rules(&rules, err);
+}
+
+static int apply(void *ctx, const struct journal_change *change, bool is_undo,
+		 struct err *err)
+{
+	const char *verb = is_undo ? "del" : "add", *device = change->link.name;
+
+	if (is_undo)
+		begin_undo(ctx);
 	switch (change->kind) {
 	case CHANGE_ADDR:
-		print_addr(verb, change->link.name, &change->net.addr);
-		return true;
+		print_addr(verb, device, &change->net.addr);
+		break;
 	case CHANGE_ROUTE:
-		print_route(verb, change->link.name, &change->net);
-		return true;
+		print_route(verb, device, &change->net);
+		break;
 	case CHANGE_RULE:
 		print_rule(verb, &change->rule);
-		return true;
-	case CHANGE_LINK:
+		break;
 	case CHANGE_DNS:
 	case CHANGE_GUARD:
+		return print_filter(change, is_undo, err);
+	case CHANGE_LINK:
+		(void)printf("ip link del dev %s\n", device);
+		break;
+	case CHANGE_NAMES:
+		(void)printf("resolvectl revert %s\n", device);
+		break;
 	case CHANGE_FORWARD:
 	case CHANGE__N:
 		break;
 	}
-	return false;
-}
-
-static int make(void *ctx, const struct journal_change *change, struct err *err)
-{
-	(void)ctx;
-	(void)err;
-	return print_change("add", change) ? 0 : -EOPNOTSUPP;
-}
-
-static int unmake(void *ctx, const struct journal_change *change,
-		  struct err *err)
-{
-	begin_undo(ctx);
-	if (change->kind == CHANGE_DNS)
-		return dns_clear(&change->link, err);
-	if (change->kind == CHANGE_GUARD)
-		return guard_del(&change->link, err);
-	if (change->kind == CHANGE_LINK)
-		(void)printf("ip link del dev %s\n", change->link.name);
-	else
-		(void)print_change("del", change);
 	return 0;
 }
 
@@ -343,11 +316,9 @@ static const struct broker_ops print_ops = {
 	.tun_create = tun_create,
 	.link_up = link_up,
 	.link_is_ours = link_is_ours,
-	.make = make,
-	.unmake = unmake,
+	.apply = apply,
 	.mark = mark,
 	.dns_set = dns_set,
-	.guard_add = guard_add,
 	.kill = kill_switch,
 	.cleanup = cleanup,
 };

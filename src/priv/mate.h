@@ -35,6 +35,9 @@ void mate_fini(struct mate *m);
 void mate_start(struct mate *m);
 void mate_stop(struct mate *m);
 
+/* Returns the errno, with err, for which it does not run. */
+int mate_why_not(const struct mate *m, struct err *err);
+
 /* Ask it.  Returns 0 or -errno with err, that of the reply included.  One that
  * does not answer is let go. */
 int mate_ask(struct mate *m, const void *request, size_t len,

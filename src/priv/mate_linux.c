@@ -90,13 +90,18 @@ void mate_stop(struct mate *m)
 	m->why_not = err_set(&m->why, -EPIPE, "%s has ended", m->name);
 }
 
+int mate_why_not(const struct mate *m, struct err *err)
+{
+	return err_set(err, m->why_not, "%s", m->why.text);
+}
+
 int mate_ask(struct mate *m, const void *request, size_t len,
 	     struct brokermsg_reply *ret_reply, struct err *err)
 {
 	ssize_t n;
 
 	if (m->sock < 0)
-		return err_set(err, m->why_not, "%s", m->why.text);
+		return mate_why_not(m, err);
 	n = send(m->sock, request, len, MSG_NOSIGNAL);
 	if (n >= 0) {
 		do {

@@ -15,7 +15,7 @@
  */
 
 /* The addresses of one version; there may be none. */
-static void put_own(struct text *t, const struct broker_guard *g,
+static void put_own(struct text *t, const struct journal_guard *g,
 		    enum ip_version version)
 {
 	const char *before = "\t\telements = {";
@@ -33,10 +33,9 @@ static void put_own(struct text *t, const struct broker_guard *g,
 	text_put(t, "%s\t}\n", *before == ',' ? " }\n" : "");
 }
 
-static void put_inet_guard(struct text *t, const struct broker_guard *g)
+static void put_inet_guard(struct text *t, const char *name,
+			   const struct journal_guard *g)
 {
-	const char *name = g->link.name;
-
 	text_put(t, "table inet ecssh-guard-%s {\n", name);
 	put_own(t, g, IPV4);
 	put_own(t, g, IPV6);
@@ -62,9 +61,10 @@ static void put_inet_guard(struct text *t, const struct broker_guard *g)
 }
 
 /* Linux answers on every device for the addresses of all of them. */
-static void put_arp_guard(struct text *t, const struct broker_guard *g)
+static void put_arp_guard(struct text *t, const char *name,
+			  const struct journal_guard *g)
 {
-	text_put(t, "table arp ecssh-guard-%s {\n", g->link.name);
+	text_put(t, "table arp ecssh-guard-%s {\n", name);
 	put_own(t, g, IPV4);
 	text_put(t, "\tchain in {\n"
 		    "\t\ttype filter hook input priority 0;\n"
@@ -76,11 +76,12 @@ static void put_arp_guard(struct text *t, const struct broker_guard *g)
 		    "\t}\n}\n");
 }
 
-void nft_near_put_guard(struct text *t, const struct broker_guard *g)
+void nft_near_put_guard(struct text *t, const char *device,
+			const struct journal_guard *guard)
 {
-	nft_near_put_guard_removal(t, g->link.name);
-	put_inet_guard(t, g);
-	put_arp_guard(t, g);
+	nft_near_put_guard_removal(t, device);
+	put_inet_guard(t, device, guard);
+	put_arp_guard(t, device, guard);
 }
 
 void nft_near_put_guard_removal(struct text *t, const char *device)

@@ -3,7 +3,8 @@
 #ifndef ECSSH_NFT_NEAR_H
 #define ECSSH_NFT_NEAR_H
 
-#include "broker.h"
+#include "brokermsg.h"
+#include "journal.h"
 #include "text.h"
 
 enum { NFT_NEAR_TEXT_MAX = 4 * 1024 };
@@ -15,7 +16,8 @@ enum { NFT_NEAR_TEXT_MAX = 4 * 1024 };
  * device with such a source; and, without BROKERMSG_GUARD_ANNOUNCED, what this
  * host sends out of the device with a foreign source.
  */
-void nft_near_put_guard(struct text *t, const struct broker_guard *guard);
+void nft_near_put_guard(struct text *t, const char *device,
+			const struct journal_guard *guard);
 
 /*
  * Put the table "ecssh-dns-DEVICE" of the family inet, likewise.  It rejects

@@ -14,7 +14,7 @@ static bool fits(const struct record *r, const struct broker_note *note)
 	       r->n < RECORD_MAX;
 }
 
-static void apply(struct record *r, const struct broker_note *note)
+static void follow(struct record *r, const struct broker_note *note)
 {
 	struct journal_change *at = &r->changes[note->index];
 
@@ -40,7 +40,7 @@ static void change_record(struct record *r, bool is_strike, size_t index,
 	assert_always(fits(r, &note));
 	if (r->ops->note)
 		r->ops->note(r->ctx, &note);
-	apply(r, &note);
+	follow(r, &note);
 }
 
 void record_push(struct record *r, const struct journal_change *change)
@@ -56,14 +56,14 @@ void record_strike(struct record *r, size_t i)
 void record_mirror(struct record *r, const struct broker_note *note)
 {
 	if (fits(r, note))
-		apply(r, note);
+		follow(r, note);
 }
 
 int record_make(struct record *r, const struct journal_change *change,
 		struct err *err)
 {
 	record_push(r, change);
-	int result = r->ops->make(r->ctx, change, err);
+	int result = r->ops->apply(r->ctx, change, false, err);
 	if (result < 0)
 		record_strike(r, r->n - 1);
 	return result;
@@ -101,7 +101,7 @@ static int take_back(struct record *r, const struct journal_change *change,
 	if (change->kind >= CHANGE_LINK &&
 	    !r->ops->link_is_ours(r->ctx, &change->link))
 		return 0;
-	int result = r->ops->unmake(r->ctx, change, err);
+	int result = r->ops->apply(r->ctx, change, true, err);
 	bool is_gone = result == -ESRCH || result == -ENODEV ||
 		       result == -EADDRNOTAVAIL || result == -ENOENT;
 	return is_gone ? 0 : result;

@@ -11,8 +11,8 @@
 #include "broker.h"
 
 enum {
-	/* Link, names, guard and forwarding are one each. */
-	RECORD_MAX = 4 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
+	/* Link, guard, rules for names, resolver, forwarding: one each. */
+	RECORD_MAX = 5 + BROKERMSG_ADDRS_MAX + BROKERMSG_ROUTES_MAX +
 		     BROKERMSG_RULES_MAX,
 };
 
@@ -28,7 +28,7 @@ struct record {
 void record_push(struct record *r, const struct journal_change *change);
 void record_strike(struct record *r, size_t i);
 
-/* Append one of kind ADDR, ROUTE or RULE, and make it; strike it out again if
+/* Append one that ops->apply makes, and make it; strike it out again if
  * that fails.  Returns 0 or -errno with err. */
 int record_make(struct record *r, const struct journal_change *change,
 		struct err *err);

@@ -23,6 +23,7 @@ enum {
 	JOURNAL_FILE_BYTES = (1 + JOURNAL_SLOTS) * JOURNAL_BLOCK_BYTES,
 	JOURNAL_PAYLOAD_BYTES = 96,
 	JOURNAL_VERSION = 1,
+	JOURNAL_GUARD_ADDRS_MAX = 8,
 };
 
 enum journal_rule_kind {
@@ -46,7 +47,8 @@ struct journal_rule {
 enum journal_change_kind {
 	CHANGE_RULE = 1, /* these are on disk, the numbers, too: */
 	CHANGE_GUARD = 2,
-	CHANGE_DNS = 3,
+	CHANGE_DNS = 3, /* rules, so that names are asked for in the tunnel */
+	CHANGE_NAMES,	/* the resolver; ecssh-dns has it on disk */
 	CHANGE_FORWARD,
 	CHANGE_LINK, /* these go with the device: */
 	CHANGE_ADDR,
@@ -60,13 +62,21 @@ struct journal_link {
 	char name[16]; /* with a zero at the end */
 };
 
-/* What a broker has changed, as far as undoing it takes. */
+/* What a device's guard is made of. */
+struct journal_guard {
+	uint32_t flags; /* enum brokermsg_guard_flag */
+	uint32_t n_addrs;
+	struct ip_addr addrs[JOURNAL_GUARD_ADDRS_MAX]; /* of the device */
+};
+
+/* What a broker changes, and undoes.  On disk is what undoing it takes. */
 struct journal_change {
 	enum journal_change_kind kind;
 	struct journal_link link; /* for whose sake; of RULE not on disk */
 	union {
-		struct subnet net;	  /* ADDR: a host; ROUTE */
-		struct journal_rule rule; /* RULE */
+		struct subnet net;	    /* ADDR: a host; ROUTE */
+		struct journal_rule rule;   /* RULE */
+		struct journal_guard guard; /* GUARD; not on disk */
 	};
 };
 

@@ -177,36 +177,42 @@ static int forward_del(struct kernel *k)
 	return 0;
 }
 
-static int make(void *ctx, const struct journal_change *it, struct err *err)
+static int guard(struct kernel *k, const struct journal_guard *guard,
+		 struct err *err)
 {
-	assert_always(it->link.ifindex == IFINDEX);
-	assert_always(it->kind == CHANGE_ADDR || it->kind == CHANGE_ROUTE ||
-		      it->kind == CHANGE_RULE);
-	return it->kind == CHANGE_RULE
-		       ? rule_add(ctx, &it->rule, err)
-		       : add(ctx, it->kind == CHANGE_ROUTE, &it->net, err);
+	assert_always(guard->n_addrs <= BROKERMSG_ADDRS_MAX);
+	assert_always((guard->flags & ~(uint32_t)BROKERMSG_GUARD_ALL) == 0);
+	return change(k, err);
 }
 
-static int unmake(void *ctx, const struct journal_change *it, struct err *err)
+static int apply(void *ctx, const struct journal_change *it, bool is_undo,
+		 struct err *err)
 {
-	(void)err;
+	bool is_route = it->kind == CHANGE_ROUTE;
+
 	assert_always(it->link.ifindex == IFINDEX);
 	switch (it->kind) {
-	case CHANGE_LINK:
-		return link_del(ctx);
 	case CHANGE_ADDR:
 	case CHANGE_ROUTE:
-		return del(ctx, it->kind == CHANGE_ROUTE, &it->net);
+		return is_undo ? del(ctx, is_route, &it->net)
+			       : add(ctx, is_route, &it->net, err);
 	case CHANGE_RULE:
-		return rule_del(ctx, &it->rule);
+		return is_undo ? rule_del(ctx, &it->rule)
+			       : rule_add(ctx, &it->rule, err);
+	case CHANGE_GUARD:
+		return is_undo ? 0 : guard(ctx, &it->guard, err);
+	case CHANGE_LINK:
+		assert_always(is_undo);
+		return link_del(ctx);
 	case CHANGE_FORWARD:
+		assert_always(is_undo);
 		return forward_del(ctx);
 	case CHANGE_DNS:
-	case CHANGE_GUARD:
+	case CHANGE_NAMES:
 	case CHANGE__N:
 		break;
 	}
-	return 0;
+	assert_always(false); /* such a request is too long to be played */
 }
 
 static int forward_plan(void *ctx, const struct journal_link *link,
@@ -238,15 +244,6 @@ static int tune(void *ctx, char name[BROKERMSG_NAME_MAX], struct err *err)
 
 	memset(name, 0, BROKERMSG_NAME_MAX);
 	return r < 0 ? r : err_set(err, 0, "looked");
-}
-
-static int guard_add(void *ctx, const struct broker_guard *guard,
-		     struct err *err)
-{
-	assert_always(guard->link.ifindex == IFINDEX);
-	assert_always(guard->n_addrs <= BROKERMSG_ADDRS_MAX);
-	assert_always((guard->flags & ~(uint32_t)BROKERMSG_GUARD_ALL) == 0);
-	return change(ctx, err);
 }
 
 /* Letters and digits that nft reads as a part of a name. */
@@ -295,10 +292,8 @@ static const struct broker_ops near_ops = {
 	.tun_create = tun_create,
 	.link_up = link_up,
 	.link_is_ours = link_is_ours,
-	.make = make,
-	.unmake = unmake,
+	.apply = apply,
 	.mark = mark,
-	.guard_add = guard_add,
 	.kill = kill_switch,
 	.cleanup = cleanup,
 };
@@ -308,8 +303,7 @@ static const struct broker_ops far_ops = {
 	.tun_create = tun_create,
 	.link_up = link_up,
 	.link_is_ours = link_is_ours,
-	.make = make,
-	.unmake = unmake,
+	.apply = apply,
 	.forward_plan = forward_plan,
 	.forward_add = forward_add,
 	.tune = tune,

@@ -123,15 +123,29 @@ static void write_rule(const struct journal_rule *rule, char arg[128])
 	}
 }
 
+static void write_guard(const struct journal_change *change, char arg[128])
+{
+	const struct journal_guard *guard = &change->guard;
+	size_t len = (size_t)snprintf(arg, 128, "%s %u", change->link.name,
+				      guard->flags);
+
+	for (size_t i = 0; i < guard->n_addrs; i++) {
+		char text[ADDR_TEXT_MAX];
+
+		len += (size_t)snprintf(arg + len, 128 - len, " %s",
+					addr_format(&guard->addrs[i], text));
+	}
+}
+
 /* "addr+ 10.0.0.1", or with '-'. */
 static int note_change(struct fake *k, const struct journal_change *change,
 		       char sign, struct err *err)
 {
 	static const char *const kinds[] = {
-		[CHANGE_LINK] = "link",	     [CHANGE_ADDR] = "addr",
-		[CHANGE_ROUTE] = "route",    [CHANGE_RULE] = "rule",
-		[CHANGE_DNS] = "dns",	     [CHANGE_GUARD] = "guard",
-		[CHANGE_FORWARD] = "forward"};
+		[CHANGE_LINK] = "link",	  [CHANGE_ADDR] = "addr",
+		[CHANGE_ROUTE] = "route", [CHANGE_RULE] = "rule",
+		[CHANGE_DNS] = "rules",	  [CHANGE_NAMES] = "dns",
+		[CHANGE_GUARD] = "guard", [CHANGE_FORWARD] = "forward"};
 	char what[16], arg[128] = "";
 
 	assert_int_equal(change->link.ifindex, 7);
@@ -142,24 +156,20 @@ static int note_change(struct fake *k, const struct journal_change *change,
 		(void)subnet_format(&change->net, arg);
 	else if (change->kind == CHANGE_RULE)
 		write_rule(&change->rule, arg);
+	else if (change->kind == CHANGE_GUARD && sign == '+')
+		write_guard(change, arg);
 	else if (change->kind == CHANGE_GUARD || change->kind == CHANGE_FORWARD)
 		(void)snprintf(arg, sizeof(arg), "%s", change->link.name);
 	return note(k, err, what, arg);
 }
 
-static int fake_make(void *ctx, const struct journal_change *change,
-		     struct err *err)
+static int fake_apply(void *ctx, const struct journal_change *change,
+		      bool is_undo, struct err *err)
 {
-	assert_true(change->kind == CHANGE_ADDR ||
-		    change->kind == CHANGE_ROUTE ||
-		    change->kind == CHANGE_RULE);
-	return note_change(ctx, change, '+', err);
-}
-
-static int fake_unmake(void *ctx, const struct journal_change *change,
-		       struct err *err)
-{
-	return note_change(ctx, change, '-', err);
+	assert_true(is_undo || (change->kind != CHANGE_LINK &&
+				change->kind != CHANGE_NAMES &&
+				change->kind != CHANGE_FORWARD));
+	return note_change(ctx, change, is_undo ? '-' : '+', err);
 }
 
 static int fake_mark(void *ctx, int fd, struct err *err)
@@ -206,22 +216,6 @@ static int fake_forward_add(void *ctx, uint32_t flags,
 	return note(ctx, err, "forward+", arg);
 }
 
-static int fake_guard_add(void *ctx, const struct broker_guard *guard,
-			  struct err *err)
-{
-	char arg[256];
-	size_t len = (size_t)snprintf(arg, sizeof(arg), "%s %u",
-				      guard->link.name, guard->flags);
-
-	for (size_t i = 0; i < guard->n_addrs; i++) {
-		char text[ADDR_TEXT_MAX];
-
-		len += (size_t)snprintf(arg + len, sizeof(arg) - len, " %s",
-					addr_format(&guard->addrs[i], text));
-	}
-	return note(ctx, err, "guard+", arg);
-}
-
 static int fake_kill(void *ctx, const struct brokermsg_request *request,
 		     struct err *err)
 {
@@ -261,11 +255,10 @@ static void fake_note(void *ctx, const struct broker_note *n)
 	{                                                                      \
 		.requests = side, .tun_create = fake_tun_create,               \
 		.link_up = fake_link_up, .link_is_ours = fake_link_is_ours,    \
-		.make = fake_make, .unmake = fake_unmake, .mark = fake_mark,   \
+		.apply = fake_apply, .mark = fake_mark,                        \
 		.cleanup = fake_cleanup, .forward_plan = fake_forward_plan,    \
-		.forward_add = fake_forward_add, .guard_add = fake_guard_add,  \
-		.kill = fake_kill, .tune = fake_tune, .dns_set = fake_dns_set, \
-		.note = fake_note,                                             \
+		.forward_add = fake_forward_add, .kill = fake_kill,            \
+		.tune = fake_tune, .dns_set = fake_dns_set, .note = fake_note, \
 	}
 
 static const struct broker_ops fake_ops = FAKE_OPS(broker_near_requests);
@@ -498,7 +491,8 @@ static void broker_points_names_at_the_tunnel_and_back_first(void **state)
 	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), 0);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
 	assert_ptr_equal(strstr(rig->kernel.log,
-				"dns+ corp.example; dns-; dns+; dns-; route- "),
+				"rules+; dns+ corp.example; dns-; rules-; "
+				"rules+; dns+; dns-; rules-; route- "),
 			 rig->kernel.log);
 }
 
@@ -511,7 +505,42 @@ static void broker_undoes_names_though_the_device_is_gone(void **state)
 	rig->kernel.is_link_foreign = true;
 	rig->kernel.log[0] = '\0';
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
-	assert_string_equal(rig->kernel.log, "dns-; ");
+	assert_string_equal(rig->kernel.log, "dns-; rules-; ");
+}
+
+static void broker_forbids_nothing_when_names_are_split(void **state)
+{
+	struct brokermsg_dns_set m = {.type = BROKERMSG_DNS_SET,
+				      .mode = BROKERMSG_DNS_SPLIT,
+				      .n_servers = 1,
+				      .n_domains = 1,
+				      .servers = {{4, {10, 1, 2, 3}}},
+				      .domains = {"corp.example"}};
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_addr(rig, "10.1.2.3"), 0);
+	rig->kernel.log[0] = '\0';
+	assert_int_equal(ask(rig, &m, sizeof(m)), 0);
+	assert_int_equal(ask_plain(rig, BROKERMSG_DNS_CLEAR), 0);
+	assert_string_equal(rig->kernel.log, "dns+ corp.example; dns-; ");
+}
+
+static void broker_forgets_names_that_failed(void **state)
+{
+	struct rig *rig = rig_up(state);
+
+	assert_int_equal(ask_addr(rig, "10.1.2.3"), 0);
+	rig->kernel.log[0] = '\0';
+	rig->kernel.fail_after = 1; /* not the rules */
+	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), -EIO);
+	assert_string_equal(rig->kernel.log, "rules+; dns+; rules-; ");
+	/* And what cannot be undone is tried once. */
+	assert_int_equal(ask_dns(rig, "10.1.2.3", NULL), 0);
+	rig->kernel.log[0] = '\0';
+	rig->kernel.fail = -ESTALE;
+	assert_int_equal(ask_plain(rig, BROKERMSG_DNS_CLEAR), -ESTALE);
+	assert_int_equal(ask_plain(rig, BROKERMSG_DNS_CLEAR), 0);
+	assert_string_equal(rig->kernel.log, "dns-; rules-; ");
 }
 
 static void broker_asks_no_server_outside_the_tunnel(void **state)
@@ -528,7 +557,7 @@ static void broker_asks_no_server_outside_the_tunnel(void **state)
 	rig->kernel.fail = -EOPNOTSUPP;
 	assert_int_equal(ask_dns(rig, "10.1.2.3", "b"), -EOPNOTSUPP);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
-	assert_ptr_equal(strstr(rig->kernel.log, "dns+ b; route- "),
+	assert_ptr_equal(strstr(rig->kernel.log, "rules+; route- "),
 			 rig->kernel.log);
 }
 
@@ -1951,6 +1980,8 @@ int main(int argc, char **argv)
 		with_far_rig(broker_refuses_to_forward_what_it_does_not_know),
 		with_rig(broker_points_names_at_the_tunnel_and_back_first),
 		with_rig(broker_undoes_names_though_the_device_is_gone),
+		with_rig(broker_forbids_nothing_when_names_are_split),
+		with_rig(broker_forgets_names_that_failed),
 		with_rig(broker_asks_no_server_outside_the_tunnel),
 		with_rig(keeper_undoes_what_the_broker_has_not),
 		with_far_rig(keeper_stops_forwarding),

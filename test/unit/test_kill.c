@@ -33,14 +33,14 @@ static struct ip_addr addr(const char *text)
 
 static void guard_names_the_addresses_of_each_version(void **state)
 {
-	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 2};
+	struct journal_guard g = {.n_addrs = 2};
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	g.addrs[0] = addr("198.19.0.1");
 	g.addrs[1] = addr("fd00::1");
-	nft_near_put_guard(&t, &g);
+	nft_near_put_guard(&t, "ecssh0", &g);
 	assert_non_null(strstr(text, "elements = { 198.19.0.1 }"));
 	assert_non_null(strstr(text, "elements = { fd00::1 }"));
 	assert_non_null(
@@ -53,25 +53,24 @@ static void guard_names_the_addresses_of_each_version(void **state)
 
 static void guard_without_ipv6_has_an_empty_set(void **state)
 {
-	struct broker_guard g = {.link = {.name = "ecssh0"}, .n_addrs = 1};
+	struct journal_guard g = {.n_addrs = 1};
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	g.addrs[0] = addr("198.19.0.1");
-	nft_near_put_guard(&t, &g);
+	nft_near_put_guard(&t, "ecssh0", &g);
 	assert_non_null(strstr(text, "set own6 {\n\t\ttype ipv6_addr;\n\t}"));
 }
 
 static void guard_lets_announced_sources_out(void **state)
 {
-	struct broker_guard g = {.link = {.name = "ecssh0"},
-				 .flags = BROKERMSG_GUARD_ANNOUNCED};
+	struct journal_guard g = {.flags = BROKERMSG_GUARD_ANNOUNCED};
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	nft_near_put_guard(&t, &g);
+	nft_near_put_guard(&t, "ecssh0", &g);
 	assert_null(strstr(text, "!= @own"));
 	assert_non_null(strstr(text, "oifname != \"ecssh0\" ip saddr @own4"));
 }
@@ -138,14 +137,15 @@ static void the_longest_kill_switch_fits(void **state)
 	struct brokermsg_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
 				   .n_lans = BROKERMSG_LANS_MAX,
 				   .uid = UINT32_MAX};
-	struct broker_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
+	struct journal_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
+	char device[16] = "";
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	memset(k.name, 'x', sizeof(k.name) - 1);
-	memset(g.link.name, 'x', sizeof(g.link.name) - 1);
+	memset(device, 'x', sizeof(device) - 1);
 	for (size_t i = 0; i < BROKERMSG_ADDRS_MAX; i++)
 		g.addrs[i] = addr(longest);
 	for (size_t i = 0; i < BROKERMSG_GATEWAYS_MAX; i++)
@@ -156,7 +156,7 @@ static void the_longest_kill_switch_fits(void **state)
 	nft_kill_put(&t, &k);
 	assert_true(t.len < NFT_KILL_TEXT_MAX);
 	t.len = 0;
-	nft_near_put_guard(&t, &g);
+	nft_near_put_guard(&t, device, &g);
 	assert_true(t.len < NFT_NEAR_TEXT_MAX);
 }
 
