@@ -86,3 +86,13 @@ pid_t fd_msg_fork(int *ret_sock)
 		*ret_sock = pair[ours];
 	return r;
 }
+
+uint32_t fd_msg_maker(int sock)
+{
+	struct ucred maker;
+	socklen_t len = sizeof(maker);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0
+		       ? maker.uid
+		       : UINT32_MAX;
+}

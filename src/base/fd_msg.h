@@ -5,6 +5,7 @@
 #define ECSSH_FD_MSG_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What came along with a message, if not a descriptor. */
@@ -29,5 +30,9 @@ ssize_t fd_msg_receive(int sock, void *buf, size_t cap, int *ret_along);
  * one's end, for it to close.  Returns 0 in the child, else its pid or -errno.
  */
 pid_t fd_msg_fork(int *ret_sock);
+
+/* The user who made the other end of a socket pair, whoever has it now;
+ * UINT32_MAX if that cannot be told. */
+uint32_t fd_msg_maker(int sock);
 
 #endif

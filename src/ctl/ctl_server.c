@@ -17,6 +17,7 @@
 
 #include "ctl_request.h"
 #include "fd.h"
+#include "fd_msg.h"
 
 enum {
 	CONNECTIONS_MAX = 16,
@@ -124,11 +125,9 @@ static void on_request(void *ctx, uint32_t events)
 
 static bool is_peer_allowed(int fd)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	uid_t peer = fd_msg_maker(fd);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-	       (peer.uid == geteuid() || peer.uid == 0);
+	return peer == geteuid() || peer == 0;
 }
 
 static void on_connection(void *ctx, uint32_t events)

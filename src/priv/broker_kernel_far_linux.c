@@ -23,6 +23,7 @@
 
 #include "dev.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "forwarding.h"
 #include "keeper.h"
 #include "log.h"
@@ -30,6 +31,7 @@
 #include "nft_run.h"
 #include "privdrop.h"
 #include "sshd_socket.h"
+#include "sysctl.h"
 #include "tcp_tune.h"
 #include "tun.h"
 
@@ -56,19 +58,6 @@ struct kernel {
 	struct tcp_tune tune;	       /* of it */
 	bool is_for_root; /* who started us is root, and not by sudo */
 };
-
-static void set_device(const char *name, const char *family, const char *key,
-		       char digit)
-{
-	char path[96];
-
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s",
-		       family, name, key);
-	int fd CLEANUP_FD = open(path, O_WRONLY | O_CLOEXEC);
-	/* Failing is not fatal: not everywhere is /proc/sys writable. */
-	if (fd >= 0)
-		(void)fd_write_all(fd, &digit, 1);
-}
 
 static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 			     struct journal_link *ret_link,
@@ -97,9 +86,10 @@ static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
 	link.ifindex = if_nametoindex(link.name);
 	if (link.ifindex == 0)
 		return err_set(err, -errno, "%s has disappeared", link.name);
-	/* No address of the kernel's choice, no routers. */
-	set_device(link.name, "ipv6", "addr_gen_mode", '1');
-	set_device(link.name, "ipv6", "accept_ra", '0');
+	/* No address of the kernel's choice, no routers.  Failing is not
+	 * fatal: not everywhere is /proc/sys writable. */
+	(void)sysctl_set_if("ipv6", link.name, "addr_gen_mode", '1');
+	(void)sysctl_set_if("ipv6", link.name, "accept_ra", '0');
 	r = dev_configure(link.name, tun->mtu_bytes, TXQUEUELEN, err);
 	if (r < 0)
 		return r;
@@ -417,16 +407,6 @@ static void serve(struct broker *b, struct kernel *k, int sock)
 	broker_serve(b, sock, alarms, sizeof(alarms) / sizeof(alarms[0]));
 }
 
-/* sudo hands the socket on; it was made by whoever ran sudo. */
-static bool is_of_root(int sock)
-{
-	struct ucred maker;
-	socklen_t len = sizeof(maker);
-
-	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0 &&
-	       maker.uid == 0;
-}
-
 void broker_far_run(int sock)
 {
 	struct kernel k = {.control_fd = -1,
@@ -434,7 +414,9 @@ void broker_far_run(int sock)
 			   .lock_fd = -1,
 			   .events_fd = -1,
 			   .sshd_fd = -1,
-			   .is_for_root = is_of_root(sock)};
+			   /* sudo hands the socket on; it was made by
+			      who ran sudo. */
+			   .is_for_root = fd_msg_maker(sock) == 0};
 	const struct keeper_charge charge = {.ops = &far_ops,
 					     .ctx = &k,
 					     .fd = -1,

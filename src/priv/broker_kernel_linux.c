@@ -8,7 +8,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 
 #include "dnshost_msg.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "journal_file.h"
 #include "keeper.h"
 #include "killnote.h"
@@ -25,6 +25,8 @@
 #include "nft_run.h"
 #include "privdrop.h"
 #include "rtnl.h"
+#include "sysctl.h"
+#include "tcp_conn.h"
 #include "tun.h"
 
 enum {
@@ -54,51 +56,20 @@ struct kernel {
 /* Where what is to be taken back after a crash is written down. */
 static const char state_dir[] = "/var/lib/ecssh";
 
-/* One value of a device's directory under /proc/sys; these vanish with the
- * device.  "all" is the directory of what holds for every device. */
-static int open_sysctl(const char *family, const char *name, const char *key,
-		       int flags)
-{
-	char path[96];
-
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s",
-		       family, name, key);
-	return open(path, flags | O_CLOEXEC);
-}
-
-/* Failing is not fatal: not everywhere is /proc/sys writable. */
-static void set_sysctl(const char *family, const char *name, const char *key,
-		       char digit)
-{
-	int fd CLEANUP_FD = open_sysctl(family, name, key, O_WRONLY);
-
-	if (fd >= 0)
-		(void)fd_write_all(fd, &digit, 1);
-}
-
-/* A value of one digit; '0' if it cannot be read. */
-static char get_sysctl(const char *family, const char *name, const char *key)
-{
-	int fd CLEANUP_FD = open_sysctl(family, name, key, O_RDONLY);
-	char digit;
-
-	if (fd < 0 || read(fd, &digit, 1) != 1)
-		return '0';
-	return digit;
-}
-
+/* They vanish with the device.  Failing is not fatal: not everywhere is
+ * /proc/sys writable. */
 static void set_sysctls(const char *name)
 {
-	char all = get_sysctl("ipv4", "all", "rp_filter");
-	char ours = get_sysctl("ipv4", name, "rp_filter");
+	char all = sysctl_get_if("ipv4", "all", "rp_filter");
+	char ours = sysctl_get_if("ipv4", name, "rp_filter");
 
 	/* ICMP errors come from routers on the way, which need not be inside
 	 * the subnets routed here: a strict filter (1) would drop them.  The
 	 * higher of the two values counts, and loose is 2. */
 	if ((all > ours ? all : ours) == '1')
-		set_sysctl("ipv4", name, "rp_filter", '2');
+		(void)sysctl_set_if("ipv4", name, "rp_filter", '2');
 	/* Nobody in the tunnel may announce routers. */
-	set_sysctl("ipv6", name, "accept_ra", '0');
+	(void)sysctl_set_if("ipv6", name, "accept_ra", '0');
 }
 
 static int kernel_tun_create(void *ctx, const struct brokermsg_tun *tun,
@@ -171,14 +142,10 @@ static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 static int kernel_mark(void *ctx, int fd, struct err *err)
 {
 	uint32_t mark = BROKERMSG_MARK_VALUE;
-	struct sockaddr_storage peer;
-	int protocol = 0;
-	socklen_t len = sizeof(protocol), peer_len = sizeof(peer);
+	struct tcp_conn conn;
 
 	(void)ctx;
-	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 ||
-	    protocol != IPPROTO_TCP ||
-	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+	if (tcp_conn_read(fd, &conn) < 0)
 		return err_set(err, -EINVAL, "this is no TCP connection");
 	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
 		return err_set(err, -errno, "cannot mark a connection: %s",
@@ -192,7 +159,7 @@ static void kernel_note(void *ctx, const struct broker_note *note)
 	struct journal_record record;
 	int r = 0;
 
-	if (journal_build_change(&note->change, &record))
+	if (k->journal.fd >= 0 && journal_build_change(&note->change, &record))
 		r = note->is_strike
 			    ? journal_file_strike(k->journal.fd, &record)
 			    : journal_file_add(&k->journal, &record);
@@ -209,7 +176,6 @@ static int kernel_reopen(void *ctx, struct err *err)
 	/* A copy of the broker's own, with its lock. */
 	if (k->journal.fd >= 0)
 		k->journal.fd = KEEPER_FD;
-	k->journal.n_dead = 0;
 	k->dns.sock = -1; /* the broker's; ecssh-dns has its own guardian */
 	return rtnl_open(&k->rtnl, err);
 }
@@ -222,12 +188,6 @@ static int on_keeper(void *ctx, struct err *err)
 		       "the tunnel had to end");
 }
 
-static int ask_dns(struct kernel *k, struct dnshost_msg_request *request,
-		   struct brokermsg_reply *ret_reply, struct err *err)
-{
-	return mate_ask(&k->dns, request, sizeof(*request), ret_reply, err);
-}
-
 static int kernel_dns_set(void *ctx, const struct journal_link *link,
 			  const struct brokermsg_dns_set *dns,
 			  char ret_way[BROKERMSG_NAME_MAX], struct err *err)
@@ -238,7 +198,7 @@ static int kernel_dns_set(void *ctx, const struct journal_link *link,
 	struct brokermsg_reply reply = {0};
 
 	memcpy(request.name, link->name, sizeof(request.name));
-	int r = ask_dns(k, &request, &reply, err);
+	int r = mate_ask(&k->dns, &request, sizeof(request), &reply, err);
 	memcpy(ret_way, reply.name, sizeof(reply.name));
 	k->has_dns = r == 0;
 	return r;
@@ -251,7 +211,9 @@ static int clear_dns(struct kernel *k, struct err *err)
 
 	k->has_dns = false;
 	/* One that has ended has a guardian. */
-	return k->dns.sock < 0 ? 0 : ask_dns(k, &request, &reply, err);
+	return k->dns.sock < 0 ? 0
+			       : mate_ask(&k->dns, &request, sizeof(request),
+					  &reply, err);
 }
 
 /* ecssh-dns says nothing unasked: this is its end. */
@@ -291,16 +253,8 @@ static int apply_rules(const struct journal_change *change, bool is_undo,
 {
 	char out[NFT_NEAR_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
-	const char *device = change->link.name;
 
-	if (change->kind == CHANGE_GUARD && is_undo)
-		nft_near_put_guard_removal(&rules, device);
-	else if (change->kind == CHANGE_GUARD)
-		nft_near_put_guard(&rules, device, &change->guard);
-	else if (is_undo)
-		nft_near_put_dns_removal(&rules, device);
-	else
-		nft_near_put_dns(&rules, device);
+	nft_near_put(&rules, change, is_undo);
 	return nft_run_rules(&rules, err);
 }
 
@@ -349,19 +303,15 @@ static int kernel_apply(void *ctx, const struct journal_change *change,
  * never were. */
 static bool has_table(const struct journal_change *change)
 {
-	char name[40], *list = malloc(TABLES_TEXT_MAX);
+	char name[40], list[TABLES_TEXT_MAX];
 
-	if (!list)
-		return true;
 	(void)snprintf(name, sizeof(name), " ecssh-%s-%s\n",
 		       change->kind == CHANGE_GUARD ? "guard" : "dns",
 		       change->link.name);
 	bool is_known =
-		nft_run("list tables\n", list, TABLES_TEXT_MAX, NULL) == 0 &&
-		strlen(list) < TABLES_TEXT_MAX - 1;
-	bool is_there = !is_known || strstr(list, name);
-	free(list);
-	return is_there;
+		nft_run("list tables\n", list, sizeof(list), NULL) == 0 &&
+		strlen(list) < sizeof(list) - 1;
+	return !is_known || strstr(list, name);
 }
 
 /* Returns 0 with said; -ENOENT: it is not there. */
@@ -407,7 +357,7 @@ static int kernel_cleanup(void *ctx, struct err *said)
 		struct brokermsg_reply reply;
 
 		k->has_replayed = true;
-		r = ask_dns(k, &request, &reply, said);
+		r = mate_ask(&k->dns, &request, sizeof(request), &reply, said);
 		if (r < 0 || reply.text[0] != '\0')
 			return r < 0 ? r : err_set(said, 0, "%s", reply.text);
 	}
@@ -441,20 +391,11 @@ static void make_kill_dir(void)
 	(void)!fchown(fd, PRIVDROP_NOBODY, PRIVDROP_NOBODY);
 }
 
-static uint32_t maker_of(int sock)
-{
-	struct ucred maker;
-	socklen_t len = sizeof(maker);
-
-	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0
-		       ? maker.uid
-		       : UINT32_MAX;
-}
-
 void broker_run(int sock)
 {
-	struct kernel k = {
-		.control_fd = -1, .keeper_fd = -1, .asks_uid = maker_of(sock)};
+	struct kernel k = {.control_fd = -1,
+			   .keeper_fd = -1,
+			   .asks_uid = fd_msg_maker(sock)};
 	const struct broker_alarm alarms[] = {
 		{.fd = &k.keeper_fd, .on_input = on_keeper},
 		{.fd = &k.dns.sock, .on_input = on_dns_end, .ctx = &k},

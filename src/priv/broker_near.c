@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* broker_near: the requests of the near side, where the tunnel begins. */
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "broker_requests.h"
-#include "dnshost_msg.h"
-
-static_assert((int)JOURNAL_GUARD_ADDRS_MAX == (int)BROKERMSG_ADDRS_MAX, "");
 
 static int on_addr_add(struct broker *b, struct broker_call *call)
 {
@@ -19,10 +15,8 @@ static int on_addr_add(struct broker *b, struct broker_call *call)
 		return err_set(&call->err, -EINVAL,
 			       "IPv6 needs an MTU of at least %d, not %u",
 			       BROKERMSG_MTU_MIN_V6, b->mtu_bytes);
-	if (b->record.n_of[CHANGE_ADDR] >= BROKERMSG_ADDRS_MAX)
-		return err_set(&call->err, -E2BIG, "more than %d addresses",
-			       BROKERMSG_ADDRS_MAX);
-	return record_make(&b->record, &addr, &call->err);
+	return broker_make(b, &addr, BROKERMSG_ADDRS_MAX, "addresses",
+			   &call->err);
 }
 
 /*
@@ -37,36 +31,33 @@ static int add_rule(struct broker *b, const struct journal_rule *rule,
 		.kind = CHANGE_RULE, .link = b->link, .rule = *rule};
 	int r = -EEXIST;
 
-	if (b->record.n_of[CHANGE_RULE] >= BROKERMSG_RULES_MAX)
-		return err_set(err, -E2BIG, "more than %d rules",
-			       BROKERMSG_RULES_MAX);
 	for (uint32_t i = 0; i < BROKERMSG_RULES_N && r == -EEXIST; i++) {
 		change.rule.priority = first_priority + (b->link.ifindex +
 							 i) % BROKERMSG_RULES_N;
-		r = record_make(&b->record, &change, err);
+		r = broker_make(b, &change, BROKERMSG_RULES_MAX, "rules", err);
 	}
 	return r;
 }
 
-/* A rule of which there is one a family: *done says for which. */
+/* A rule of which there is one a family. */
 static int add_rule_once(struct broker *b, enum journal_rule_kind kind,
 			 uint32_t version, uint32_t first_priority,
-			 uint8_t *done, struct err *err)
+			 struct err *err)
 {
-	struct journal_rule rule = {.kind = kind, .version = (uint8_t)version};
-	uint8_t family = version == IPV4 ? BROKER_FAMILY_4 : BROKER_FAMILY_6;
-	int r = *done & family ? 0 : add_rule(b, &rule, first_priority, err);
+	struct journal_change like = {
+		.kind = CHANGE_RULE,
+		.rule = {.kind = kind, .version = (uint8_t)version}};
 
-	if (r == 0)
-		*done |= family;
-	return r;
+	return record_find(&b->record, &like) >= 0
+		       ? 0
+		       : add_rule(b, &like.rule, first_priority, err);
 }
 
 static int on_route_add(struct broker *b, struct broker_call *call)
 {
 	int r = add_rule_once(b, JOURNAL_RULE_TUNNEL,
 			      call->request.net.addr.version,
-			      BROKERMSG_TUNNEL_PRIORITY, &b->ruled, &call->err);
+			      BROKERMSG_TUNNEL_PRIORITY, &call->err);
 
 	return r < 0 ? r : broker_on_route_add(b, call);
 }
@@ -92,8 +83,7 @@ static int on_mark(struct broker *b, struct broker_call *call)
 		return err_set(&call->err, -EINVAL,
 			       "there is nothing to be marked");
 	int r = add_rule_once(b, JOURNAL_RULE_MARK, call->request.version,
-			      BROKERMSG_EXEMPT_PRIORITY, &b->marked,
-			      &call->err);
+			      BROKERMSG_EXEMPT_PRIORITY, &call->err);
 	return r < 0 ? r : b->ops->mark(b->ctx, call->along, &call->err);
 }
 
@@ -178,17 +168,13 @@ static int on_dns_set(struct broker *b, struct broker_call *call)
 	return r;
 }
 
-/* It will not go better another time, so it is struck out in any case. */
 static int clear(struct broker *b, enum journal_change_kind kind,
 		 struct err *err)
 {
 	const struct journal_change like = {.kind = kind};
 	int i = record_find(&b->record, &like);
-	int r = i < 0 ? 0 : record_unmake(&b->record, (size_t)i, err);
 
-	if (r < 0)
-		record_strike(&b->record, (size_t)i);
-	return r;
+	return i < 0 ? 0 : record_drop(&b->record, (size_t)i, err);
 }
 
 static int on_dns_clear(struct broker *b, struct broker_call *call)

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "nft_kill.h"
 #include "nft_near.h"
+#include "sysctl.h"
 
 enum {
 	DEVICES_MAX = 1000,
@@ -42,23 +43,12 @@ static void begin_undo(struct print *p)
 
 /* ---- the device ---- */
 
-/* A setting of one digit, or '0'. */
-static char setting(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	int c = f ? fgetc(f) : EOF;
-
-	if (f)
-		(void)fclose(f);
-	return c == EOF ? '0' : (char)c;
-}
-
 /* As the near broker's: a strict filter would drop ICMP errors of routers on
  * the way, and nobody in the tunnel may announce routers. */
 static void print_settings(const char *device)
 {
-	char all = setting("/proc/sys/net/ipv4/conf/all/rp_filter");
-	char ours = setting("/proc/sys/net/ipv4/conf/default/rp_filter");
+	char all = sysctl_get_if("ipv4", "all", "rp_filter");
+	char ours = sysctl_get_if("ipv4", "default", "rp_filter");
 
 	if ((all > ours ? all : ours) == '1')
 		(void)printf("sysctl -q -w net.ipv4.conf.%s.rp_filter=2\n",
@@ -257,16 +247,8 @@ static int print_filter(const struct journal_change *change, bool is_undo,
 {
 	char out[NFT_NEAR_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
-	const char *device = change->link.name;
 
-	if (change->kind == CHANGE_GUARD && is_undo)
-		nft_near_put_guard_removal(&rules, device);
-	else if (change->kind == CHANGE_GUARD)
-		nft_near_put_guard(&rules, device, &change->guard);
-	else if (is_undo)
-		nft_near_put_dns_removal(&rules, device);
-	else
-		nft_near_put_dns(&rules, device);
+	nft_near_put(&rules, change, is_undo);
 	return print_rules(&rules, err);
 }
 

@@ -43,16 +43,22 @@ int broker_on_link_up(struct broker *b, struct broker_call *call)
 	return b->ops->link_up(b->ctx, &b->link, &call->err);
 }
 
+int broker_make(struct broker *b, const struct journal_change *change,
+		size_t max, const char *what, struct err *err)
+{
+	return b->record.n_of[change->kind] < max
+		       ? record_make(&b->record, change, err)
+		       : err_set(err, -E2BIG, "more than %zu %s", max, what);
+}
+
 int broker_on_route_add(struct broker *b, struct broker_call *call)
 {
 	struct journal_change route = {.kind = CHANGE_ROUTE,
 				       .link = b->link,
 				       .net = call->request.net};
 
-	if (b->record.n_of[CHANGE_ROUTE] >= BROKERMSG_ROUTES_MAX)
-		return err_set(&call->err, -E2BIG, "more than %d routes",
-			       BROKERMSG_ROUTES_MAX);
-	return record_make(&b->record, &route, &call->err);
+	return broker_make(b, &route, BROKERMSG_ROUTES_MAX, "routes",
+			   &call->err);
 }
 
 int broker_unmake(struct broker *b, const struct journal_change *like,

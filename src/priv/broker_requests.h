@@ -25,8 +25,6 @@ struct broker {
 	enum broker_phase phase;
 	struct journal_link link; /* valid in PHASES_DEVICE, PHASE_FORWARDING */
 	uint32_t mtu_bytes;	  /* likewise */
-	uint8_t ruled;	/* enum broker_family: its routes are looked up */
-	uint8_t marked; /* likewise: marked packets are let past them */
 	struct record record;
 };
 
@@ -47,6 +45,11 @@ int broker_on_link_up(struct broker *b, struct broker_call *call);
 int broker_on_route_add(struct broker *b, struct broker_call *call);
 int broker_on_route_del(struct broker *b, struct broker_call *call);
 int broker_on_bye(struct broker *b, struct broker_call *call);
+
+/* Record a change and make it, unless there are max of its kind.  what: for
+ * -E2BIG. */
+int broker_make(struct broker *b, const struct journal_change *change,
+		size_t max, const char *what, struct err *err);
 
 /* Undo what the record has of the same meaning.  what: for -ENOENT. */
 int broker_unmake(struct broker *b, const struct journal_change *like,

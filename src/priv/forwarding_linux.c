@@ -31,6 +31,7 @@
 
 #include "fd.h"
 #include "nft_run.h"
+#include "sysctl.h"
 
 enum {
 	LOCK_TRIES = 100,
@@ -42,58 +43,10 @@ static const char *const switch4 = "ipv4/ip_forward";
 static const char *const switch6 = "ipv6/conf/all/forwarding";
 static const char *const redirects4 = "ipv4/conf/all/accept_redirects";
 
-static int open_setting(const char *key, int flags)
-{
-	char path[128];
-
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s", key);
-	return open(path, flags | O_CLOEXEC);
-}
-
-/* The value, of one digit; 0 if there is no such setting. */
-static char get(const char *key)
-{
-	int fd CLEANUP_FD = open_setting(key, O_RDONLY);
-	char digit;
-
-	return fd >= 0 && read(fd, &digit, 1) == 1 ? digit : '\0';
-}
-
-static int set(const char *key, char digit)
-{
-	int fd CLEANUP_FD = open_setting(key, O_WRONLY);
-
-	if (fd < 0)
-		return -errno;
-	return fd_write_all(fd, &digit, 1);
-}
-
-static char *if_key(char out[96], const char *family, const char *name,
-		    const char *key)
-{
-	(void)snprintf(out, 96, "%s/conf/%.15s/%s", family, name, key);
-	return out;
-}
-
-static char get_if(const char *family, const char *name, const char *key)
-{
-	char path[96];
-
-	return get(if_key(path, family, name, key));
-}
-
-static void set_if(const char *family, const char *name, const char *key,
-		   char digit)
-{
-	char path[96];
-
-	(void)set(if_key(path, family, name, key), digit);
-}
-
 int forwarding_lock(void)
 {
 	/* One file for each network namespace. */
-	int fd = open_setting(switch4, O_RDONLY);
+	int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
 
 	for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -230,13 +183,13 @@ static int plan_if(struct broker_forward *plan, uint8_t fresh, const char *name,
 	if (strlen(name) >= BROKERMSG_NAME_MAX || strcmp(name, "all") == 0)
 		return 0;
 	if ((fresh & BROKER_FAMILY_4) &&
-	    get_if("ipv4", name, "forwarding") == '1')
+	    sysctl_get_if("ipv4", name, "forwarding") == '1')
 		flags |= BROKER_IF_FORWARDS_4;
 	if ((fresh & BROKER_FAMILY_6) &&
-	    get_if("ipv6", name, "forwarding") == '1')
+	    sysctl_get_if("ipv6", name, "forwarding") == '1')
 		flags |= BROKER_IF_FORWARDS_6;
 	if ((fresh & BROKER_FAMILY_6) &&
-	    get_if("ipv6", name, "accept_ra") == '1')
+	    sysctl_get_if("ipv6", name, "accept_ra") == '1')
 		flags |= BROKER_IF_ACCEPTS_RA;
 	if (flags == 0)
 		return 0;
@@ -276,22 +229,22 @@ int forwarding_plan(uint8_t families, struct broker_forward *plan,
 	uint8_t fresh = 0, shared = 0;
 
 	plan->n_ifs = 0;
-	if ((families & BROKER_FAMILY_4) && get(switch4) == '0')
+	if ((families & BROKER_FAMILY_4) && sysctl_get(switch4) == '0')
 		fresh |= BROKER_FAMILY_4;
-	if ((families & BROKER_FAMILY_6) && get(switch6) == '0')
+	if ((families & BROKER_FAMILY_6) && sysctl_get(switch6) == '0')
 		fresh |= BROKER_FAMILY_6;
 	/* On already, but only as long as another of us lives? */
 	if (families & ~fresh)
 		shared = share(plan, families & (uint8_t)~fresh);
 	plan->switched = fresh | shared;
 	plan->accept_redirects4 =
-		fresh & BROKER_FAMILY_4 ? get(redirects4) : '\0';
+		fresh & BROKER_FAMILY_4 ? sysctl_get(redirects4) : '\0';
 	return fresh ? plan_ifs(plan, fresh, err) : 0;
 }
 
 static int switch_on(const char *key, struct err *err)
 {
-	int r = get(key) == '1' ? 0 : set(key, '1');
+	int r = sysctl_get(key) == '1' ? 0 : sysctl_set(key, '1');
 
 	return r < 0 ? err_set(err, r,
 			       "cannot switch forwarding on (/proc/sys/net/%s: "
@@ -306,12 +259,13 @@ int forwarding_on(const struct broker_forward *plan, struct err *err)
 
 	for (uint32_t i = 0; i < plan->n_ifs; i++)
 		if (plan->ifs[i].flags & BROKER_IF_ACCEPTS_RA)
-			set_if("ipv6", plan->ifs[i].name, "accept_ra", '2');
+			(void)sysctl_set_if("ipv6", plan->ifs[i].name,
+					    "accept_ra", '2');
 	if (plan->switched & BROKER_FAMILY_4)
 		r = switch_on(switch4, err);
 	if (r == 0 && (plan->switched & BROKER_FAMILY_4) &&
 	    plan->accept_redirects4)
-		r = set(redirects4, plan->accept_redirects4);
+		r = sysctl_set(redirects4, plan->accept_redirects4);
 	if (r == 0 && (plan->switched & BROKER_FAMILY_6))
 		r = switch_on(switch6, err);
 	return r;
@@ -319,7 +273,7 @@ int forwarding_on(const struct broker_forward *plan, struct err *err)
 
 static int switch_off(const char *key, struct err *err)
 {
-	int r = set(key, '0');
+	int r = sysctl_set(key, '0');
 
 	return r < 0 ? err_set(err, r,
 			       "cannot switch forwarding off again "
@@ -336,31 +290,31 @@ static void restore_ifs(const struct broker_forward *plan, uint8_t families)
 
 		if ((families & BROKER_FAMILY_4) &&
 		    (flags & BROKER_IF_FORWARDS_4))
-			set_if("ipv4", name, "forwarding", '1');
+			(void)sysctl_set_if("ipv4", name, "forwarding", '1');
 		if ((families & BROKER_FAMILY_6) &&
 		    (flags & BROKER_IF_FORWARDS_6))
-			set_if("ipv6", name, "forwarding", '1');
+			(void)sysctl_set_if("ipv6", name, "forwarding", '1');
 		if ((families & BROKER_FAMILY_6) &&
 		    (flags & BROKER_IF_ACCEPTS_RA) &&
-		    get_if("ipv6", name, "accept_ra") == '2')
-			set_if("ipv6", name, "accept_ra", '1');
+		    sysctl_get_if("ipv6", name, "accept_ra") == '2')
+			(void)sysctl_set_if("ipv6", name, "accept_ra", '1');
 	}
 }
 
 int forwarding_off(const struct broker_forward *plan, struct err *err)
 {
 	uint8_t families = plan->switched;
-	char redirects = get(redirects4);
+	char redirects = sysctl_get(redirects4);
 	int r = 0;
 
 	if (families)
 		families &= (uint8_t)~find_other_guards(plan->name, NULL);
-	if ((families & BROKER_FAMILY_4) && get(switch4) == '1')
+	if ((families & BROKER_FAMILY_4) && sysctl_get(switch4) == '1')
 		r = switch_off(switch4, err);
 	/* As it is now, not as the switch leaves it behind. */
 	if ((families & BROKER_FAMILY_4) && redirects)
-		(void)set(redirects4, redirects);
-	if ((families & BROKER_FAMILY_6) && get(switch6) == '1') {
+		(void)sysctl_set(redirects4, redirects);
+	if ((families & BROKER_FAMILY_6) && sysctl_get(switch6) == '1') {
 		int r6 = switch_off(switch6, r < 0 ? NULL : err);
 
 		r = r < 0 ? r : r6;

@@ -38,13 +38,12 @@ int journal_file_open(struct journal_file *ret, const char *dir,
 		      struct err *err);
 void journal_file_close(struct journal_file *j);
 
-/* Write a record, and wait until it is on the disk.  Without a file nothing
- * happens.  Returns 0 or -errno. */
+/* Write a record, and wait until it is on the disk.  Returns 0 or -errno. */
 int journal_file_add(const struct journal_file *j,
 		     const struct journal_record *record);
 
-/* Strike one out again, of our own file or that of a dead one; -1: there is no
- * file, and nothing happens.  Returns 0 or -errno. */
+/* Strike one out again, of our own file or that of a dead one.  Returns 0 or
+ * -errno. */
 int journal_file_strike(int fd, const struct journal_record *record);
 
 /*

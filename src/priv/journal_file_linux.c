@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -71,13 +70,13 @@ int journal_file_add(const struct journal_file *j,
 	uint8_t block[JOURNAL_BLOCK_BYTES];
 	struct journal_record it = *record;
 	struct slots slots;
-	int r = j->fd < 0 ? 0 : read_slots(j->fd, &slots);
+	int r = read_slots(j->fd, &slots);
 
 	if (r == -ENOENT) {
 		journal_build_head(&j->head, block);
 		r = write_block(j->fd, 0, block);
 	}
-	if (r < 0 || j->fd < 0)
+	if (r < 0)
 		return r;
 	if (slots.free_slot == JOURNAL_SLOTS)
 		return -ENOSPC;
@@ -91,9 +90,9 @@ int journal_file_strike(int fd, const struct journal_record *record)
 {
 	static const uint8_t none[JOURNAL_BLOCK_BYTES];
 	struct slots slots;
-	int r = fd < 0 ? 0 : read_slots(fd, &slots);
+	int r = read_slots(fd, &slots);
 
-	for (size_t i = 0; i < JOURNAL_SLOTS && r == 0 && fd >= 0; i++) {
+	for (size_t i = 0; i < JOURNAL_SLOTS && r == 0; i++) {
 		const struct journal_record *it = &slots.records[i];
 
 		if (slots.is_live[i] && it->kind == record->kind &&

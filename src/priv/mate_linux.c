@@ -98,20 +98,18 @@ int mate_why_not(const struct mate *m, struct err *err)
 int mate_ask(struct mate *m, const void *request, size_t len,
 	     struct brokermsg_reply *ret_reply, struct err *err)
 {
-	ssize_t n;
+	int along CLEANUP_FD = -1;
 
 	if (m->sock < 0)
 		return mate_why_not(m, err);
-	n = send(m->sock, request, len, MSG_NOSIGNAL);
-	if (n >= 0) {
-		do {
-			n = recv(m->sock, ret_reply, sizeof(*ret_reply), 0);
-		} while (n < 0 && errno == EINTR);
-	}
+	ssize_t n = fd_msg_send(m->sock, request, len, FD_MSG_NOTHING);
+	if (n == 0)
+		n = fd_msg_receive(m->sock, ret_reply, sizeof(*ret_reply),
+				   &along);
 	if (n != sizeof(*ret_reply)) {
 		/* What comes late would be taken for the answer to another
 		 * request. */
-		bool is_late = n < 0 && errno == EAGAIN;
+		bool is_late = n == -EAGAIN;
 
 		(void)shutdown(m->sock, SHUT_RDWR);
 		return err_set(err, is_late ? -ETIMEDOUT : -EPIPE, "%s %s",

@@ -76,27 +76,12 @@ static void put_arp_guard(struct text *t, const char *name,
 		    "\t}\n}\n");
 }
 
-void nft_near_put_guard(struct text *t, const char *device,
-			const struct journal_guard *guard)
-{
-	nft_near_put_guard_removal(t, device);
-	put_inet_guard(t, device, guard);
-	put_arp_guard(t, device, guard);
-}
-
-void nft_near_put_guard_removal(struct text *t, const char *device)
-{
-	nft_run_put_removal(t, "inet", "guard", device);
-	nft_run_put_removal(t, "arp", "guard", device);
-}
-
 /*
  * Names
  */
 
-void nft_near_put_dns(struct text *t, const char *device)
+static void put_dns(struct text *t, const char *name)
 {
-	nft_near_put_dns_removal(t, device);
 	text_put(t,
 		 "table inet ecssh-dns-%s {\n"
 		 "\tchain out {\n"
@@ -107,10 +92,24 @@ void nft_near_put_dns(struct text *t, const char *device)
 		 "\t\tudp dport { 53, 853, 5353, 5355 } reject\n"
 		 "\t}\n"
 		 "}\n",
-		 device, device);
+		 name, name);
 }
 
-void nft_near_put_dns_removal(struct text *t, const char *device)
+void nft_near_put(struct text *t, const struct journal_change *change,
+		  bool is_undo)
 {
-	nft_run_put_removal(t, "inet", "dns", device);
+	const char *name = change->link.name;
+
+	if (change->kind == CHANGE_DNS) {
+		nft_run_put_removal(t, "inet", "dns", name);
+		if (!is_undo)
+			put_dns(t, name);
+		return;
+	}
+	nft_run_put_removal(t, "inet", "guard", name);
+	nft_run_put_removal(t, "arp", "guard", name);
+	if (!is_undo) {
+		put_inet_guard(t, name, &change->guard);
+		put_arp_guard(t, name, &change->guard);
+	}
 }

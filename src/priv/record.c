@@ -93,26 +93,29 @@ int record_find(const struct record *r, const struct journal_change *like)
 	return -ENOENT;
 }
 
-/* Returns 0, also if there is nothing left to undo, or -errno with err. */
-static int take_back(struct record *r, const struct journal_change *change,
-		     struct err *err)
-{
-	/* The device took its own with it, or it is no longer what we made. */
-	if (change->kind >= CHANGE_LINK &&
-	    !r->ops->link_is_ours(r->ctx, &change->link))
-		return 0;
-	int result = r->ops->apply(r->ctx, change, true, err);
-	bool is_gone = result == -ESRCH || result == -ENODEV ||
-		       result == -EADDRNOTAVAIL || result == -ENOENT;
-	return is_gone ? 0 : result;
-}
-
 int record_unmake(struct record *r, size_t i, struct err *err)
 {
 	struct journal_change change = r->changes[i];
-	int result = take_back(r, &change, err);
+	int result = 0;
 
-	if (result == 0)
+	/* Else the device took its own with it, or is no longer what we
+	 * made. */
+	if (change.kind < CHANGE_LINK ||
+	    r->ops->link_is_ours(r->ctx, &change.link))
+		result = r->ops->apply(r->ctx, &change, true, err);
+	bool is_gone = result == -ESRCH || result == -ENODEV ||
+		       result == -EADDRNOTAVAIL || result == -ENOENT;
+	if (result < 0 && !is_gone)
+		return result;
+	record_strike(r, i);
+	return 0;
+}
+
+int record_drop(struct record *r, size_t i, struct err *err)
+{
+	int result = record_unmake(r, i, err);
+
+	if (result < 0)
 		record_strike(r, i);
 	return result;
 }
@@ -123,9 +126,8 @@ int record_undo(struct record *r, struct err *err)
 
 	while (r->n > 0) {
 		struct err why;
-		int one = take_back(r, &r->changes[r->n - 1], &why);
+		int one = record_drop(r, r->n - 1, &why);
 
-		record_strike(r, r->n - 1);
 		if (one < 0 && result == 0)
 			result = err_set(err, one, "%s", why.text);
 	}

@@ -41,6 +41,10 @@ int record_find(const struct record *r, const struct journal_change *like);
  * undone.  Returns 0 or -errno with err. */
 int record_unmake(struct record *r, size_t i, struct err *err);
 
+/* The same, but strike it out in any case: it will not go better another
+ * time. */
+int record_drop(struct record *r, size_t i, struct err *err);
+
 /* Undo all, newest first.  Returns 0, or the first -errno with err; the rest is
  * undone nevertheless. */
 int record_undo(struct record *r, struct err *err);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "brokermsg.h"
 #include "err.h"
 
 enum {
@@ -23,7 +24,6 @@ enum {
 	JOURNAL_FILE_BYTES = (1 + JOURNAL_SLOTS) * JOURNAL_BLOCK_BYTES,
 	JOURNAL_PAYLOAD_BYTES = 96,
 	JOURNAL_VERSION = 1,
-	JOURNAL_GUARD_ADDRS_MAX = 8,
 };
 
 enum journal_rule_kind {
@@ -66,7 +66,7 @@ struct journal_link {
 struct journal_guard {
 	uint32_t flags; /* enum brokermsg_guard_flag */
 	uint32_t n_addrs;
-	struct ip_addr addrs[JOURNAL_GUARD_ADDRS_MAX]; /* of the device */
+	struct ip_addr addrs[BROKERMSG_ADDRS_MAX]; /* of the device */
 };
 
 /* What a broker changes, and undoes.  On disk is what undoing it takes. */

@@ -132,6 +132,14 @@ static void a_fork_answers(void **state)
 	fd_close(&sock);
 }
 
+static void who_made_it_is_known(void **state)
+{
+	const int *pair = *state;
+
+	assert_int_equal(fd_msg_maker(pair[0]), geteuid());
+	assert_int_equal(fd_msg_maker(-1), UINT32_MAX);
+}
+
 #define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -142,6 +150,7 @@ int main(void)
 		with_pair(a_message_that_is_too_long_has_its_length),
 		with_pair(the_end_is_told),
 		cmocka_unit_test(a_fork_answers),
+		with_pair(who_made_it_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,16 +31,44 @@ static struct ip_addr addr(const char *text)
  * Rules
  */
 
+static struct journal_change guard_of(uint32_t n_addrs, uint32_t flags)
+{
+	return (struct journal_change){
+		.kind = CHANGE_GUARD,
+		.link = {7, "ecssh0"},
+		.guard = {.n_addrs = n_addrs, .flags = flags},
+	};
+}
+
+static void what_takes_tables_away_names_them_only(void **state)
+{
+	struct journal_change c = guard_of(0, 0);
+	char text[NFT_NEAR_TEXT_MAX];
+	struct text t = {.out = text, .cap = sizeof(text)};
+
+	(void)state;
+	nft_near_put(&t, &c, true);
+	assert_string_equal(text, "add table inet ecssh-guard-ecssh0\n"
+				  "delete table inet ecssh-guard-ecssh0\n"
+				  "add table arp ecssh-guard-ecssh0\n"
+				  "delete table arp ecssh-guard-ecssh0\n");
+	c.kind = CHANGE_DNS;
+	t.len = 0;
+	nft_near_put(&t, &c, true);
+	assert_string_equal(text, "add table inet ecssh-dns-ecssh0\n"
+				  "delete table inet ecssh-dns-ecssh0\n");
+}
+
 static void guard_names_the_addresses_of_each_version(void **state)
 {
-	struct journal_guard g = {.n_addrs = 2};
+	struct journal_change c = guard_of(2, 0);
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	g.addrs[0] = addr("198.19.0.1");
-	g.addrs[1] = addr("fd00::1");
-	nft_near_put_guard(&t, "ecssh0", &g);
+	c.guard.addrs[0] = addr("198.19.0.1");
+	c.guard.addrs[1] = addr("fd00::1");
+	nft_near_put(&t, &c, false);
 	assert_non_null(strstr(text, "elements = { 198.19.0.1 }"));
 	assert_non_null(strstr(text, "elements = { fd00::1 }"));
 	assert_non_null(
@@ -53,24 +81,24 @@ static void guard_names_the_addresses_of_each_version(void **state)
 
 static void guard_without_ipv6_has_an_empty_set(void **state)
 {
-	struct journal_guard g = {.n_addrs = 1};
+	struct journal_change c = guard_of(1, 0);
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	g.addrs[0] = addr("198.19.0.1");
-	nft_near_put_guard(&t, "ecssh0", &g);
+	c.guard.addrs[0] = addr("198.19.0.1");
+	nft_near_put(&t, &c, false);
 	assert_non_null(strstr(text, "set own6 {\n\t\ttype ipv6_addr;\n\t}"));
 }
 
 static void guard_lets_announced_sources_out(void **state)
 {
-	struct journal_guard g = {.flags = BROKERMSG_GUARD_ANNOUNCED};
+	struct journal_change c = guard_of(0, BROKERMSG_GUARD_ANNOUNCED);
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
-	nft_near_put_guard(&t, "ecssh0", &g);
+	nft_near_put(&t, &c, false);
 	assert_null(strstr(text, "!= @own"));
 	assert_non_null(strstr(text, "oifname != \"ecssh0\" ip saddr @own4"));
 }
@@ -137,17 +165,16 @@ static void the_longest_kill_switch_fits(void **state)
 	struct brokermsg_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
 				   .n_lans = BROKERMSG_LANS_MAX,
 				   .uid = UINT32_MAX};
-	struct journal_guard g = {.n_addrs = BROKERMSG_ADDRS_MAX};
-	char device[16] = "";
+	struct journal_change c = guard_of(BROKERMSG_ADDRS_MAX, 0);
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
 	char text[NFT_KILL_TEXT_MAX];
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
 	memset(k.name, 'x', sizeof(k.name) - 1);
-	memset(device, 'x', sizeof(device) - 1);
+	memset(c.link.name, 'x', sizeof(c.link.name) - 1);
 	for (size_t i = 0; i < BROKERMSG_ADDRS_MAX; i++)
-		g.addrs[i] = addr(longest);
+		c.guard.addrs[i] = addr(longest);
 	for (size_t i = 0; i < BROKERMSG_GATEWAYS_MAX; i++)
 		k.gateways[i] = (struct endpoint){addr(longest), 65535};
 	for (size_t i = 0; i < BROKERMSG_LANS_MAX; i++)
@@ -156,7 +183,7 @@ static void the_longest_kill_switch_fits(void **state)
 	nft_kill_put(&t, &k);
 	assert_true(t.len < NFT_KILL_TEXT_MAX);
 	t.len = 0;
-	nft_near_put_guard(&t, device, &g);
+	nft_near_put(&t, &c, false);
 	assert_true(t.len < NFT_NEAR_TEXT_MAX);
 }
 
@@ -235,6 +262,7 @@ static void bad_notes_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_takes_tables_away_names_them_only),
 		cmocka_unit_test(guard_names_the_addresses_of_each_version),
 		cmocka_unit_test(guard_without_ipv6_has_an_empty_set),
 		cmocka_unit_test(guard_lets_announced_sources_out),
