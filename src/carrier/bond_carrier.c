@@ -247,7 +247,7 @@ static void on_frame(void *ctx, const struct frame_header *h,
 	switch (h->type) {
 	case BOND_ASK:
 		if (b->ops && b->ops->on_ask)
-			b->ops->on_ask(b->ops_ctx, h->id == 1);
+			b->ops->on_ask(b->ops_ctx, h->id == BOND_NUMBERS);
 		break;
 	case BOND_GOT:
 	case BOND_GONE:
@@ -422,7 +422,7 @@ static void send_chunk(struct bond *b, struct bond_link *l,
 	int n = take_slice(c, max, slice, &len);
 
 	slice[0].iov_base = head;
-	slice[0].iov_len = bond_build_chunk(head, b->tx_seq++, len);
+	slice[0].iov_len = bond_build_chunk(head, BOND_CHUNK, b->tx_seq++, len);
 	bond_link_send(l, slice, n);
 }
 
@@ -452,6 +452,7 @@ static void begin_chunks(struct bond *b)
 			       FRAME_HEADER_LEN);
 		b->sure.next = b->sure.tx_seq = b->tx_seq;
 		b->base.is_paced = true; /* by bond_sure from now on */
+		b->base.may_overtake = true;
 	}
 }
 
@@ -495,6 +496,15 @@ static bool is_full(const struct carrier *c)
 static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 {
 	send_stream(from_base(c), iov, n);
+}
+
+static void send_free(struct carrier *c, const struct iovec *iov, int n)
+{
+	struct bond *b = from_base(c);
+
+	if (!b->is_deaf && !b->is_closed &&
+	    bond_sure_send_free(&b->sure, iov, n) < 0)
+		lose(b);
 }
 
 static void tell_writable(struct bond *b)
@@ -664,6 +674,7 @@ static struct carrier *bond_free(struct carrier *c)
 
 static const struct carrier_ops ops = {
 	.send = send_frames,
+	.send_free = send_free,
 	.is_full = is_full,
 	.free = bond_free,
 };

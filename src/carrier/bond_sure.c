@@ -9,6 +9,9 @@
  *   are: if it takes much longer than its link had promised, and another link
  *   has room, that link brings it, too.
  *
+ *   What is little is sent on two links from the start: on a bad line each of
+ *   them often waits for something lost, both seldom.
+ *
  * Ownership: a kept chunk knows its link, which may be gone: NULL then.
  */
 #include "bond_sure.h"
@@ -22,6 +25,7 @@
 enum {
 	CHUNK_LEAST = 4 << 10,
 	CHUNK_US = 10000, /* a chunk is no more than this takes */
+	LITTLE = 1400,	  /* and is sent twice */
 	RESCUE_TICK_US = 20000,
 	/* More than promised before others help. */
 	PATIENCE_US = 60000,
@@ -133,10 +137,56 @@ static size_t chunk_size(const struct bond_link *l, size_t left)
 	return left < max ? left : (size_t)max;
 }
 
+/* Make a chunk of the next len bytes, to be sent.  NULL: no memory. */
+static struct kept *keep(struct bond_sure *s, enum bond_type type,
+			 struct iov_cursor *c, size_t len)
+{
+	struct kept *k = malloc(sizeof(*k) + FRAME_HEADER_LEN + len);
+
+	if (!k)
+		return NULL;
+	*k = (struct kept){.seq = s->tx_seq++, .len = FRAME_HEADER_LEN + len};
+	(void)bond_build_chunk(k->bytes, type, k->seq, len);
+	copy_out(c, k->bytes + FRAME_HEADER_LEN, len);
+	list_push(&s->kept, &k->link);
+	s->kept_bytes += k->len;
+	s->n_kept++;
+	return k;
+}
+
+static void send_again(const struct bond_sure *s, const struct kept *k)
+{
+	struct iovec iov = {(void *)(uintptr_t)k->bytes, k->len};
+	struct bond_link *l = pick(s, k->len, k->on);
+
+	if (!l || !has_room(l))
+		return;
+	bond_rate_sent(&l->rate, loop_now_us(s->loop), k->len);
+	bond_link_send(l, &iov, 1);
+}
+
+int bond_sure_send_free(struct bond_sure *s, const struct iovec *iov, int n)
+{
+	struct iov_cursor c = {.iov = iov, .n = n};
+	size_t len = iov_total(iov, n);
+	struct bond_link *l = pick(s, len, NULL);
+
+	if (!l)
+		return -EPIPE;
+	struct kept *k = keep(s, BOND_FREE, &c, len);
+	if (!k)
+		return -ENOMEM;
+	transmit(s, k, l);
+	if (len <= LITTLE)
+		send_again(s, k);
+	return 0;
+}
+
 int bond_sure_send(struct bond_sure *s, const struct iovec *iov, int n)
 {
 	struct iov_cursor c = {.iov = iov, .n = n};
 	size_t left = iov_total(iov, n), len;
+	bool is_little = left <= LITTLE;
 
 	for (; left > 0; left -= len) {
 		struct bond_link *l =
@@ -144,18 +194,13 @@ int bond_sure_send(struct bond_sure *s, const struct iovec *iov, int n)
 		if (!l)
 			return -EPIPE;
 		len = chunk_size(l, left);
-		struct kept *k = malloc(sizeof(*k) + FRAME_HEADER_LEN + len);
+		struct kept *k = keep(s, BOND_CHUNK, &c, len);
 
 		if (!k)
 			return -ENOMEM;
-		*k = (struct kept){.seq = s->tx_seq++,
-				   .len = FRAME_HEADER_LEN + len};
-		(void)bond_build_chunk(k->bytes, k->seq, len);
-		copy_out(&c, k->bytes + FRAME_HEADER_LEN, len);
-		list_push(&s->kept, &k->link);
-		s->kept_bytes += k->len;
-		s->n_kept++;
 		transmit(s, k, l);
+		if (is_little)
+			send_again(s, k);
 	}
 	return 0;
 }

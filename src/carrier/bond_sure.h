@@ -39,8 +39,12 @@ void bond_sure_init(struct bond_sure *s, struct loop *loop, struct list *links,
 		    uint32_t tx_seq);
 void bond_sure_fini(struct bond_sure *s);
 
-/* Send these bytes as chunks.  Returns 0 or -ENOMEM. */
+/* Send these bytes as chunks.  Returns 0, -ENOMEM, or -EPIPE: no link. */
 int bond_sure_send(struct bond_sure *s, const struct iovec *iov, int n);
+
+/* Send these whole frames, at most BOND_CHUNK_MAX bytes, so that they need not
+ * wait over there for what was sent before.  Returns like bond_sure_send. */
+int bond_sure_send_free(struct bond_sure *s, const struct iovec *iov, int n);
 
 /* Nothing more should be sent now. */
 bool bond_sure_is_full(const struct bond_sure *s);

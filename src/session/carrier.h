@@ -14,6 +14,8 @@
 #include "err.h"
 #include "frame.h"
 
+enum { CARRIER_FREE_MAX = 160 << 10 };
+
 struct carrier;
 
 /* What a carrier tells its user.  None of these may free the carrier. */
@@ -35,6 +37,12 @@ struct carrier_ops {
 	 * !is_full.  Failures come by on_closed in a later turn.
 	 */
 	void (*send)(struct carrier *c, const struct iovec *iov, int n);
+	/*
+	 * Send whole frames, at most CARRIER_FREE_MAX bytes, which the other
+	 * end may be handed before others that were sent earlier, but not after
+	 * any that are sent later by `send`.  Only while may_overtake.
+	 */
+	void (*send_free)(struct carrier *c, const struct iovec *iov, int n);
 	/* True while bytes of an earlier send still wait. */
 	bool (*is_full)(const struct carrier *c);
 	struct carrier *(*free)(struct carrier *c);
@@ -47,6 +55,7 @@ struct carrier {
 	bool is_local; /* there is no line: nothing can queue in it */
 	/* It keeps no more in flight than its lines need by itself. */
 	bool is_paced;
+	bool may_overtake; /* there is send_free */
 };
 
 static inline void carrier_bind(struct carrier *c,
@@ -60,6 +69,12 @@ static inline void carrier_send(struct carrier *c, const struct iovec *iov,
 				int n)
 {
 	c->ops->send(c, iov, n);
+}
+
+static inline void carrier_send_free(struct carrier *c, const struct iovec *iov,
+				     int n)
+{
+	c->ops->send_free(c, iov, n);
 }
 
 static inline bool carrier_is_full(const struct carrier *c)

@@ -68,6 +68,7 @@ struct batch {
 	size_t most_bytes;   /* that flows may fill it to, */
 	size_t urgent_bytes; /* and that new ones may */
 	size_t data_max;     /* bytes of a stream in one frame */
+	bool is_free;	     /* it may overtake what was sent before */
 	struct list sent;    /* struct dgram, to be freed after sending */
 };
 
@@ -159,6 +160,18 @@ static size_t gather_dgram(struct session *s, struct batch *b,
 	return d->len;
 }
 
+/* A flow that sends little need not wait over there for what is lost of others;
+ * but what a stream has sent before must be there. */
+static bool is_free(const struct session *s, struct sched_flow *f)
+{
+	const struct stream *st = container_of(f, struct stream, flow);
+
+	if (!s->carrier->may_overtake || !f->is_new)
+		return false;
+	return f->kind == SCHED_DGRAM ||
+	       (st->tx.start > 0 && st->tx.start == st->tx_sent);
+}
+
 /* hop up 7/11, down 3/9: whose turn it is, by sched.c */
 static void gather_flows(struct session *s, struct batch *b)
 {
@@ -171,6 +184,9 @@ static void gather_flows(struct session *s, struct batch *b)
 
 		if (b->bytes >= (f->is_new ? b->urgent_bytes : b->most_bytes))
 			break;
+		if (is_free(s, f) != b->is_free && b->n_iov > 0)
+			break;
+		b->is_free = is_free(s, f);
 		if (f->kind == SCHED_STREAM)
 			sent = gather_stream(
 				s, b, container_of(f, struct stream, flow));
@@ -316,7 +332,10 @@ static bool pump_batch(struct session *s)
 		governor_sent(&s->governor, loop_now_us(s->loop), b.bytes);
 		pacer_spend(&s->pacer, b.bytes);
 	}
-	carrier_send(s->carrier, b.iov, b.n_iov);
+	if (b.is_free)
+		carrier_send_free(s->carrier, b.iov, b.n_iov);
+	else
+		carrier_send(s->carrier, b.iov, b.n_iov);
 	while ((link = list_pop(&s->when_sending)))
 		loop_post(s->loop, container_of(link, struct loop_task, link));
 	ring_drop(&s->control, control_end);

@@ -24,12 +24,18 @@ bool bond_path_is_valid(const char *path)
 }
 
 /* A chunk may be longer than other frames. */
-size_t bond_build_chunk(uint8_t out[FRAME_HEADER_LEN], uint32_t seq, size_t len)
+size_t bond_build_chunk(uint8_t out[FRAME_HEADER_LEN], enum bond_type type,
+			uint32_t seq, size_t len)
 {
 	assert_always(len <= BOND_CHUNK_MAX);
-	bytes_put_u32(out, (uint32_t)BOND_CHUNK << 24 | (uint32_t)len);
+	bytes_put_u32(out, (uint32_t)type << 24 | (uint32_t)len);
 	bytes_put_u32(out + 4, seq);
 	return FRAME_HEADER_LEN;
+}
+
+bool bond_is_chunk(const uint8_t header[FRAME_HEADER_LEN])
+{
+	return header[0] == BOND_CHUNK || header[0] == BOND_FREE;
 }
 
 int bond_parse_chunk(const uint8_t in[FRAME_HEADER_LEN], uint32_t *ret_seq,
@@ -37,7 +43,7 @@ int bond_parse_chunk(const uint8_t in[FRAME_HEADER_LEN], uint32_t *ret_seq,
 {
 	uint32_t first = bytes_get_u32(in);
 
-	if (first >> 24 != BOND_CHUNK || (first & 0xffffff) > BOND_CHUNK_MAX)
+	if (!bond_is_chunk(in) || (first & 0xffffff) > BOND_CHUNK_MAX)
 		return -EBADMSG;
 	*ret_len = first & 0xffffff;
 	*ret_seq = bytes_get_u32(in + 4);
@@ -54,7 +60,7 @@ static size_t put_header(uint8_t *out, enum bond_type type, size_t len,
 
 size_t bond_build_ask(uint8_t out[FRAME_HEADER_LEN], bool wants_numbers)
 {
-	return put_header(out, BOND_ASK, 0, wants_numbers ? 1 : 0);
+	return put_header(out, BOND_ASK, 0, wants_numbers ? BOND_NUMBERS : 0);
 }
 
 size_t bond_build_got(uint8_t out[BOND_GOT_LEN], const struct bond_got *got)
@@ -118,7 +124,7 @@ size_t bond_build_offer(uint8_t out[BOND_OFFER_MAX], const struct bond_offer *o)
 	n += put_path(out + n, o->path);
 	n += put_path(out + n, o->helper);
 	if (o->has_numbers)
-		out[n++] = 1;
+		out[n++] = BOND_NUMBERS;
 	(void)put_header(out, BOND_OFFER, n - FRAME_HEADER_LEN, 0);
 	return n;
 }
@@ -151,7 +157,7 @@ int bond_parse_offer(const uint8_t *body, size_t len, struct bond_offer *ret)
 		return -EBADMSG;
 	n = take_path(body + at, len - at, o.helper);
 	at += n;
-	if (n == 0 || len - at > 1 || (at < len && body[at] != 1))
+	if (n == 0 || len - at > 1 || (at < len && body[at] != BOND_NUMBERS))
 		return -EBADMSG;
 	o.has_numbers = at < len;
 	*ret = o;

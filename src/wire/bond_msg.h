@@ -16,6 +16,7 @@
 /* Values of frame_header.type, beside those of enum frame_type. */
 enum bond_type {
 	BOND_CHUNK = 0x50,
+	BOND_FREE = 0x51,
 	BOND_ASK = 0x90,
 	BOND_OFFER = 0x91,
 	BOND_JOIN = 0x92,
@@ -41,7 +42,9 @@ enum {
 	BOND_STASH_MAX_BYTES = 2 * BOND_KEPT_MAX_BYTES,
 	BOND_STASH_MAX = 2 * BOND_KEPT_MAX,
 	BOND_NOISE_MAX = 4096, /* before JOINED */
-	BOND_LINKS_MAX = 8,    /* besides link 0 */
+	/* In ASK and OFFER: links with numbers, and FREE. */
+	BOND_NUMBERS = 2,
+	BOND_LINKS_MAX = 8, /* besides link 0 */
 };
 
 struct bond_offer {
@@ -63,8 +66,9 @@ struct bond_got {
 bool bond_path_is_valid(const char *path);
 
 /* Builders return the length of the whole frame; out has room for it. */
-size_t bond_build_chunk(uint8_t out[FRAME_HEADER_LEN], uint32_t seq,
-			size_t len);
+/* type: BOND_CHUNK or BOND_FREE. */
+size_t bond_build_chunk(uint8_t out[FRAME_HEADER_LEN], enum bond_type type,
+			uint32_t seq, size_t len);
 size_t bond_build_ask(uint8_t out[FRAME_HEADER_LEN], bool wants_numbers);
 /* type: BOND_JOIN or BOND_JOINED; number 0: the link has none. */
 size_t bond_build_join(uint8_t out[BOND_JOIN_LEN], enum bond_type type,
@@ -75,7 +79,10 @@ size_t bond_build_gone(uint8_t out[FRAME_HEADER_LEN], uint32_t number);
 size_t bond_build_offer(uint8_t out[BOND_OFFER_MAX],
 			const struct bond_offer *o);
 
-/* Returns 0, or -EBADMSG if it is not a chunk or too long. */
+/* True for a header of CHUNK or FREE. */
+bool bond_is_chunk(const uint8_t header[FRAME_HEADER_LEN]);
+
+/* Returns 0, or -EBADMSG if it is neither CHUNK nor FREE or too long. */
 int bond_parse_chunk(const uint8_t in[FRAME_HEADER_LEN], uint32_t *ret_seq,
 		     uint32_t *ret_len);
 

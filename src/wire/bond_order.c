@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bond_order: chunks of links with numbers, put in order.
+ * bond_order: chunks of links with numbers, put in order, but for the free
+ * ones.
  *
  * Theory of operation
  *   The chunk that is next is handed up as its bytes come, from whichever link
  *   is furthest with it: next_done says how far that is.  Others are held:
- *   in `unwhole` while they come, then in `stash`.  A link may end anywhere;
- *   what it has brought of a chunk that is not next is forgotten then.
+ *   in `unwhole` while they come, then in `stash`.  A free one is held until it
+ *   is whole, handed up then, and an empty one is in its place.  A link may end
+ * anywhere; what it has brought of a chunk that is not next is forgotten then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ struct bond_stash {
 	struct list link;
 	uint32_t seq, len;
 	uint32_t filled;
+	bool is_free;
 	uint8_t bytes[];
 };
 
@@ -41,8 +44,9 @@ static void stash_free(struct bond_rx *rx, struct bond_stash *s)
 	free(s);
 }
 
+/* Returns NULL if there is no memory, or none for this peer. */
 static struct bond_stash *stash_new(struct bond_rx *rx, uint32_t seq,
-				    uint32_t len)
+				    uint32_t len, bool is_free)
 {
 	size_t size = (size_t)len + STASH_OVERHEAD;
 
@@ -52,7 +56,7 @@ static struct bond_stash *stash_new(struct bond_rx *rx, uint32_t seq,
 	struct bond_stash *s = malloc(sizeof(*s) + len);
 	if (!s)
 		return NULL;
-	*s = (struct bond_stash){.seq = seq, .len = len};
+	*s = (struct bond_stash){.seq = seq, .len = len, .is_free = is_free};
 	list_push(&rx->unwhole, &s->link);
 	rx->stash_bytes += size;
 	rx->n_stash++;
@@ -94,7 +98,7 @@ static int hand_up_unwhole(struct bond_rx *rx)
 	list_for_each (at, &rx->unwhole) {
 		const struct bond_stash *s = of_list(at);
 
-		if (r == 0 && s->seq == rx->next)
+		if (r == 0 && s->seq == rx->next && !s->is_free)
 			r = hand_up(rx, s->bytes, 0, s->filled);
 	}
 	return r;
@@ -150,9 +154,39 @@ static void drop_held(struct bond_rx *rx, struct bond_rx_link *l)
 	l->held = NULL;
 }
 
+static bool is_stashed(const struct bond_rx *rx, uint32_t seq)
+{
+	list_for_each (at, &rx->stash)
+		if (of_list(at)->seq == seq)
+			return true;
+	return false;
+}
+
+/* Nobody has had it: it is handed up, and what follows need not wait for it. */
+static int end_free(struct bond_rx *rx, struct bond_rx_link *l)
+{
+	struct bond_stash *empty;
+	int r = 0;
+
+	if (!is_stashed(rx, l->seq))
+		r = bond_rx_beside(rx, l->held->bytes, l->held->len);
+	drop_held(rx, l);
+	if (r < 0)
+		return r;
+	if (l->seq == rx->next)
+		return advance(rx, 0);
+	empty = stash_new(rx, l->seq, 0, false);
+	if (!empty)
+		return -ENOMEM;
+	put_away(rx, empty);
+	return 0;
+}
+
 static int end_chunk(struct bond_rx *rx, struct bond_rx_link *l)
 {
 	l->in_chunk = false;
+	if (l->is_free && !is_past(rx, l->seq))
+		return end_free(rx, l);
 	if (!is_past(rx, l->seq) && l->seq != rx->next) {
 		put_away(rx, l->held);
 		l->held = NULL;
@@ -167,15 +201,17 @@ static int begin_chunk(struct bond_rx *rx, struct bond_rx_link *l)
 	if (bond_parse_chunk(l->head, &l->seq, &l->left) < 0)
 		return -EBADMSG;
 	/* The sign that link 0 alone may give; that one is 0. */
-	if ((rx->is_plain && l->seq == 0) || (l->is_turning && l->seq != 0))
+	l->is_free = l->head[0] == BOND_FREE;
+	if ((rx->is_plain && l->seq == 0) ||
+	    (l->is_turning && (l->seq != 0 || l->is_free)))
 		return -EBADMSG;
 	l->is_turning = false;
 	l->in_chunk = true;
 	l->pos = 0;
 	l->head_len = 0;
 	l->bytes += FRAME_HEADER_LEN;
-	if (!is_past(rx, l->seq) && l->seq != rx->next) {
-		l->held = stash_new(rx, l->seq, l->left);
+	if (!is_past(rx, l->seq) && (l->is_free || l->seq != rx->next)) {
+		l->held = stash_new(rx, l->seq, l->left, l->is_free);
 		if (!l->held)
 			return -ENOMEM;
 	}
@@ -186,16 +222,17 @@ static ssize_t feed_chunk(struct bond_rx *rx, struct bond_rx_link *l,
 			  const uint8_t *bytes, size_t len)
 {
 	size_t n = l->left < len ? l->left : len;
+	bool is_next = l->seq == rx->next && !l->is_free;
 	int r = 0;
 
-	if (l->seq == rx->next) {
+	if (is_next) {
 		r = hand_up(rx, bytes, l->pos, n);
 	} else if (!is_past(rx, l->seq)) {
 		memcpy(l->held->bytes + l->pos, bytes, n);
 		l->held->filled += (uint32_t)n;
 	}
 	/* Handed up or past: nobody wants to read it there. */
-	if (is_past(rx, l->seq) || l->seq == rx->next)
+	if (is_past(rx, l->seq) || is_next)
 		drop_held(rx, l);
 	l->pos += (uint32_t)n;
 	l->left -= (uint32_t)n;
@@ -212,7 +249,7 @@ static ssize_t feed_head(struct bond_rx *rx, struct bond_rx_link *l,
 	size_t want = FRAME_HEADER_LEN, n;
 	struct frame_header h;
 
-	if (l->head_len >= FRAME_HEADER_LEN && l->head[0] != BOND_CHUNK)
+	if (l->head_len >= FRAME_HEADER_LEN && !bond_is_chunk(l->head))
 		want = BOND_GOT_LEN;
 	n = want - l->head_len < len ? want - l->head_len : len;
 	if (n > 0)
@@ -220,7 +257,7 @@ static ssize_t feed_head(struct bond_rx *rx, struct bond_rx_link *l,
 	l->head_len += n;
 	if (l->head_len < want)
 		return (ssize_t)n;
-	if (l->head[0] == BOND_CHUNK) {
+	if (bond_is_chunk(l->head)) {
 		int r = begin_chunk(rx, l);
 
 		return r < 0 ? r : (ssize_t)n;

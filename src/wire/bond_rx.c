@@ -34,11 +34,6 @@ void bond_rx_link_init(struct bond_rx_link *l, bool is_first)
 
 /* ---- the frame stream ---- */
 
-static bool is_chunk(const uint8_t header[FRAME_HEADER_LEN])
-{
-	return header[0] == BOND_CHUNK;
-}
-
 /* Add to the cut frame, and hand it up when it is whole.  Returns the bytes
  * taken or -EBADMSG.  Stops behind a header, which may be a chunk's. */
 static ssize_t take_part(struct bond_rx *rx, const uint8_t *bytes, size_t len)
@@ -58,7 +53,8 @@ static ssize_t take_part(struct bond_rx *rx, const uint8_t *bytes, size_t len)
 	if (rx->part_len < FRAME_HEADER_LEN ||
 	    frame_parse_header(rx->part, &h) < 0)
 		return (ssize_t)n; /* a bad header: see the next call */
-	if (rx->part_len == FRAME_HEADER_LEN + h.len && !is_chunk(rx->part)) {
+	if (rx->part_len == FRAME_HEADER_LEN + h.len &&
+	    !bond_is_chunk(rx->part)) {
 		rx->part_len = 0;
 		rx->on_frame(rx->ctx, &h, rx->part + FRAME_HEADER_LEN);
 	}
@@ -90,14 +86,14 @@ static ssize_t take_stream(struct bond_rx *rx, const uint8_t *bytes, size_t len)
 		ssize_t n = 0;
 
 		if (rx->part_len == 0) {
-			if (is_chunk(bytes + at) &&
+			if (bond_is_chunk(bytes + at) &&
 			    len - at >= FRAME_HEADER_LEN)
 				break;
 			n = take_whole(rx, bytes + at, len - at);
 		}
 		if (n == 0) {
 			if (rx->part_len >= FRAME_HEADER_LEN &&
-			    is_chunk(rx->part))
+			    bond_is_chunk(rx->part))
 				break;
 			n = take_part(rx, bytes + at, len - at);
 		}
@@ -113,8 +109,24 @@ int bond_rx_stream(struct bond_rx *rx, const uint8_t *bytes, size_t len)
 	ssize_t n = take_stream(rx, bytes, len);
 
 	if (n < 0 || (size_t)n < len ||
-	    (rx->part_len >= FRAME_HEADER_LEN && is_chunk(rx->part)))
+	    (rx->part_len >= FRAME_HEADER_LEN && bond_is_chunk(rx->part)))
 		return -EBADMSG;
+	return 0;
+}
+
+int bond_rx_beside(struct bond_rx *rx, const uint8_t *bytes, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t n = bond_is_chunk(bytes + at)
+				    ? -EBADMSG
+				    : take_whole(rx, bytes + at, len - at);
+
+		if (n <= 0)
+			return -EBADMSG;
+		at += (size_t)n;
+	}
 	return 0;
 }
 
@@ -129,7 +141,7 @@ static ssize_t feed_plain(struct bond_rx *rx, struct bond_rx_link *l,
 	if (n < 0)
 		return n;
 	bool is_cut_head =
-		rx->part_len == FRAME_HEADER_LEN && is_chunk(rx->part);
+		rx->part_len == FRAME_HEADER_LEN && bond_is_chunk(rx->part);
 	if ((size_t)n < len || is_cut_head) {
 		rx->is_plain = l->is_plain = false;
 		l->is_turning = true;
@@ -154,7 +166,8 @@ static ssize_t feed_head(struct bond_rx *rx, struct bond_rx_link *l,
 	l->head_len += n;
 	if (l->head_len < FRAME_HEADER_LEN)
 		return (ssize_t)n;
-	if (bond_parse_chunk(l->head, &l->seq, &l->left) < 0)
+	if (l->head[0] == BOND_FREE ||
+	    bond_parse_chunk(l->head, &l->seq, &l->left) < 0)
 		return -EBADMSG;
 	/* Past, or the sign that link 0 alone may give; that one is 0. */
 	if ((int32_t)(l->seq - rx->next) < 0 || (rx->is_plain && l->seq == 0) ||

@@ -43,13 +43,14 @@ struct bond_rx_link {
 	bool is_plain;	 /* link 0, until its first chunk */
 	bool is_turning; /* link 0, at that chunk: it must be 0 */
 	bool in_chunk;	 /* its header has come, its end has not */
+	bool is_free;	 /* it is FREE */
 	uint32_t seq;	 /* of that chunk */
 	uint32_t left;	 /* bytes of it to come */
 	size_t head_len;
 	uint8_t head[BOND_GOT_LEN]; /* incomplete; a chunk's is shorter */
 	/* Where links have numbers. */
 	uint32_t pos;		 /* bytes of the chunk that have come */
-	struct bond_stash *held; /* they, if it is not next; in unwhole */
+	struct bond_stash *held; /* they, if not handed up; in unwhole */
 	uint64_t bytes;		 /* of chunks, with headers */
 };
 
@@ -80,6 +81,9 @@ ssize_t bond_rx_feed(struct bond_rx *rx, struct bond_rx_link *l,
 /* Bytes of the frame stream, in which no chunk begins.  Returns 0 or -EBADMSG.
  */
 int bond_rx_stream(struct bond_rx *rx, const uint8_t *bytes, size_t len);
+
+/* Whole frames beside the frame stream.  Returns 0 or -EBADMSG. */
+int bond_rx_beside(struct bond_rx *rx, const uint8_t *bytes, size_t len);
 
 /* bond_rx_feed for links with numbers, which takes all; link 0 from its first
  * chunk on.  -ENOMEM: that, or the peer sends too far ahead. */

@@ -453,8 +453,11 @@ def bond():
         data += b"\0" * (-len(data) % 4)
         return bytes([len(data) | how]) + data
 
-    def chunk(number, body):
-        return struct.pack("!II", 0x50 << 24 | len(body), number) + body
+    def chunk(number, body, kind=0x50):
+        return struct.pack("!II", kind << 24 | len(body), number) + body
+
+    def free(number, body):
+        return chunk(number, body, 0x51)
 
     frame = struct.pack("!II", 0x13 << 24 | 8, 7) + b"abcdefgh"
     path = b"\x0a/tmp/x/s.1"
@@ -464,6 +467,9 @@ def bond():
             "ahead": piece(1, chunk(2, frame)) + piece(2, chunk(1, frame)) + piece(0, chunk(0, frame[:8]))
             + piece(2, chunk(3, frame)),
             "nested": piece(0, chunk(0, chunk(1, frame))),
+            "free": piece(0, chunk(0, b"")) + piece(1, free(2, frame)) + piece(2, free(2, frame)) + piece(2, chunk(1, frame))
+            + piece(1, free(3, frame)),
+            "free_cut": piece(0, chunk(0, b"")) + piece(1, free(2, frame[:12])),
             "cut": piece(0, frame[:4]) + piece(0, frame[4:] + chunk(0, b"")[:4]) + piece(0, chunk(0, b"")[4:]),
             "offer": bytes([40 | 3]) + (b"t" * 16 + path + path)[:40],
             "offer_bare": bytes([28 | 3]) + b"t" * 16 + path + b"\0",

@@ -20,19 +20,21 @@ static bool is_full(const struct carrier *c)
 }
 
 static void keep(struct session_rig *rig, const struct frame_header *h,
-		 const uint8_t *body)
+		 const uint8_t *body, bool is_free)
 {
 	struct rig_frame *f = malloc(sizeof(*f) + h->len);
 
 	assert_always(f != NULL);
 	f->header = *h;
 	f->at_us = loop_now_us(rig->loop);
+	f->is_free = is_free;
 	memcpy(f->body, body, h->len);
 	list_push(&rig->sent, &f->link);
 }
 
 /* Only whole, well-formed frames may be sent. */
-static void keep_all(struct session_rig *rig, const uint8_t *bytes, size_t len)
+static void keep_all(struct session_rig *rig, const uint8_t *bytes, size_t len,
+		     bool is_free)
 {
 	size_t at = 0;
 
@@ -43,17 +45,17 @@ static void keep_all(struct session_rig *rig, const uint8_t *bytes, size_t len)
 			      frame_parse_header(bytes + at, &h) == 0);
 		at += FRAME_HEADER_LEN;
 		assert_always(len - at >= h.len);
-		keep(rig, &h, bytes + at);
+		keep(rig, &h, bytes + at, is_free);
 		at += h.len;
 	}
 }
 
-static void send_frames(struct carrier *c, const struct iovec *iov, int n)
+static void take_frames(struct session_rig *rig, const struct iovec *iov, int n,
+			bool is_free)
 {
-	struct session_rig *rig = rig_of(c);
 	size_t len = 0, at = 0;
 
-	assert_always(!is_full(c));
+	assert_always(!is_full(&rig->carrier));
 	for (int i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	uint8_t *all = malloc(len + 1);
@@ -62,12 +64,23 @@ static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 		memcpy(all + at, iov[i].iov_base, iov[i].iov_len);
 		at += iov[i].iov_len;
 	}
-	keep_all(rig, all, len);
+	keep_all(rig, all, len, is_free);
 	free(all);
 	rig->sent_bytes += len;
 	if (rig->carrier_room != SIZE_MAX)
 		rig->carrier_room -=
 			len < rig->carrier_room ? len : rig->carrier_room;
+}
+
+static void send_frames(struct carrier *c, const struct iovec *iov, int n)
+{
+	take_frames(rig_of(c), iov, n, false);
+}
+
+static void send_free(struct carrier *c, const struct iovec *iov, int n)
+{
+	assert_always(c->may_overtake);
+	take_frames(rig_of(c), iov, n, true);
 }
 
 static struct carrier *carrier_free_rig(struct carrier *c)
@@ -78,6 +91,7 @@ static struct carrier *carrier_free_rig(struct carrier *c)
 
 static const struct carrier_ops carrier_ops_rig = {
 	.send = send_frames,
+	.send_free = send_free,
 	.is_full = is_full,
 	.free = carrier_free_rig,
 };

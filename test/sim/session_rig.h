@@ -19,6 +19,7 @@ struct rig_frame {
 	struct list link;
 	struct frame_header header;
 	mono_us_t at_us;
+	bool is_free; /* it came by send_free */
 	uint8_t body[];
 };
 

@@ -462,6 +462,42 @@ static void a_late_chunk_is_sent_once_more(void **state)
 	assert_all_is_seen(x);
 }
 
+/* And so it comes though the link that was chosen stands still. */
+static void what_is_little_goes_on_two_links(void **state)
+{
+	struct fixture *x = *state;
+	struct end *e = &x->ends[0];
+	uint8_t frame[FRAME_HEADER_LEN + BODY_MAX];
+	uint32_t seed = 21;
+	size_t len;
+
+	begin_numbered(x, 2, &seed, 200);
+	for (unsigned stalled = 0; stalled < 3; stalled++) {
+		struct pipe saved = x->pipes[stalled][0];
+		uint64_t repeats = bond_carrier_n_repeats(e->carrier);
+
+		do { /* what is more goes by the usual way */
+			len = make_frame(&e->tx_seed, e->n_sent++, frame);
+			struct iovec iov = {frame, len};
+			(len <= 1400 ? carrier_send_free
+				     : carrier_send)(e->carrier, &iov, 1);
+			if (len > 1400)
+				relay_all(x);
+		} while (len > 1400);
+		x->pipes[stalled][0].from = x->pipes[stalled][0].to = -1;
+		settle(x);
+		for (unsigned i = 0; i < x->n_links; i++)
+			while (squeeze(&x->pipes[i][0], SIZE_MAX))
+				settle(x);
+		assert_all_is_seen(x);
+		assert_int_equal(bond_carrier_n_repeats(e->carrier), repeats);
+		x->pipes[stalled][0].from = saved.from;
+		x->pipes[stalled][0].to = saved.to;
+		relay_all(x);
+		assert_all_is_seen(x);
+	}
+}
+
 static void kinds_of_links_do_not_mix(void **state)
 {
 	struct fixture *x = *state;
@@ -653,15 +689,21 @@ static struct parser *new_parser(void)
 	return &p;
 }
 
-/* A chunk with one empty frame in it, cut to len bytes of body. */
-static size_t put_chunk(uint8_t *out, uint32_t seq, uint32_t id, size_t len)
+static size_t put_one(uint8_t *out, enum bond_type type, uint32_t seq,
+		      uint32_t id, size_t len)
 {
-	size_t at = bond_build_chunk(out, seq, len);
+	size_t at = bond_build_chunk(out, type, seq, len);
 	uint8_t frame[FRAME_HEADER_LEN];
 
 	(void)frame_build_header(frame, FRAME_DATA, 0, id);
 	memcpy(out + at, frame, len);
 	return at + len;
+}
+
+/* A chunk with one empty frame in it, cut to len bytes of body. */
+static size_t put_chunk(uint8_t *out, uint32_t seq, uint32_t id, size_t len)
+{
+	return put_one(out, BOND_CHUNK, seq, id, len);
 }
 
 static void chunks_go_in_order_over_links_split_anywhere(void **state)
@@ -740,9 +782,14 @@ static void bad_chunks_are_refused(void **state)
 	n = frame_build_header(bytes, FRAME_DATA, 0, 1);
 	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
 			 -EBADMSG);
+	/* a free one where links have no numbers */
+	p = new_parser();
+	n = put_one(bytes, BOND_FREE, 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
+			 -EBADMSG);
 	/* longer than allowed */
 	p = new_parser();
-	(void)bond_build_chunk(bytes, 0, BOND_CHUNK_MAX);
+	(void)bond_build_chunk(bytes, BOND_CHUNK, 0, BOND_CHUNK_MAX);
 	bytes[3]++;
 	assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], bytes, 8),
 			 -EBADMSG);
@@ -754,7 +801,7 @@ static struct parser *new_numbered(void)
 {
 	struct parser *p = new_parser();
 	uint8_t first[FRAME_HEADER_LEN];
-	size_t n = bond_build_chunk(first, 0, 0);
+	size_t n = bond_build_chunk(first, BOND_CHUNK, 0, 0);
 
 	p->rx.is_numbered = true;
 	assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], first, n), n);
@@ -788,6 +835,118 @@ static void numbered_chunks_come_in_any_order_and_twice(void **state)
 		assert_int_equal(p->rx.stash_bytes, 0);
 		bond_rx_fini(&p->rx);
 	}
+}
+
+/* Chunk 1 brings half a frame and comes last but for 6. */
+static void free_chunks_wait_for_nothing_and_others_for_them(void **state)
+{
+	static const struct {
+		enum bond_type type;
+		uint32_t seq;
+	} order[] = {{BOND_FREE, 3},  {BOND_CHUNK, 4}, {BOND_FREE, 3},
+		     {BOND_CHUNK, 1}, {BOND_FREE, 5},  {BOND_CHUNK, 2},
+		     {BOND_FREE, 7},  {BOND_FREE, 3},  {BOND_FREE, 6},
+		     {BOND_FREE, 7},  {BOND_CHUNK, 8}};
+	static const uint32_t heard[] = {3, 5, 2, 4, 7, 6, 8};
+	uint8_t bytes[64];
+
+	(void)state;
+	for (size_t cut = 0; cut <= 12; cut++) {
+		struct parser *p = new_numbered();
+
+		for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+			struct bond_rx_link *l = &p->links[i % 3];
+			uint32_t seq = order[i].seq;
+			size_t n = put_one(bytes, order[i].type, seq, seq, 8);
+
+			if (seq == 1 || seq == 2) { /* one frame in two */
+				n = put_chunk(bytes, seq, 2, 4);
+				if (seq == 2)
+					memset(bytes + 8, 0, 3);
+				if (seq == 2)
+					bytes[11] = 2;
+			}
+			size_t first = cut < n ? cut : n;
+			assert_int_equal(bond_rx_feed(&p->rx, l, bytes, first),
+					 first);
+			assert_int_equal(bond_rx_feed(&p->rx, l, bytes + first,
+						      n - first),
+					 n - first);
+		}
+		assert_int_equal(p->heard.n_frames, 7);
+		for (size_t k = 0; k < 7; k++)
+			assert_int_equal(p->heard.ids[k], heard[k]);
+		assert_int_equal(p->rx.next, 9);
+		assert_int_equal(p->rx.stash_bytes, 0);
+		bond_rx_fini(&p->rx);
+	}
+}
+
+/* Two links bring the same, a byte of the one and a byte of the other. */
+static void a_free_chunk_is_had_once(void **state)
+{
+	struct parser *p = new_numbered();
+	uint8_t bytes[64];
+	size_t n = put_one(bytes, BOND_FREE, 2, 7, 8);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		for (int link = 1; link <= 2; link++)
+			assert_int_equal(bond_rx_feed(&p->rx, &p->links[link],
+						      bytes + i, 1),
+					 1);
+	assert_int_equal(p->heard.n_frames, 1);
+	/* The one that is next now, on a link that is lost in the midst of it.
+	 */
+	n = put_one(bytes, BOND_FREE, 1, 8, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n - 1),
+			 n - 1);
+	bond_rx_link_fini(&p->rx, &p->links[1]);
+	assert_int_equal(p->heard.n_frames, 1);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, n), n);
+	assert_int_equal(p->heard.n_frames, 2);
+	assert_int_equal(p->rx.next, 3);
+	assert_int_equal(p->rx.stash_bytes, 0);
+	bond_rx_fini(&p->rx);
+}
+
+static void bad_free_chunks_are_refused(void **state)
+{
+	uint8_t bytes[64];
+	struct parser *p;
+	size_t n;
+
+	(void)state;
+	/* part of a frame, whether it is next or not */
+	for (uint32_t seq = 1; seq <= 2; seq++) {
+		p = new_numbered();
+		n = put_one(bytes, BOND_FREE, seq, 1, 7);
+		assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
+				 -EBADMSG);
+		bond_rx_fini(&p->rx);
+	}
+	/* a chunk within one */
+	p = new_numbered();
+	n = bond_build_chunk(bytes, BOND_FREE, 2, 16);
+	n += put_chunk(bytes + n, 3, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
+			 -EBADMSG);
+	bond_rx_fini(&p->rx);
+	/* the sign that link 0 goes over to chunks */
+	p = new_parser();
+	p->rx.is_numbered = true;
+	n = put_one(bytes, BOND_FREE, 0, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
+			 -EBADMSG);
+	/* what has begun to come in order */
+	p = new_numbered();
+	n = put_chunk(bytes, 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n - 1),
+			 n - 1);
+	n = put_one(bytes, BOND_FREE, 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, n),
+			 -EBADMSG);
+	bond_rx_fini(&p->rx);
 }
 
 static void a_chunk_goes_on_where_the_lost_link_stopped(void **state)
@@ -854,8 +1013,9 @@ static void bad_numbered_chunks_are_refused(void **state)
 	/* and with long ones, of which only the headers come */
 	p = new_numbered();
 	for (uint32_t i = 0; i <= 200 && r >= 0; i++)
-		r = bond_rx_feed(&p->rx, &p->links[1], bytes,
-				 bond_build_chunk(bytes, 2 + i, 100000));
+		r = bond_rx_feed(
+			&p->rx, &p->links[1], bytes,
+			bond_build_chunk(bytes, BOND_CHUNK, 2 + i, 100000));
 	assert_true(p->rx.stash_bytes <= BOND_STASH_MAX_BYTES);
 	bond_rx_fini(&p->rx);
 }
@@ -885,8 +1045,8 @@ static void chunk_within_a_chunk_is_refused(void **state)
 		struct parser *p = new_parser();
 		ssize_t r, r2 = 0;
 
-		(void)bond_build_chunk(bytes, 0, 16);
-		(void)bond_build_chunk(bytes + 8, 1, 8);
+		(void)bond_build_chunk(bytes, BOND_CHUNK, 0, 16);
+		(void)bond_build_chunk(bytes + 8, BOND_CHUNK, 1, 8);
 		(void)frame_build_header(bytes + 16, FRAME_DATA, 0, 1);
 		r = bond_rx_feed(&p->rx, &p->links[0], bytes, cut);
 		if (r >= 0)
@@ -901,7 +1061,7 @@ static void longest_chunk_and_numbers_that_begin_again(void **state)
 {
 	static uint8_t chunk[FRAME_HEADER_LEN + BOND_CHUNK_MAX];
 	struct parser *p;
-	size_t n = bond_build_chunk(chunk, 0, BOND_CHUNK_MAX);
+	size_t n = bond_build_chunk(chunk, BOND_CHUNK, 0, BOND_CHUNK_MAX);
 
 	(void)state;
 	for (size_t i = 0; i < BOND_CHUNK_MAX; i += FRAME_HEADER_LEN)
@@ -974,6 +1134,7 @@ int main(void)
 		WITH(one_end_alone_notices_the_loss),
 		WITH(the_last_link_with_a_number_is_link_0),
 		WITH(a_late_chunk_is_sent_once_more),
+		WITH(what_is_little_goes_on_two_links),
 		WITH(kinds_of_links_do_not_mix),
 		WITH(all_links_but_the_first_are_used),
 		WITH(a_stuck_link_does_not_stop_the_sender_at_once),
@@ -984,6 +1145,10 @@ int main(void)
 		cmocka_unit_test(chunks_go_in_order_over_links_split_anywhere),
 		cmocka_unit_test(bad_chunks_are_refused),
 		cmocka_unit_test(numbered_chunks_come_in_any_order_and_twice),
+		cmocka_unit_test(
+			free_chunks_wait_for_nothing_and_others_for_them),
+		cmocka_unit_test(a_free_chunk_is_had_once),
+		cmocka_unit_test(bad_free_chunks_are_refused),
 		cmocka_unit_test(a_chunk_goes_on_where_the_lost_link_stopped),
 		cmocka_unit_test(bad_numbered_chunks_are_refused),
 		WITH(lying_acknowledgement_breaks_the_carrier),

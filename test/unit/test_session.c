@@ -1317,6 +1317,73 @@ static void paced_carrier_gets_a_frame_at_a_time(void **state)
 	expect_silence(rig);
 }
 
+static void expect_data_freely(struct session_rig *rig, bool is_free)
+{
+	struct rig_frame *f = expect(rig, FRAME_DATA);
+
+	assert_int_equal(f->is_free, is_free);
+	free(f);
+}
+
+/* The other end would take DATA that is not next for a breach. */
+static void only_what_has_all_before_it_there_may_overtake(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+
+	rig->carrier.may_overtake = true;
+	/* Not even OPEN need be there yet. */
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, false);
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, false);
+	give_ack(rig, st->id, 20, 1 << 20);
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, true);
+	/* That is on its way now. */
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, false);
+	give_ack(rig, st->id, 30, 1 << 20);
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, false);
+	/* What it owes others does not go with it. */
+	give_ack(rig, st->id, 50, 1 << 20);
+	write_bytes(st, 10);
+	session_ping(rig->s);
+	session_rig_settle(rig);
+	struct rig_frame *ping = expect(rig, FRAME_PING);
+	assert_false(ping->is_free);
+	free(ping);
+	expect_data_freely(rig, true);
+	expect_silence(rig);
+}
+
+static void streams_with_much_to_send_overtake_nothing(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 1 << 20);
+	unsigned n_free = 0;
+	struct rig_frame *f;
+
+	rig->carrier.may_overtake = true;
+	write_bytes(st, 10);
+	session_rig_settle(rig);
+	expect_data_freely(rig, false);
+	give_ack(rig, st->id, 10, 1 << 20);
+	write_bytes(st, 400000);
+	session_rig_settle(rig);
+	while ((f = session_rig_pop(rig))) {
+		n_free += f->is_free;
+		free(f);
+	}
+	assert_int_equal(n_free, 1); /* the first of them */
+}
+
 static void control_frames_pass_a_full_line(void **state)
 {
 	struct session_rig *rig = *state;
@@ -1405,6 +1472,21 @@ static enum drop_reason send_dgram(struct session_rig *rig,
 
 	d.remote.addr.version = IPV4;
 	return session_send_dgram(rig->s, q, &d);
+}
+
+static void datagrams_may_overtake(void **state)
+{
+	struct session_rig *rig = *state;
+	struct dgram_queue q;
+
+	rig->carrier.may_overtake = true;
+	dgram_queue_init(&q, 2);
+	assert_int_equal(send_dgram(rig, &q, 10), DROP_NONE);
+	session_rig_settle(rig);
+	struct rig_frame *f = expect(rig, FRAME_DGRAM);
+	assert_true(f->is_free);
+	free(f);
+	dgram_queue_fini(&q);
 }
 
 static void waiting_datagrams_are_bounded_in_number(void **state)
@@ -1739,11 +1821,14 @@ int main(void)
 		FAR(peer_is_told_of_many_bytes_at_once),
 		FAR(no_more_is_sent_than_the_line_may_hold),
 		FAR(paced_carrier_gets_a_frame_at_a_time),
+		FAR(only_what_has_all_before_it_there_may_overtake),
+		FAR(streams_with_much_to_send_overtake_nothing),
 		FAR(control_frames_pass_a_full_line),
 		NEAR(bytes_never_sent_are_not_received),
 		FAR(received_bytes_are_not_taken_back),
 		FAR(peer_that_never_tells_is_given_up),
 		FAR(room_of_an_owner_grows_when_its_bytes_leave),
+		BOTH(datagrams_may_overtake),
 		BOTH(waiting_datagrams_are_bounded_in_number),
 		BOTH(waiting_datagrams_are_bounded_in_bytes),
 		NEAR(all_associations_together_are_bounded),
