@@ -125,6 +125,7 @@ const struct sandbox_call sandbox_common[] = {
 	{.nr = SYS_kill},
 	{.nr = SYS_process_vm_readv},
 #ifdef SYS_readlink
+	{.nr = SYS_getdents},
 	{.nr = SYS_readlink},
 	{.nr = SYS_open},
 	{.nr = SYS_pipe},
