@@ -77,7 +77,7 @@ def test_damaged_file_is_replaced(lab: Lab):
     check_works(lab)
     helper = next(path for path in uploaded_files(lab) if "ecssh-helper" in path)
     whole = lab.gw.path(helper).read_bytes()
-    for damaged in (whole[:1000], b"", whole[:5000] + b"\0" + whole[5001:], b"#!/bin/sh\necho hello\n"):
+    for damaged in (whole[:1000], b"", whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:], b"#!/bin/sh\necho hello\n"):
         as_alice(lab, f"chmod u+w {helper}")
         lab.gw.path(helper).write_bytes(damaged)
         check_works(lab, mentions="uploaded")
