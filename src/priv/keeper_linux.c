@@ -41,22 +41,22 @@ static void follow(int fd, struct record *mirror, void *more, size_t more_bytes)
 
 static void keep(int fd, const struct keeper_charge *charge)
 {
-	const struct broker_ops *ops = charge->ops;
 	struct record *mirror = calloc(1, sizeof(*mirror));
 	struct err err;
 
 	if (!mirror)
 		return;
-	mirror->ops = ops;
+	mirror->ops = charge->ops;
 	mirror->ctx = charge->ctx;
 	/* If this fails the broker sees us gone. */
-	if (ops->reopen && ops->reopen(charge->ctx, &err) < 0) {
+	if (mirror->ops->reopen && mirror->ops->reopen(mirror->ctx, &err) < 0) {
 		log_warn("%s", err.text);
-		return;
+	} else {
+		follow(fd, mirror, charge->more, charge->more_bytes);
+		if (record_undo(mirror, &err) < 0)
+			log_warn("%s, ignoring", err.text);
 	}
-	follow(fd, mirror, charge->more, charge->more_bytes);
-	if (record_undo(mirror, &err) < 0)
-		log_warn("%s, ignoring", err.text);
+	free(mirror);
 }
 
 /* Keep the socket, and the one descriptor that was asked for: not the broker's
@@ -100,11 +100,10 @@ int keeper_start(const struct keeper_charge *charge, int *ret_fd,
 void keeper_note(int fd, const struct broker_note *note, const void *more,
 		 size_t more_bytes)
 {
-	struct iovec iov[] = {
+	const struct iovec iov[] = {
 		{(void *)(uintptr_t)note, sizeof(*note)},
 		{(void *)(uintptr_t)more, more_bytes},
 	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
-	(void)sendmsg(fd, &msg, MSG_NOSIGNAL);
+	(void)!writev(fd, iov, 2); /* brokers ignore SIGPIPE */
 }
