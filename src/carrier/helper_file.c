@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,10 +68,15 @@ static int read_all(int fd, struct helper_file *f)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > LEN_MAX)
 		return -ENOEXEC;
-	f->len = (size_t)st.st_size;
-	f->bytes = malloc(f->len);
-	if (!f->bytes)
-		return -ENOMEM;
+	size_t len = (size_t)st.st_size;
+	void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return -errno;
+	/* No fork of ours has a use for it, and some live long. */
+	(void)madvise(bytes, len, MADV_DONTFORK);
+	f->bytes = bytes;
+	f->len = len;
 	while (at < f->len) {
 		ssize_t n = read(fd, f->bytes + at, f->len - at);
 		if (n < 0 && errno == EINTR)
@@ -123,7 +128,8 @@ int helper_file_load(const char *path, struct helper_file *ret_file,
 
 void helper_file_fini(struct helper_file *f)
 {
-	free(f->bytes);
+	if (f->bytes)
+		(void)munmap(f->bytes, f->len);
 	f->bytes = NULL;
 }
 

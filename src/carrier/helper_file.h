@@ -11,7 +11,7 @@
 #include "err.h"
 
 struct helper_file {
-	uint8_t *bytes; /* owned */
+	uint8_t *bytes; /* owned; not there in a fork */
 	size_t len;
 	char hash[BOOT_SCRIPT_HASH_LEN + 1]; /* SHA-256, hex */
 	const char *machine; /* as uname -m says it, e.g. "x86_64" */
