@@ -40,8 +40,8 @@ enum {
 	BOND_KEPT_MAX_BYTES = 8 << 20,
 	BOND_KEPT_MAX = 2048,
 	BOND_STASH_MAX_BYTES = 2 * BOND_KEPT_MAX_BYTES,
-	BOND_STASH_MAX = 2 * BOND_KEPT_MAX,
-	BOND_NOISE_MAX = 4096, /* before JOINED */
+	BOND_STASH_MAX = 2 * BOND_KEPT_MAX, /* so far ahead of the next */
+	BOND_NOISE_MAX = 4096,		    /* before JOINED */
 	/* In ASK and OFFER: links with numbers, and FREE. */
 	BOND_NUMBERS = 2,
 	BOND_LINKS_MAX = 8, /* besides link 0 */

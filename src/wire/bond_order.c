@@ -5,11 +5,14 @@
  *
  * Theory of operation
  *   The chunk that is next is handed up as its bytes come, from whichever link
- *   is furthest with it: next_done says how far that is.  Others are held:
- *   in `unwhole` while they come, then in `stash`.  A free one is held until it
- *   is whole, handed up then, and an empty one is in its place.  A link may end
- * anywhere; what it has brought of a chunk that is not next is forgotten then.
+ *   is furthest with it: next_done says how far that is.  Others are held: in
+ *   `unwhole` while they come, then in `stash`, each in the place of its
+ *   number, so that no peer can make us search.  A free one is held until it is
+ *   whole, handed up then, and an empty one is in its place.  A link may end
+ *   anywhere; what it has brought of a chunk that is not next is forgotten
+ *   then.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +20,9 @@
 #include "bond_rx.h"
 
 enum { STASH_OVERHEAD = 64 };
+
+static_assert((BOND_STASH_MAX & (BOND_STASH_MAX - 1)) == 0,
+	      "places go on where numbers begin again");
 
 struct bond_stash {
 	struct list link;
@@ -40,7 +46,6 @@ static void stash_free(struct bond_rx *rx, struct bond_stash *s)
 {
 	list_del(&s->link);
 	rx->stash_bytes -= s->len + STASH_OVERHEAD;
-	rx->n_stash--;
 	free(s);
 }
 
@@ -50,8 +55,7 @@ static struct bond_stash *stash_new(struct bond_rx *rx, uint32_t seq,
 {
 	size_t size = (size_t)len + STASH_OVERHEAD;
 
-	if (rx->stash_bytes + size > BOND_STASH_MAX_BYTES ||
-	    rx->n_stash >= BOND_STASH_MAX)
+	if (rx->stash_bytes + size > BOND_STASH_MAX_BYTES)
 		return NULL;
 	struct bond_stash *s = malloc(sizeof(*s) + len);
 	if (!s)
@@ -59,23 +63,26 @@ static struct bond_stash *stash_new(struct bond_rx *rx, uint32_t seq,
 	*s = (struct bond_stash){.seq = seq, .len = len, .is_free = is_free};
 	list_push(&rx->unwhole, &s->link);
 	rx->stash_bytes += size;
-	rx->n_stash++;
 	return s;
 }
 
-/* It is whole: to its place, which is mostly the last. */
+/* Of a chunk that is not past, nor too far ahead. */
+static struct bond_stash **place_of(struct bond_rx *rx, uint32_t seq)
+{
+	return &rx->stash[seq % BOND_STASH_MAX];
+}
+
+/* It is whole. */
 static void put_away(struct bond_rx *rx, struct bond_stash *s)
 {
-	struct list *at = rx->stash.prev;
+	struct bond_stash **place = place_of(rx, s->seq);
 
-	while (at != &rx->stash && (int32_t)(of_list(at)->seq - s->seq) > 0)
-		at = at->prev;
-	if (at != &rx->stash && of_list(at)->seq == s->seq) {
+	if (*place) {
 		stash_free(rx, s); /* another link was sooner */
 		return;
 	}
 	list_del(&s->link);
-	list_push(at->next, &s->link);
+	*place = s;
 }
 
 /* Bytes [from, from + len) of the chunk that is next. */
@@ -104,23 +111,14 @@ static int hand_up_unwhole(struct bond_rx *rx)
 	return r;
 }
 
-/* Take the first whole chunk that is next.  Returns NULL if there is none. */
+/* Take the chunk that is next.  Returns NULL if it is not there whole. */
 static struct bond_stash *take_next(struct bond_rx *rx)
 {
-	struct list *at;
+	struct bond_stash **place = place_of(rx, rx->next);
+	struct bond_stash *s = *place;
 
-	while ((at = list_pop(&rx->stash))) {
-		struct bond_stash *s = of_list(at);
-
-		if (s->seq == rx->next)
-			return s;
-		if (!is_past(rx, s->seq)) {
-			list_push(rx->stash.next, at);
-			return NULL;
-		}
-		stash_free(rx, s);
-	}
-	return NULL;
+	*place = NULL;
+	return s;
 }
 
 /* The chunk that was next, of len bytes, is whole: go on with what is there. */
@@ -154,21 +152,14 @@ static void drop_held(struct bond_rx *rx, struct bond_rx_link *l)
 	l->held = NULL;
 }
 
-static bool is_stashed(const struct bond_rx *rx, uint32_t seq)
-{
-	list_for_each (at, &rx->stash)
-		if (of_list(at)->seq == seq)
-			return true;
-	return false;
-}
-
-/* Nobody has had it: it is handed up, and what follows need not wait for it. */
+/* It is handed up, unless it was before, and what follows need not wait for it.
+ */
 static int end_free(struct bond_rx *rx, struct bond_rx_link *l)
 {
 	struct bond_stash *empty;
 	int r = 0;
 
-	if (!is_stashed(rx, l->seq))
+	if (!*place_of(rx, l->seq))
 		r = bond_rx_beside(rx, l->held->bytes, l->held->len);
 	drop_held(rx, l);
 	if (r < 0)
@@ -205,6 +196,8 @@ static int begin_chunk(struct bond_rx *rx, struct bond_rx_link *l)
 	if ((rx->is_plain && l->seq == 0) ||
 	    (l->is_turning && (l->seq != 0 || l->is_free)))
 		return -EBADMSG;
+	if (!is_past(rx, l->seq) && l->seq - rx->next >= BOND_STASH_MAX)
+		return -ENOMEM;
 	l->is_turning = false;
 	l->in_chunk = true;
 	l->pos = 0;
@@ -303,8 +296,10 @@ void bond_rx_fini(struct bond_rx *rx)
 {
 	struct list *at;
 
-	while ((at = list_pop(&rx->stash)))
-		stash_free(rx, of_list(at));
+	for (unsigned i = 0; i < BOND_STASH_MAX; i++)
+		if (rx->stash[i])
+			stash_free(rx, rx->stash[i]);
+	memset(rx->stash, 0, sizeof(rx->stash));
 	while ((at = list_pop(&rx->unwhole)))
 		stash_free(rx, of_list(at));
 }

@@ -21,8 +21,8 @@ void bond_rx_init(struct bond_rx *rx,
 	rx->is_plain = true;
 	rx->is_numbered = false;
 	rx->next_done = 0;
-	rx->stash_bytes = rx->n_stash = 0;
-	list_init(&rx->stash);
+	rx->stash_bytes = 0;
+	memset(rx->stash, 0, sizeof(rx->stash));
 	list_init(&rx->unwhole);
 	rx->part_len = 0;
 }

@@ -28,11 +28,10 @@ struct bond_rx {
 	bool is_plain; /* link 0 has not come to chunks yet */
 	/* Links have numbers: doc/PROTOCOL.bond section 4. */
 	bool is_numbered;
-	uint32_t next_done;  /* bytes of `next` that were handed up */
-	struct list stash;   /* whole chunks, lowest number first; owned */
-	struct list unwhole; /* of links; owned */
-	size_t stash_bytes;  /* of both */
-	unsigned n_stash;    /* of both */
+	uint32_t next_done; /* bytes of `next` that were handed up */
+	struct bond_stash *stash[BOND_STASH_MAX]; /* whole, by number; owned */
+	struct list unwhole;			  /* of links; owned */
+	size_t stash_bytes;			  /* of both */
 	size_t part_len;
 	/* The frame that was cut by the end of what came. */
 	uint8_t part[FRAME_HEADER_LEN + FRAME_BODY_MAX];
