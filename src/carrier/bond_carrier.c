@@ -24,6 +24,7 @@
  */
 #include "bond_carrier.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +229,10 @@ static void on_link_frame(struct bond *b, const struct frame_header *h,
 	}
 	if (bond_parse_got(h, body, &got) == 0 &&
 	    bond_sure_got(&b->sure, &got) == 0) {
+		/* Chunk 0 is there, and with it what came plainly before it:
+		 * nothing passes the greeting. */
+		if (b->is_split && got.next != 0)
+			b->base.may_overtake = true;
 		tell_writable(b);
 		return;
 	}
@@ -452,7 +457,6 @@ static void begin_chunks(struct bond *b)
 			       FRAME_HEADER_LEN);
 		b->sure.next = b->sure.tx_seq = b->tx_seq;
 		b->base.is_paced = true; /* by bond_sure from now on */
-		b->base.may_overtake = true;
 	}
 }
 
@@ -497,6 +501,8 @@ static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 {
 	send_stream(from_base(c), iov, n);
 }
+
+static_assert(CARRIER_FREE_MAX <= (int)BOND_CHUNK_MAX, "it is one chunk");
 
 static void send_free(struct carrier *c, const struct iovec *iov, int n)
 {

@@ -55,7 +55,8 @@ struct carrier {
 	bool is_local; /* there is no line: nothing can queue in it */
 	/* It keeps no more in flight than its lines need by itself. */
 	bool is_paced;
-	bool may_overtake; /* there is send_free */
+	/* There is send_free now.  Only where is_paced. */
+	bool may_overtake;
 };
 
 static inline void carrier_bind(struct carrier *c,

@@ -16,6 +16,7 @@
  *   with the next thing that is sent anyway, at the latest after
  *   SESSION_ACK_DELAY_US.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,11 @@ static bool is_free(const struct session *s, struct sched_flow *f)
 	return f->kind == SCHED_DGRAM ||
 	       (st->tx.start > 0 && st->tx.start == st->tx_sent);
 }
+
+/* A paced carrier gets less than one frame, and one more. */
+static_assert(FRAME_BODY_MAX + FRAME_HEADER_LEN + FRAME_BODY_MAX <=
+		      (int)CARRIER_FREE_MAX,
+	      "what is free fits into one send_free");
 
 /* hop up 7/11, down 3/9: whose turn it is, by sched.c */
 static void gather_flows(struct session *s, struct batch *b)

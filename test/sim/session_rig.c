@@ -79,8 +79,12 @@ static void send_frames(struct carrier *c, const struct iovec *iov, int n)
 
 static void send_free(struct carrier *c, const struct iovec *iov, int n)
 {
+	struct session_rig *rig = rig_of(c);
+	size_t before = rig->sent_bytes;
+
 	assert_always(c->may_overtake);
-	take_frames(rig_of(c), iov, n, true);
+	take_frames(rig, iov, n, true);
+	assert_always(rig->sent_bytes - before <= CARRIER_FREE_MAX);
 }
 
 static struct carrier *carrier_free_rig(struct carrier *c)

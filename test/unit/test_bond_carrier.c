@@ -386,6 +386,136 @@ static void links_with_numbers_may_be_lost(void **state)
 	}
 }
 
+/* ---- free frames ---- */
+
+enum { LOOSE_MAX = 4000, LOOSE_BODY_MAX = 6000 };
+
+/* One direction: frames that are told apart by their ids. */
+struct loose {
+	uint32_t n_sent, n_seen;
+	uint32_t n_before; /* so many have come, and none is missing */
+	unsigned n_early, n_twice, n_wrong, n_overtook;
+	bool is_free[LOOSE_MAX], is_seen[LOOSE_MAX];
+};
+
+static size_t make_loose(uint32_t id, uint8_t *out)
+{
+	uint32_t seed = id * 31 + 5, salt = next_random(&seed);
+	size_t len = next_random(&seed) % (id % 3 ? 100 : LOOSE_BODY_MAX);
+	size_t at = frame_build_header(out, FRAME_DATA, len, id);
+
+	for (size_t j = 0; j < len; j++)
+		out[at + j] = (uint8_t)(salt + j * 7);
+	return at + len;
+}
+
+/* What is not free comes when all that was sent before it has come. */
+static void on_loose_frame(void *ctx, const struct frame_header *h,
+			   const uint8_t *body)
+{
+	static uint8_t want[FRAME_HEADER_LEN + LOOSE_BODY_MAX];
+	struct loose *d = ctx;
+
+	if (h->id >= d->n_sent ||
+	    make_loose(h->id, want) != FRAME_HEADER_LEN + h->len ||
+	    memcmp(body, want + FRAME_HEADER_LEN, h->len) != 0) {
+		d->n_wrong++;
+		return;
+	}
+	d->n_twice += d->is_seen[h->id];
+	d->n_early += !d->is_free[h->id] && h->id != d->n_before;
+	d->n_overtook += h->id > d->n_before;
+	d->is_seen[h->id] = true;
+	d->n_seen++;
+	while (d->n_before < d->n_sent && d->is_seen[d->n_before])
+		d->n_before++;
+}
+
+static void ignore(void *ctx)
+{
+	(void)ctx;
+}
+
+static void fail_closed(void *ctx, const struct err *why)
+{
+	(void)ctx;
+	fail_msg("%s", why->text);
+}
+
+static const struct carrier_user loose_user = {
+	.on_frame = on_loose_frame,
+	.on_writable = ignore,
+	.on_closed = fail_closed,
+};
+
+static void send_loose(struct carrier *c, struct loose *d, uint32_t *seed)
+{
+	static uint8_t bytes[4 * (FRAME_HEADER_LEN + LOOSE_BODY_MAX)];
+	bool is_free = c->may_overtake && next_random(seed) % 2;
+	size_t len = 0;
+
+	for (uint32_t k = next_random(seed) % 4 + 1; k > 0; k--) {
+		assert_true(d->n_sent < LOOSE_MAX);
+		d->is_free[d->n_sent] = is_free;
+		len += make_loose(d->n_sent++, bytes + len);
+	}
+	struct iovec iov = {bytes, len};
+	(is_free ? carrier_send_free : carrier_send)(c, &iov, 1);
+}
+
+/* Two links that now and then stand still; one is lost, and there is another.
+ */
+static void run_loosely(struct fixture *x, struct loose *dirs, uint32_t seed)
+{
+	x->is_numbered = true;
+	for (int i = 0; i < 2; i++)
+		carrier_bind(x->ends[i].carrier, &loose_user, &dirs[!i]);
+	add_link(x);
+	add_link(x);
+	for (int turn = 0; turn < 3000; turn++) {
+		uint32_t i = next_random(&seed) % 2;
+		struct carrier *c = x->ends[i].carrier;
+		uint32_t link = next_random(&seed) % x->n_links;
+
+		if (turn == 1000)
+			cut_link(x, 1);
+		if (turn == 2000)
+			add_link(x);
+		if (next_random(&seed) % 4 == 0 && !carrier_is_full(c))
+			send_loose(c, &dirs[i], &seed);
+		else if (link != (uint32_t)turn / 100 % x->n_links)
+			(void)squeeze(&x->pipes[link][next_random(&seed) % 2],
+				      next_random(&seed) % 9000 + 1);
+		if (next_random(&seed) % 3 == 0)
+			(void)loop_poll(x->loop);
+		loop_advance_us(x->loop, next_random(&seed) % 1000);
+	}
+	relay_all(x);
+}
+
+static void free_frames_come_once_and_others_behind_them(void **state)
+{
+	struct loose *dirs = test_calloc(2, sizeof(*dirs));
+
+	(void)state;
+	for (uint32_t seed = 1; seed <= 20; seed++) {
+		void *x;
+
+		memset(dirs, 0, 2 * sizeof(*dirs));
+		assert_int_equal(setup(&x), 0);
+		run_loosely(x, dirs, seed * 1013);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(dirs[i].n_wrong, 0);
+			assert_int_equal(dirs[i].n_twice, 0);
+			assert_int_equal(dirs[i].n_early, 0);
+			assert_int_equal(dirs[i].n_seen, dirs[i].n_sent);
+			assert_true(dirs[i].n_overtook > 10);
+		}
+		assert_int_equal(teardown(&x), 0);
+	}
+	test_free(dirs);
+}
+
 static void send_and_settle(struct fixture *x, uint32_t *seed, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -462,40 +592,71 @@ static void a_late_chunk_is_sent_once_more(void **state)
 	assert_all_is_seen(x);
 }
 
-/* And so it comes though the link that was chosen stands still. */
+/* Links in which something of ends[0] waits to be moved on. */
+static unsigned count_used(const struct fixture *x)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < x->n_links; i++) {
+		uint8_t byte;
+
+		n += recv(x->pipes[i][0].from, &byte, 1, MSG_PEEK) == 1;
+	}
+	return n;
+}
+
+/* One of them may stand still. */
 static void what_is_little_goes_on_two_links(void **state)
 {
 	struct fixture *x = *state;
 	struct end *e = &x->ends[0];
 	uint8_t frame[FRAME_HEADER_LEN + BODY_MAX];
+	unsigned n_little = 0, n_more = 0;
 	uint32_t seed = 21;
-	size_t len;
 
 	begin_numbered(x, 2, &seed, 200);
-	for (unsigned stalled = 0; stalled < 3; stalled++) {
-		struct pipe saved = x->pipes[stalled][0];
-		uint64_t repeats = bond_carrier_n_repeats(e->carrier);
+	for (unsigned i = 0; i < 60; i++) {
+		size_t len = make_frame(&e->tx_seed, e->n_sent++, frame);
+		struct iovec iov = {frame, len};
 
-		do { /* what is more goes by the usual way */
-			len = make_frame(&e->tx_seed, e->n_sent++, frame);
-			struct iovec iov = {frame, len};
-			(len <= 1400 ? carrier_send_free
-				     : carrier_send)(e->carrier, &iov, 1);
-			if (len > 1400)
-				relay_all(x);
-		} while (len > 1400);
-		x->pipes[stalled][0].from = x->pipes[stalled][0].to = -1;
+		assert_false(carrier_is_full(e->carrier));
+		(i % 2 ? carrier_send_free : carrier_send)(e->carrier, &iov, 1);
 		settle(x);
-		for (unsigned i = 0; i < x->n_links; i++)
-			while (squeeze(&x->pipes[i][0], SIZE_MAX))
-				settle(x);
-		assert_all_is_seen(x);
-		assert_int_equal(bond_carrier_n_repeats(e->carrier), repeats);
-		x->pipes[stalled][0].from = saved.from;
-		x->pipes[stalled][0].to = saved.to;
+		if (len <= 1400)
+			assert_int_equal(count_used(x), 2);
+		else if (len <= 4096)
+			assert_int_equal(count_used(x), 1);
+		n_little += len <= 1400;
+		n_more += len > 1400 && len <= 4096;
 		relay_all(x);
 		assert_all_is_seen(x);
 	}
+	assert_true(n_little > 10 && n_more > 2);
+	assert_int_equal(bond_carrier_n_repeats(e->carrier), 0);
+}
+
+/* What link 0 has brought plainly is there first, the greeting at least. */
+static void nothing_overtakes_the_first_chunk(void **state)
+{
+	struct fixture *x = *state;
+	struct carrier *c = x->ends[0].carrier;
+	uint32_t seed = 22;
+
+	x->is_numbered = true;
+	add_link(x);
+	struct pipe stalled = x->pipes[0][0];
+	x->pipes[0][0].from = x->pipes[0][0].to = -1;
+	send_some(&x->ends[0], &seed);
+	send_some(&x->ends[1], &seed);
+	relay_all(x);
+	/* The other end has written of what link 1 brought. */
+	assert_true(x->pipes[1][1].bytes >= BOND_GOT_LEN);
+	assert_false(c->may_overtake);
+	x->pipes[0][0].from = stalled.from;
+	x->pipes[0][0].to = stalled.to;
+	relay_all(x);
+	assert_true(c->may_overtake);
+	assert_all_is_seen(x);
 }
 
 static void kinds_of_links_do_not_mix(void **state)
@@ -882,6 +1043,36 @@ static void free_chunks_wait_for_nothing_and_others_for_them(void **state)
 	}
 }
 
+static void free_chunks_wait_for_nothing_where_numbers_begin_again(void **state)
+{
+	struct parser *p = new_numbered();
+	static const uint32_t heard[] = {0, 2, UINT32_MAX, UINT32_MAX - 1, 1};
+	uint8_t bytes[64];
+
+	(void)state;
+	p->rx.next = UINT32_MAX - 1;
+	for (size_t i = 0; i < 7; i++) {
+		static const struct {
+			enum bond_type type;
+			uint32_t seq;
+		} order[] = {
+			{BOND_FREE, 0},		 {BOND_CHUNK, 1},
+			{BOND_FREE, 2},		 {BOND_FREE, 0},
+			{BOND_FREE, UINT32_MAX}, {BOND_CHUNK, UINT32_MAX - 1},
+			{BOND_FREE, UINT32_MAX}};
+		size_t n = put_one(bytes, order[i].type, order[i].seq,
+				   order[i].seq, 8);
+
+		assert_int_equal(
+			bond_rx_feed(&p->rx, &p->links[i % 3], bytes, n), n);
+	}
+	assert_int_equal(p->heard.n_frames, 5);
+	assert_memory_equal(p->heard.ids, heard, sizeof(heard));
+	assert_int_equal(p->rx.next, 3);
+	assert_int_equal(p->rx.stash_bytes, 0);
+	bond_rx_fini(&p->rx);
+}
+
 /* Two links bring the same, a byte of the one and a byte of the other. */
 static void a_free_chunk_is_had_once(void **state)
 {
@@ -938,6 +1129,27 @@ static void bad_free_chunks_are_refused(void **state)
 	n = put_one(bytes, BOND_FREE, 0, 1, 8);
 	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n),
 			 -EBADMSG);
+	/* also on link 0, its header at once or not */
+	for (size_t cut = 0; cut < FRAME_HEADER_LEN; cut++) {
+		p = new_parser();
+		p->rx.is_numbered = true;
+		assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], bytes, cut),
+				 cut);
+		assert_int_equal(bond_rx_feed(&p->rx, &p->links[0], bytes + cut,
+					      n - cut),
+				 -EBADMSG);
+	}
+	/* what has had its turn already, while it still comes in order */
+	p = new_numbered();
+	n = put_chunk(bytes, 2, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n - 1),
+			 n - 1);
+	n = put_one(bytes, BOND_FREE, 2, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, n), n);
+	n = put_chunk(bytes, 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[2], bytes, n),
+			 -EBADMSG);
+	bond_rx_fini(&p->rx);
 	/* what has begun to come in order */
 	p = new_numbered();
 	n = put_chunk(bytes, 1, 1, 8);
@@ -1009,6 +1221,17 @@ static void bad_numbered_chunks_are_refused(void **state)
 		r = bond_rx_feed(&p->rx, &p->links[1], bytes, n);
 	}
 	assert_int_equal(r, -ENOMEM);
+	bond_rx_fini(&p->rx);
+	/* far ahead, alone */
+	p = new_numbered();
+	n = put_chunk(bytes, p->rx.next + BOND_STASH_MAX - 1, 1, 8);
+	assert_int_equal(bond_rx_feed(&p->rx, &p->links[1], bytes, n), n);
+	for (enum bond_type t = BOND_CHUNK; t <= BOND_FREE; t++) {
+		n = put_one(bytes, t, p->rx.next + BOND_STASH_MAX, 1, 8);
+		assert_int_equal(
+			bond_rx_feed(&p->rx, &p->links[2 - (t & 1)], bytes, n),
+			-ENOMEM);
+	}
 	bond_rx_fini(&p->rx);
 	/* and with long ones, of which only the headers come */
 	p = new_numbered();
@@ -1135,6 +1358,8 @@ int main(void)
 		WITH(the_last_link_with_a_number_is_link_0),
 		WITH(a_late_chunk_is_sent_once_more),
 		WITH(what_is_little_goes_on_two_links),
+		WITH(nothing_overtakes_the_first_chunk),
+		cmocka_unit_test(free_frames_come_once_and_others_behind_them),
 		WITH(kinds_of_links_do_not_mix),
 		WITH(all_links_but_the_first_are_used),
 		WITH(a_stuck_link_does_not_stop_the_sender_at_once),
@@ -1147,6 +1372,8 @@ int main(void)
 		cmocka_unit_test(numbered_chunks_come_in_any_order_and_twice),
 		cmocka_unit_test(
 			free_chunks_wait_for_nothing_and_others_for_them),
+		cmocka_unit_test(
+			free_chunks_wait_for_nothing_where_numbers_begin_again),
 		cmocka_unit_test(a_free_chunk_is_had_once),
 		cmocka_unit_test(bad_free_chunks_are_refused),
 		cmocka_unit_test(a_chunk_goes_on_where_the_lost_link_stopped),

@@ -1363,6 +1363,33 @@ static void only_what_has_all_before_it_there_may_overtake(void **state)
 	expect_silence(rig);
 }
 
+/* FIN has a place behind the bytes like any of them. */
+static void the_end_of_a_stream_overtakes_none_of_its_bytes(void **state)
+{
+	struct session_rig *rig = *state;
+
+	rig->carrier.may_overtake = true;
+	for (int is_acked = 0; is_acked < 2; is_acked++) {
+		struct stream *st = open_stream(rig, 1 << 20);
+
+		write_bytes(st, 10);
+		session_rig_settle(rig);
+		expect_data_freely(rig, false);
+		give_ack(rig, st->id, 10, 1 << 20);
+		if (!is_acked) {
+			write_bytes(st, 10);
+			session_rig_settle(rig);
+			expect_data_freely(rig, true);
+		}
+		stream_write_fin(st);
+		session_rig_settle(rig);
+		struct rig_frame *f = expect(rig, FRAME_FIN);
+		assert_int_equal(f->is_free, is_acked);
+		free(f);
+		expect_silence(rig);
+	}
+}
+
 static void streams_with_much_to_send_overtake_nothing(void **state)
 {
 	struct session_rig *rig = *state;
@@ -1382,6 +1409,16 @@ static void streams_with_much_to_send_overtake_nothing(void **state)
 		free(f);
 	}
 	assert_int_equal(n_free, 1); /* the first of them */
+	/* Not even when all of it is there, while it has more. */
+	write_bytes(st, 400000);
+	rig->carrier_room = 3 * SCHED_QUANTUM_MAX_BYTES;
+	session_rig_settle(rig);
+	give_ack(rig, st->id, st->tx_sent, 2 << 20);
+	while ((f = session_rig_pop(rig)))
+		free(f);
+	session_rig_drain(rig, SIZE_MAX);
+	expect_data_freely(rig, false);
+	(void)take_data(rig);
 }
 
 static void control_frames_pass_a_full_line(void **state)
@@ -1487,6 +1524,34 @@ static void datagrams_may_overtake(void **state)
 	assert_true(f->is_free);
 	free(f);
 	dgram_queue_fini(&q);
+}
+
+/* The rig's send_free looks at how much it is given. */
+static void the_longest_datagrams_fit_into_what_may_overtake(void **state)
+{
+	struct session_rig *rig = *state;
+	struct dgram_queue q[4];
+	struct rig_frame *f;
+	unsigned n = 0;
+
+	rig->carrier.is_local = false;
+	rig->carrier.is_paced = rig->carrier.may_overtake = true;
+	assert_int_equal(session_frame_bytes(rig->s), FRAME_BODY_MAX);
+	/* One less than it takes to be the last of a send, and then those. */
+	for (uint32_t i = 0; i < 4; i++) {
+		dgram_queue_init(&q[i], 2 + i);
+		assert_int_equal(
+			send_dgram(rig, &q[i], FRAME_DGRAM_MAX - (i == 0)),
+			DROP_NONE);
+	}
+	session_rig_settle(rig);
+	while ((f = session_rig_pop(rig))) {
+		n += f->header.type == FRAME_DGRAM && f->is_free;
+		free(f);
+	}
+	assert_int_equal(n, 4);
+	for (int i = 0; i < 4; i++)
+		dgram_queue_fini(&q[i]);
 }
 
 static void waiting_datagrams_are_bounded_in_number(void **state)
@@ -1822,6 +1887,7 @@ int main(void)
 		FAR(no_more_is_sent_than_the_line_may_hold),
 		FAR(paced_carrier_gets_a_frame_at_a_time),
 		FAR(only_what_has_all_before_it_there_may_overtake),
+		FAR(the_end_of_a_stream_overtakes_none_of_its_bytes),
 		FAR(streams_with_much_to_send_overtake_nothing),
 		FAR(control_frames_pass_a_full_line),
 		NEAR(bytes_never_sent_are_not_received),
@@ -1829,6 +1895,7 @@ int main(void)
 		FAR(peer_that_never_tells_is_given_up),
 		FAR(room_of_an_owner_grows_when_its_bytes_leave),
 		BOTH(datagrams_may_overtake),
+		BOTH(the_longest_datagrams_fit_into_what_may_overtake),
 		BOTH(waiting_datagrams_are_bounded_in_number),
 		BOTH(waiting_datagrams_are_bounded_in_bytes),
 		NEAR(all_associations_together_are_bounded),
