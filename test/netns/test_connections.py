@@ -224,9 +224,10 @@ def test_silent_loss(lab: Lab):
     """A connection that stands still without an end: the others bring what it owes."""
     t = tunnel(lab, 2, "-o", "ServerAliveInterval=1")
     pid = further(lab.near)[0]
-    os.kill(pid, signal.SIGSTOP)
-    both = Both(lab, 20 << 20)
+    both = Both(lab, 200 << 20)
     both.start()
+    wait_for(lambda: both.done > 20 << 20 or both.error, 20, "traffic")
+    os.kill(pid, signal.SIGSTOP)    # with something of the traffic in it
     both.check()
     assert t.status()["ssh_connections"]["repeats"] > 0
     os.kill(pid, signal.SIGCONT)
