@@ -253,7 +253,7 @@ static void fake_note(void *ctx, const struct broker_note *n)
 /* What one side's table does not name is not asked for. */
 #define FAKE_OPS(side)                                                         \
 	{                                                                      \
-		.requests = side, .tun_create = fake_tun_create,               \
+		.requests = (side), .tun_create = fake_tun_create,             \
 		.link_up = fake_link_up, .link_is_ours = fake_link_is_ours,    \
 		.apply = fake_apply, .mark = fake_mark,                        \
 		.cleanup = fake_cleanup, .forward_plan = fake_forward_plan,    \

@@ -62,7 +62,7 @@ static void what_takes_tables_away_names_them_only(void **state)
 static void guard_names_the_addresses_of_each_version(void **state)
 {
 	struct journal_change c = guard_of(2, 0);
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -82,7 +82,7 @@ static void guard_names_the_addresses_of_each_version(void **state)
 static void guard_without_ipv6_has_an_empty_set(void **state)
 {
 	struct journal_change c = guard_of(1, 0);
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -94,7 +94,7 @@ static void guard_without_ipv6_has_an_empty_set(void **state)
 static void guard_lets_announced_sources_out(void **state)
 {
 	struct journal_change c = guard_of(0, BROKERMSG_GUARD_ANNOUNCED);
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -115,7 +115,7 @@ static struct brokermsg_kill some_kill(void)
 static void kill_switch_has_a_hole_for_each_gateway(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -133,7 +133,7 @@ static void kill_switch_has_a_hole_for_each_gateway(void **state)
 static void kill_switch_keeps_one_connection(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -147,7 +147,7 @@ static void kill_switch_keeps_one_connection(void **state)
 static void kill_switch_lets_no_lookup_into_the_local_network(void **state)
 {
 	struct brokermsg_kill k = some_kill();
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
@@ -167,7 +167,7 @@ static void the_longest_kill_switch_fits(void **state)
 				   .uid = UINT32_MAX};
 	struct journal_change c = guard_of(BROKERMSG_ADDRS_MAX, 0);
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
-	char text[NFT_KILL_TEXT_MAX];
+	char text[NFT_KILL_TEXT_MAX] = "";
 	struct text t = {.out = text, .cap = sizeof(text)};
 
 	(void)state;
