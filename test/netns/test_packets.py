@@ -15,6 +15,7 @@ import re
 import signal
 import socket
 import struct
+from typing import Iterator
 
 from common import GATEWAY, OK, Ecssh, Skip, Tunnel, connect_error, expect, expect_in, timeout
 from lab import BUILD, Host, Lab, diff, family_of, up, wait_for
@@ -552,8 +553,9 @@ def test_lan_of_others_stays_closed(lab: Lab):
 # -- what may go wrong --------------------------------------------------------------------------
 
 
-def test_two_hosts_of_the_same_tunnel_name(lab: Lab):
-    """Both call it gw; gw routes to either.  A tunnel of the same name has the same address again."""
+@contextlib.contextmanager
+def other_host(lab: Lab) -> Iterator[Host]:
+    """Another near end, on a line of its own to gw."""
     other = Host("other")
     try:
         other.ready()
@@ -563,6 +565,14 @@ def test_two_hosts_of_the_same_tunnel_name(lab: Lab):
         for file in ("config", "known_hosts", "id_ed25519"):
             other.write(f"/root/.ssh/{file}", lab.near.path(f"/root/.ssh/{file}").read_text(), mode=0o600)
         other.write("/etc/hosts", "127.0.0.1 localhost\n")
+        yield other
+    finally:
+        other.close()
+
+
+def test_two_hosts_of_the_same_tunnel_name(lab: Lab):
+    """Both call it gw; gw routes to either.  A tunnel of the same name has the same address again."""
+    with other_host(lab) as other:
         one = packets_up(lab)
         two = packets_up(lab, host=other)
         addresses = one.status()["addresses"]
@@ -583,16 +593,15 @@ def test_two_hosts_of_the_same_tunnel_name(lab: Lab):
         expect(one.status()["addresses"], addresses, "addresses the second time")
         two.down()
         one.down()
-    finally:
-        other.close()
 
 
 def test_address_taken_on_gateway(lab: Lab):
-    """Two tunnels that insist on one address: the second goes on without packets, or says why not."""
+    """Two hosts that insist on one address: the second says why it carries no packets."""
     one = packets_up(lab, *ADDRESSES, "--name", "one")
-    said = Ecssh(lab.near, "up", "--name", "two", "--address", NEAR4, "--address", "fd00::77", *EVERYTHING, "root@gw",
-                 "10.79.0.0/24").fails(GATEWAY, NEAR4)
-    expect_in("already", said)
+    with other_host(lab) as other:
+        said = Ecssh(other, "up", "--name", "two", "--address", NEAR4, "--address", "fd00::77", *EVERYTHING, "root@gw",
+                     "10.79.0.0/24").fails(GATEWAY, NEAR4)
+        expect_in("already", said)
     echo(lab.near, FAR[4])
     exchange(lab, EXPERIMENT, 4, b"question", b"answer")
     one.down()

@@ -46,8 +46,9 @@ for list_, kind in (("CISCO_SPLIT_INC", IPv4Network), ("CISCO_SPLIT_EXC", IPv4Ne
         if kind is IPv4Network:
             assert nets[-1].netmask == IPv4Address(env[f"{{list_}}_{{n}}_MASK"])
     found[list_] = [str(net) for net in nets]
-with open("{NOTES}/" + env["reason"], "w") as file:
+with open("{NOTES}/new", "w") as file:
     json.dump(found, file)
+os.rename("{NOTES}/new", "{NOTES}/" + env["reason"])
 """
 
 
