@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "bond_rx.h"
+#include "err.h"
 
 enum { STASH_OVERHEAD = 64 };
 
@@ -179,6 +180,7 @@ static int end_chunk(struct bond_rx *rx, struct bond_rx_link *l)
 	if (l->is_free && !is_past(rx, l->seq))
 		return end_free(rx, l);
 	if (!is_past(rx, l->seq) && l->seq != rx->next) {
+		assert_always(l->held); /* since begin_chunk */
 		put_away(rx, l->held);
 		l->held = NULL;
 		return 0;
