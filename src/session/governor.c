@@ -293,14 +293,15 @@ static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
 }
 
 /* Trips that are longer than what is in flight explains.  While more than is
- * allowed now is on its way, that explains more. */
+ * allowed now is on its way, and not by the last frame alone, that explains
+ * more. */
 static void doubt(struct governor *g, const struct governor_record *r,
 		  mono_us_t arrived_us, uint32_t rtt)
 {
 	uint64_t out = r->end - r->delivered;
 	uint64_t base_us = g->rtt_min_us;
 
-	if (out > permille(g->allowed, 1125))
+	if (out > permille(g->allowed, 1125) + GOVERNOR_FRAME_LEAST_BYTES)
 		base_us = most(base_us, time_of(out, g->rate));
 	else if (is_longer(g, rtt))
 		g->is_round_long = true;
