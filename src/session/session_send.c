@@ -190,9 +190,11 @@ static void gather_flows(struct session *s, struct batch *b)
 
 		if (b->bytes >= (f->is_new ? b->urgent_bytes : b->most_bytes))
 			break;
-		if (is_free(s, f) != b->is_free && b->n_iov > 0)
+		bool f_is_free = is_free(s, f);
+
+		if (f_is_free != b->is_free && b->n_iov > 0)
 			break;
-		b->is_free = is_free(s, f);
+		b->is_free = f_is_free;
 		if (f->kind == SCHED_STREAM)
 			sent = gather_stream(
 				s, b, container_of(f, struct stream, flow));
