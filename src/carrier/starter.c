@@ -14,6 +14,7 @@
 
 #include "child.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "starter_msg.h"
 
 enum {
@@ -117,44 +118,20 @@ struct starter *starter_free(struct starter *s)
 
 /* ---- asking ---- */
 
-static size_t take_fds(struct msghdr *msg, int fds[STARTER_FDS_MAX])
-{
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
-
-	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET ||
-	    cmsg->cmsg_type != SCM_RIGHTS)
-		return 0;
-	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(cmsg), n * sizeof(int));
-	return n;
-}
-
 /* Returns 0, or -errno if there is none. */
 static int receive(int sock, struct starter_answer *ret,
 		   int fds[STARTER_FDS_MAX])
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(STARTER_FDS_MAX * sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	ssize_t n;
+	int n_fds;
 
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n != sizeof(*ret))
+	if (fd_msg_receive_all(sock, ret, sizeof(*ret), 0, fds, &n_fds) !=
+	    sizeof(*ret))
 		return -EPIPE;
-	size_t n_fds = take_fds(&msg, fds);
-	if (n_fds == ret->n_fds)
+	if (n_fds == (int)ret->n_fds)
 		return 0;
 	/* We have no descriptors left. */
 	while (n_fds > 0)
-		(void)close(fds[--n_fds]);
+		fd_close(&fds[--n_fds]);
 	return -EMFILE;
 }
 

@@ -14,6 +14,7 @@
 #include "err.h"
 #include "mux_dir.h"
 #include "starter.h"
+#include "fd_msg.h"
 
 enum starter_request_type {
 	STARTER_START = 1,     /* four descriptors */
@@ -36,7 +37,7 @@ enum starter_request_type {
 };
 
 enum {
-	STARTER_FDS_MAX = 4, /* with an answer */
+	STARTER_FDS_MAX = FD_MSG_MAX, /* with an answer */
 	STARTER_SSH_MAX = 32,
 	STARTER_PLACES_MAX = 16,
 	STARTER_RELAYS_MAX = 8,

@@ -19,6 +19,7 @@
 #include "addr_lookup.h"
 #include "clock.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "mux_link.h"
 #include "ssh_socket.h"
 #include "ssh_spawn.h"
@@ -412,24 +413,8 @@ static int handle(struct process *p, const struct starter_request *request,
 static void send_answer(int sock, struct starter_answer *answer,
 			const struct fds *fds)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(STARTER_FDS_MAX * sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = answer, .iov_len = sizeof(*answer)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
 	answer->n_fds = fds->n;
-	if (fds->n > 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(fds->n * sizeof(int));
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(fds->n * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds->at, fds->n * sizeof(int));
-	}
-	(void)sendmsg(sock, &msg, MSG_NOSIGNAL);
+	(void)fd_msg_send_all(sock, answer, sizeof(*answer), fds->at, fds->n);
 }
 
 /* Returns false if there will be no more. */

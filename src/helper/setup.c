@@ -23,6 +23,7 @@
 #include "brokermsg.h"
 #include "err.h"
 #include "fd.h"
+#include "fd_msg.h"
 #include "own_tun.h"
 #include "tun.h"
 
@@ -269,26 +270,10 @@ static void make_device(struct setup *s)
 
 static void send_result(int sock, const struct setup *s)
 {
-	int fds[2] = {s->tun_fd, s->broker_fd};
+	int fds[] = {s->tun_fd, s->broker_fd};
 	size_t n = s->tun_fd < 0 ? 0 : s->broker_fd < 0 ? 1 : 2;
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(fds))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)&s->result,
-			    .iov_len = sizeof(s->result)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (n > 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
-	}
-	(void)sendmsg(sock, &msg, MSG_NOSIGNAL);
+	(void)fd_msg_send_all(sock, &s->result, sizeof(s->result), fds, n);
 }
 
 void setup_run(int sock, const struct frame_network *network)
@@ -304,26 +289,14 @@ void setup_run(int sock, const struct frame_network *network)
 int setup_receive(int sock, struct setup_result *ret, int *ret_tun_fd,
 		  int *ret_broker_fd)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	int fds[2] = {-1, -1};
-	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int fds[FD_MSG_MAX] = {-1, -1}, n_fds;
+	ssize_t n = fd_msg_receive_all(sock, ret, sizeof(*ret), MSG_DONTWAIT,
+				       fds, &n_fds);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n != sizeof(*ret))
 		return -EPIPE;
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
 	*ret_tun_fd = fds[0];
 	*ret_broker_fd = fds[1];
 	ret->text[sizeof(ret->text) - 1] = '\0';

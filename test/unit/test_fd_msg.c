@@ -55,6 +55,35 @@ static void a_message_comes_with_its_descriptor(void **state)
 	assert_int_equal(along, FD_MSG_NOTHING);
 }
 
+static void several_descriptors_come_or_none(void **state)
+{
+	const int *pair = *state;
+	int ends[2], fds[FD_MSG_MAX], n_fds;
+	char buf[8];
+
+	assert_int_equal(fd_msg_receive_all(pair[1], buf, sizeof(buf),
+					    MSG_DONTWAIT, fds, &n_fds),
+			 -EAGAIN);
+	assert_int_equal(n_fds, 0);
+	assert_int_equal(pipe(ends), 0);
+	int all[FD_MSG_MAX] = {ends[1], ends[1], ends[0], ends[1]};
+	for (int n = 0; n <= FD_MSG_MAX; n++) {
+		assert_int_equal(
+			fd_msg_send_all(pair[0], "abc", 3, all, (size_t)n), 0);
+		assert_int_equal(fd_msg_receive_all(pair[1], buf, sizeof(buf),
+						    0, fds, &n_fds),
+				 3);
+		assert_int_equal(n_fds, n);
+		for (int i = 0; i < n; i++) {
+			assert_int_equal(write(fds[i], "x", 1),
+					 all[i] == ends[1] ? 1 : -1);
+			fd_close(&fds[i]);
+		}
+	}
+	fd_close(&ends[0]);
+	fd_close(&ends[1]);
+}
+
 static void two_descriptors_are_closed(void **state)
 {
 	const int *pair = *state;
@@ -146,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_pair(a_message_comes_with_its_descriptor),
+		with_pair(several_descriptors_come_or_none),
 		with_pair(two_descriptors_are_closed),
 		with_pair(a_message_that_is_too_long_has_its_length),
 		with_pair(the_end_is_told),
