@@ -30,7 +30,7 @@ static void put_program(struct text *t, const char *program)
 }
 
 int dialer_add(struct ssh_options *o, const char *program,
-	       const struct endpoint *to, size_t n, char text[DIALER_TEXT_MAX],
+	       const struct dialer_pins *pins, char text[DIALER_TEXT_MAX],
 	       struct err *err)
 {
 	struct text t = {.out = text, .cap = DIALER_TEXT_MAX};
@@ -39,11 +39,14 @@ int dialer_add(struct ssh_options *o, const char *program,
 		return err_set(err, -EINVAL,
 			       "the path of ecssh-dial must have no ' in it");
 	put_program(&t, program);
-	for (size_t i = 0; i < n && i < DIALER_ENDPOINTS_MAX; i++) {
+	if (pins->from.first != 0)
+		text_put(&t, " --from %u-%u", pins->from.first,
+			 pins->from.last);
+	for (size_t i = 0; i < pins->n && i < DIALER_ENDPOINTS_MAX; i++) {
 		char addr[ADDR_TEXT_MAX];
 
-		text_put(&t, " %s %u", addr_format(&to[i].addr, addr),
-			 to[i].port);
+		text_put(&t, " %s %u", addr_format(&pins->to[i].addr, addr),
+			 pins->to[i].port);
 	}
 	if (t.len >= t.cap - 1)
 		return err_set(err, -E2BIG,

@@ -11,9 +11,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "addr.h"
 #include "err.h"
+#include "port_range.h"
 #include "ssh_cmd.h"
 #include "ssh_config.h"
 
@@ -22,17 +24,25 @@ enum {
 	DIALER_TEXT_MAX = 4096 + DIALER_ENDPOINTS_MAX * ENDPOINT_TEXT_MAX,
 };
 
+/* Of fixed size, and without pointers: part of what other processes are told.
+ * Zeroed: nothing is pinned. */
+struct dialer_pins {
+	uint32_t n; /* up to DIALER_ENDPOINTS_MAX, tried in turn */
+	struct endpoint to[DIALER_ENDPOINTS_MAX];
+	struct port_range from; /* ports of this host; zeros: any */
+};
+
 /* False if ssh does not connect by itself (there is a jump host or a proxy), or
  * is to do it in a way of the user's. */
 bool dialer_is_possible(const struct ssh_config *config);
 
 /*
- * Add to o that ssh is to be connected to one of the n endpoints, tried in
- * turn.  program: path of ecssh-dial.  text is written, and borrowed for the
- * life of o.  Returns 0, or with err: -EINVAL: program has a ' in it; -E2BIG.
+ * Add to o that ssh is to be connected to one of the pins.  program: path of
+ * ecssh-dial.  text is written, and borrowed for the life of o.  Returns 0, or
+ * with err: -EINVAL: program has a ' in it; -E2BIG.
  */
 int dialer_add(struct ssh_options *o, const char *program,
-	       const struct endpoint *to, size_t n, char text[DIALER_TEXT_MAX],
+	       const struct dialer_pins *pins, char text[DIALER_TEXT_MAX],
 	       struct err *err);
 
 #endif

@@ -167,12 +167,10 @@ static int open_child(struct ssh_join *j, const struct ssh_join_config *c,
 	struct ssh_start start = {
 		.kind = SSH_START_JOIN,
 		.flags = c->flags,
-		.n_pins = (uint32_t)c->n_pins,
 	};
 
-	assert_always(c->n_pins <= DIALER_ENDPOINTS_MAX);
-	if (c->n_pins > 0)
-		memcpy(start.pins, c->pins, c->n_pins * sizeof(start.pins[0]));
+	if (c->pins)
+		start.pins = *c->pins;
 	memcpy(start.join_helper, c->offer->helper, sizeof(start.join_helper));
 	memcpy(start.join_path, c->offer->path, sizeof(start.join_path));
 	return ssh_child_open(&j->child, c->starter, &start, err);

@@ -26,8 +26,7 @@ struct ssh_join_config {
 	const struct ssh_dest *dest;
 	/* These as in struct ssh_start. */
 	uint32_t flags;
-	const struct endpoint *pins;
-	size_t n_pins;
+	const struct dialer_pins *pins; /* NULL: none */
 	const struct bond_offer *offer;
 	uint32_t number; /* of the link, not 0 */
 };

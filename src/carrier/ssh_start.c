@@ -30,13 +30,15 @@ static bool is_path(const char path[BOND_PATH_MAX + 1])
 static bool are_pins_sound(const struct ssh_plan *plan,
 			   const struct ssh_start *start)
 {
-	if (start->n_pins == 0)
+	const struct dialer_pins *pins = &start->pins;
+
+	if (pins->n == 0)
 		return true;
 	if (!plan->dial_path || !dialer_is_possible(plan->config) ||
-	    start->n_pins > DIALER_ENDPOINTS_MAX)
+	    pins->n > DIALER_ENDPOINTS_MAX || !port_range_is_sound(&pins->from))
 		return false;
-	for (size_t i = 0; i < start->n_pins; i++) {
-		const struct endpoint *e = &start->pins[i];
+	for (size_t i = 0; i < pins->n; i++) {
+		const struct endpoint *e = &pins->to[i];
 
 		if ((e->addr.version != IPV4 && e->addr.version != IPV6) ||
 		    e->port == 0)
@@ -105,9 +107,9 @@ static int end_options(const struct ssh_plan *plan,
 	/* With so many options that it has no room, it takes longer. */
 	if (start->flags & SSH_START_IMPATIENT)
 		(void)ssh_options_add(o, 'o', "ConnectTimeout=10", NULL);
-	if (r == 0 && start->n_pins > 0)
-		r = dialer_add(o, plan->dial_path, start->pins, start->n_pins,
-			       c->dialer, err);
+	if (r == 0 && start->pins.n > 0)
+		r = dialer_add(o, plan->dial_path, &start->pins, c->dialer,
+			       err);
 	if (r == 0 && (start->flags & SSH_START_TALKATIVE) &&
 	    !has_word(o, "-v") && !has_word(o, "-q"))
 		r = ssh_options_add(o, 'v', NULL, err);

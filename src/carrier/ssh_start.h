@@ -78,8 +78,7 @@ struct ssh_start {
 	/* Of HELPER and BARE: where ssh listens for requests, a number of
 	 * starter_place_new; 0: nowhere. */
 	uint32_t place;
-	uint32_t n_pins; /* ssh is connected to one of these, not by name */
-	struct endpoint pins[DIALER_ENDPOINTS_MAX];
+	struct dialer_pins pins; /* if any, ssh is connected by these */
 	char marker[BOOT_MARKER_LEN + 1]; /* of HELPER: hex digits */
 	/* Of JOIN: both as in an OFFER. */
 	char join_helper[BOND_PATH_MAX + 1];

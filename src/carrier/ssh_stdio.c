@@ -414,12 +414,10 @@ static int open_child(struct ssh_stdio *s, const struct ssh_stdio_config *c,
 		.kind = c->is_bare ? SSH_START_BARE : SSH_START_HELPER,
 		.flags = c->flags,
 		.place = c->place,
-		.n_pins = (uint32_t)c->n_pins,
 	};
 
-	assert_always(c->n_pins <= DIALER_ENDPOINTS_MAX);
-	if (c->n_pins > 0)
-		memcpy(start.pins, c->pins, c->n_pins * sizeof(start.pins[0]));
+	if (c->pins)
+		start.pins = *c->pins;
 	memcpy(start.marker, s->boot.marker, sizeof(start.marker));
 	return ssh_child_open(&s->child, c->starter, &start, err);
 }

@@ -39,9 +39,8 @@ struct ssh_stdio_config {
 	/* These as in struct ssh_start. */
 	uint32_t flags;
 	uint32_t place;
-	const struct endpoint *pins;
-	size_t n_pins;
-	uint32_t answer_timeout_ms; /* 0: 60 s */
+	const struct dialer_pins *pins; /* NULL: none */
+	uint32_t answer_timeout_ms;	/* 0: 60 s */
 };
 
 /* What on_ready is told. */

@@ -201,7 +201,6 @@ struct channels *channels_start(struct loop *loop,
 		.flags = config->flags | SSH_START_TALKATIVE,
 		.place = mux_sock_place(ch->sock),
 		.pins = config->pins,
-		.n_pins = config->n_pins,
 	};
 	ch->ssh = ssh_stdio_start(loop, &ssh, &ssh_ops, ch, err);
 	return ch->ssh ? ch : channels_free(ch);

@@ -23,8 +23,7 @@ struct channels_config {
 	const struct ssh_config *config;
 	/* These as in struct ssh_start. */
 	uint32_t flags;
-	const struct endpoint *pins;
-	size_t n_pins;
+	const struct dialer_pins *pins; /* NULL: none */
 };
 
 struct channels_ops {

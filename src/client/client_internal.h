@@ -81,8 +81,7 @@ struct client {
 	const char *helper_args[2];
 	char dial_path[PATH_MAX]; /* of ecssh-dial; "": not found */
 	uint32_t ssh_flags;	  /* enum ssh_start_flag */
-	struct endpoint pins[DIALER_ENDPOINTS_MAX]; /* see way_pin */
-	size_t n_pins;
+	struct dialer_pins pins;  /* see way_pin */
 	enum way way;
 	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */
 	struct mux_sock *sock;		 /* its control socket */
@@ -198,11 +197,12 @@ int way_peers(const struct client *c, struct ip_addr *ret_peers, int max);
 /* The ssh that carries us; 0: none. */
 pid_t way_pid(const struct client *c);
 
-/* Have ssh connect to one of these, whatever its name leads to.  Returns 0,
- * also if that was said before, or -errno with err: -EOPNOTSUPP: ssh's
- * configuration connects in another way. */
+/* Have ssh connect to one of these, whatever its name leads to, from one of
+ * these ports (NULL or zeros: from any).  Returns 0, also if that was said
+ * before, or -errno with err: -EOPNOTSUPP: ssh's configuration connects in
+ * another way. */
 int way_pin(struct client *c, const struct endpoint *to, size_t n,
-	    struct err *err);
+	    const struct port_range *from, struct err *err);
 
 /* The rung that is in use. */
 enum rung way_rung(const struct client *c);

@@ -280,7 +280,6 @@ static void start(struct connections *c, const struct bond_offer *offer)
 		.dest = c->config.dest,
 		.flags = c->config.flags,
 		.pins = c->config.pins,
-		.n_pins = c->config.n_pins,
 		.offer = offer,
 		.number = ++c->last_number,
 	};

@@ -23,10 +23,9 @@ struct connections_config {
 	const struct ssh_dest *dest;
 	/* These as in struct ssh_start. */
 	uint32_t flags;
-	const struct endpoint *pins;
-	size_t n_pins;
-	pid_t first; /* the ssh of the session */
-	unsigned n;  /* how many in all, with that one */
+	const struct dialer_pins *pins; /* NULL: none */
+	pid_t first;			/* the ssh of the session */
+	unsigned n;			/* how many in all, with that one */
 	/* An ssh is about to be started; it is through with the login, or has
 	 * failed (pid 0); it has ended. */
 	void (*on_dial)(void *ctx);

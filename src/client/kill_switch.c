@@ -17,6 +17,7 @@
 #include "kill_notes.h"
 #include "log.h"
 #include "plan.h"
+#include "port_range.h"
 #include "rtnl.h"
 
 /* ---- what is asked for ---- */
@@ -67,8 +68,7 @@ static int find_via(const struct client *c, struct endpoint *ret,
 
 /*
  * A name that has to be asked for is asked for now, for once the switch is in
- * force nobody is, and ssh is held to the answer.  If it is in force already
- * the answer of that time counts.
+ * force nobody is.  If it is in force already the answer of that time counts.
  */
 static int find_by_name(struct client *c, const struct gateway_host *host,
 			const struct killnote *in_force,
@@ -86,11 +86,9 @@ static int find_by_name(struct client *c, const struct gateway_host *host,
 					     : status_gateway(c));
 	for (size_t i = 0; in_force && i < in_force->n_gateways; i++)
 		ret[n++] = in_force->gateways[i];
-	if (n == 0)
-		n = gateway_find_by_dns(host, ret, BROKERMSG_GATEWAYS_MAX, err);
-	int r = n > 0 ? way_pin(c, ret, (size_t)n, err) : n;
-
-	return r < 0 ? r : n;
+	return n > 0 ? n
+		     : gateway_find_by_dns(host, ret, BROKERMSG_GATEWAYS_MAX,
+					   err);
 }
 
 /* What ssh looks up for itself has to be found without asking anybody. */
@@ -106,6 +104,31 @@ static int find_by_ssh(struct client *c, const struct killnote *in_force,
 		return r;
 	size_t n = gateway_find_here(&host, ret, BROKERMSG_GATEWAYS_MAX);
 	return n > 0 ? (int)n : find_by_name(c, &host, in_force, ret, err);
+}
+
+/*
+ * Where ssh connects by itself it is held to what was found, and to ports of
+ * its own: then no other connection to the gateway fits the hole.  The ports of
+ * a switch that is in force already stay, for there may be a tunnel by them.
+ */
+static int hold_ssh(struct client *c, const struct killnote *in_force,
+		    const struct endpoint *gateways, size_t n,
+		    struct port_range *ret_from, struct err *err)
+{
+	const struct client_config *config = c->config;
+	int r = 0;
+
+	if (config->n_kill_allowed > 0 || config->via.host[0] != '\0' ||
+	    !dialer_is_possible(c->ssh_config))
+		return 0;
+	if (in_force)
+		*ret_from = in_force->from;
+	if (ret_from->first == 0)
+		r = port_range_choose(ret_from);
+	if (r < 0)
+		return err_set(err, r, "cannot choose ports for ssh: %s",
+			       strerror(-r));
+	return config->block_only ? 0 : way_pin(c, gateways, n, ret_from, err);
 }
 
 /* Returns how many there are, or -errno with err. */
@@ -127,10 +150,13 @@ static int find_gateways(struct client *c, const struct killnote *in_force,
 /* ---- on and off ---- */
 
 static int put_in_force(struct client *c, const struct endpoint *gateways,
-			size_t n, struct err *err)
+			size_t n, const struct port_range *from,
+			struct err *err)
 {
 	struct brokermsg_kill_on m = {.uid = geteuid(),
-				      .n_gateways = (uint32_t)n};
+				      .n_gateways = (uint32_t)n,
+				      .first_port = from->first,
+				      .last_port = from->last};
 
 	(void)snprintf(m.name, sizeof(m.name), "%s", c->config->name);
 	for (size_t i = 0; i < n; i++)
@@ -167,17 +193,21 @@ static int hold_to(struct client *c, const struct killnote *in_force,
 	struct endpoint here;
 	struct gateway_host host;
 
-	if (!dialer_is_possible(c->ssh_config) ||
-	    gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
-			      err) < 0 ||
-	    gateway_find_here(&host, &here, 1) > 0)
+	/* Whatever it is named it gets through from these ports alone. */
+	if (in_force->from.first == 0 &&
+	    (!dialer_is_possible(c->ssh_config) ||
+	     gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
+			       err) < 0 ||
+	     gateway_find_here(&host, &here, 1) > 0))
 		return 0;
-	return way_pin(c, in_force->gateways, in_force->n_gateways, err);
+	return way_pin(c, in_force->gateways, in_force->n_gateways,
+		       &in_force->from, err);
 }
 
 int kill_switch_begin(struct client *c, struct err *err)
 {
 	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
+	struct port_range from = {0};
 	struct killnote in_force;
 	bool is_taken_over = kill_notes_find(c->config->name, &in_force);
 
@@ -189,9 +219,11 @@ int kill_switch_begin(struct client *c, struct err *err)
 			       : 0;
 	int n = find_gateways(c, is_taken_over ? &in_force : NULL, gateways,
 			      err);
-	if (n < 0)
-		return n;
-	int r = put_in_force(c, gateways, (size_t)n, err);
+	int r = n < 0 ? n
+		      : hold_ssh(c, is_taken_over ? &in_force : NULL, gateways,
+				 (size_t)n, &from, err);
+	if (r == 0)
+		r = put_in_force(c, gateways, (size_t)n, &from, err);
 	c->kill.is_on = r == 0;
 	c->kill.was_on = is_taken_over;
 	return r;

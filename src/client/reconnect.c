@@ -119,7 +119,7 @@ static void prepare(struct client *c)
 		c->ssh_flags |= SSH_START_BATCH;
 	c->ssh_flags |= SSH_START_IMPATIENT;
 	if (starter_connections(c->starter, way_pid(c), peers, 2) == 1 &&
-	    way_pin(c, &peers[0].remote, 1, &why) < 0)
+	    way_pin(c, &peers[0].remote, 1, NULL, &why) < 0)
 		log_debug("%s", why.text);
 }
 

@@ -147,8 +147,7 @@ static int start_helper(struct client *c, struct err *err)
 		.helper = &c->helper,
 		.flags = c->ssh_flags,
 		.place = mux_sock_place(c->sock),
-		.pins = c->pins,
-		.n_pins = c->n_pins,
+		.pins = &c->pins,
 	};
 	exempt_dial(c);
 	c->ssh = ssh_stdio_start(c->loop, &ssh, &helper_ops, c, err);
@@ -380,8 +379,7 @@ static struct channels *start(struct client *c, uint32_t flags, struct err *err)
 		.options = &c->config->ssh_options,
 		.config = c->ssh_config,
 		.flags = flags,
-		.pins = c->pins,
-		.n_pins = c->n_pins,
+		.pins = &c->pins,
 	};
 
 	exempt_dial(c);
@@ -625,9 +623,9 @@ int way_start(struct client *c, struct err *err)
 /* ---- for others ---- */
 
 int way_pin(struct client *c, const struct endpoint *to, size_t n,
-	    struct err *err)
+	    const struct port_range *from, struct err *err)
 {
-	if (c->n_pins > 0)
+	if (c->pins.n > 0)
 		return 0;
 	if (!dialer_is_possible(c->ssh_config))
 		return err_set(err, -EOPNOTSUPP,
@@ -637,8 +635,11 @@ int way_pin(struct client *c, const struct endpoint *to, size_t n,
 		return err_set(err, -ENOENT,
 			       "ecssh-dial is missing: it belongs beside "
 			       "ecssh");
-	c->n_pins = n < DIALER_ENDPOINTS_MAX ? n : DIALER_ENDPOINTS_MAX;
-	memcpy(c->pins, to, c->n_pins * sizeof(*to));
+	c->pins.n =
+		n < DIALER_ENDPOINTS_MAX ? (uint32_t)n : DIALER_ENDPOINTS_MAX;
+	memcpy(c->pins.to, to, c->pins.n * sizeof(*to));
+	if (from)
+		c->pins.from = *from;
 	return 0;
 }
 
@@ -717,8 +718,7 @@ static void start_connections(struct client *c)
 		.starter = c->starter,
 		.dest = &c->config->dest,
 		.flags = c->ssh_flags,
-		.pins = c->pins,
-		.n_pins = c->n_pins,
+		.pins = &c->pins,
 		.first = ssh_stdio_pid(c->ssh),
 		.n = c->config->connections,
 		.on_dial = on_dial,

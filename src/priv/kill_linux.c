@@ -186,7 +186,8 @@ int kill_on(const struct kill_place *p, const struct brokermsg_kill *kill,
 	struct killnote before = {.uid = UINT32_MAX},
 			note = {.uid = kill->uid,
 				.since_s = time(NULL),
-				.n_gateways = kill->n_gateways};
+				.n_gateways = kill->n_gateways,
+				.from = kill->from};
 	bool was_on = find_note(p, kill->name, &before);
 	int r = check_on(p, kill, err);
 

@@ -8,6 +8,8 @@
  */
 #include "nft_kill.h"
 
+#include <stdio.h>
+
 #include "nft_run.h"
 
 static const char *word_of(uint8_t version)
@@ -17,14 +19,18 @@ static const char *word_of(uint8_t version)
 
 static void put_gateways(struct text *t, const struct brokermsg_kill *k)
 {
-	char addr[ADDR_TEXT_MAX];
+	char addr[ADDR_TEXT_MAX], from[32] = "";
 
+	if (k->from.first != 0)
+		(void)snprintf(from, sizeof(from), "tcp sport %u-%u ",
+			       k->from.first, k->from.last);
 	for (size_t i = 0; i < k->n_gateways; i++)
-		text_put(t,
-			 "\t\tmeta skuid %u %s daddr %s tcp dport %u accept\n",
-			 k->uid, word_of(k->gateways[i].addr.version),
-			 addr_format(&k->gateways[i].addr, addr),
-			 k->gateways[i].port);
+		text_put(
+			t,
+			"\t\tmeta skuid %u %s daddr %s %stcp dport %u accept\n",
+			k->uid, word_of(k->gateways[i].addr.version),
+			addr_format(&k->gateways[i].addr, addr), from,
+			k->gateways[i].port);
 }
 
 /* The one of the connection by which somebody works here. */

@@ -172,9 +172,11 @@ struct brokermsg_kill_on {
 	uint32_t n_gateways; /* 8: 1 to BROKERMSG_GATEWAYS_MAX */
 	uint32_t n_lans;     /* 12: 0 to BROKERMSG_LANS_MAX */
 	char name[BROKERMSG_TUNNEL_MAX]; /* 16: of the tunnel, NUL-padded */
-	/* 64: a TCP connection that goes on: this end, the other */
+	uint32_t first_port; /* 64: from which ports; zeros: from any */
+	uint32_t last_port;  /* 68 */
+	/* 72: a TCP connection that goes on: this end, the other */
 	struct brokermsg_endpoint kept[2];
-	/* 112, 496: those beyond the numbers are not looked at */
+	/* 120, 504: those beyond the numbers are not looked at */
 	struct brokermsg_endpoint gateways[BROKERMSG_GATEWAYS_MAX];
 	struct brokermsg_subnet lans[BROKERMSG_LANS_MAX];
 };
@@ -236,9 +238,9 @@ static_assert(sizeof(struct brokermsg_exempt) == 52, "");
 static_assert(sizeof(struct brokermsg_mark) == 8, "");
 static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");
-static_assert(sizeof(struct brokermsg_kill_on) == 1264, "");
+static_assert(sizeof(struct brokermsg_kill_on) == 1272, "");
 static_assert(sizeof(struct brokermsg_kill_off) == 52, "");
-static_assert(sizeof(struct brokermsg_kill_order) == 1268, "");
+static_assert(sizeof(struct brokermsg_kill_order) == 1276, "");
 static_assert(sizeof(struct brokermsg_guard) == 8, "");
 static_assert(sizeof(struct brokermsg_reply) == 548, "");
 

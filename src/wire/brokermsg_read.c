@@ -256,6 +256,19 @@ static int read_tunnel(const char name[BROKERMSG_TUNNEL_MAX],
 	return check_name(name, BROKERMSG_TUNNEL_MAX, '_', "tunnel", err);
 }
 
+static int read_ports(const struct brokermsg_kill_on *m, struct port_range *ret,
+		      struct err *err)
+{
+	*ret = (struct port_range){(uint16_t)m->first_port,
+				   (uint16_t)m->last_port};
+	return m->first_port <= UINT16_MAX && m->last_port <= UINT16_MAX &&
+			       port_range_is_sound(ret)
+		       ? 0
+		       : err_set(err, -EINVAL,
+				 "the ports %u to %u are no range",
+				 m->first_port, m->last_port);
+}
+
 static int read_kill(const struct brokermsg_kill_on *m,
 		     struct brokermsg_kill *ret, struct err *err)
 {
@@ -271,6 +284,7 @@ static int read_kill(const struct brokermsg_kill_on *m,
 			       BROKERMSG_GATEWAYS_MAX, BROKERMSG_LANS_MAX,
 			       m->n_gateways, m->n_lans);
 	ret->uid = m->uid;
+	r = read_ports(m, &ret->from, err);
 	for (; ret->n_gateways < m->n_gateways && r == 0; ret->n_gateways++)
 		r = read_endpoint(&m->gateways[ret->n_gateways],
 				  &ret->gateways[ret->n_gateways], err);

@@ -17,6 +17,7 @@
 #include "brokermsg.h"
 #include "err.h"
 #include "journal.h"
+#include "port_range.h"
 
 /* A device to be made. */
 struct brokermsg_tun {
@@ -31,6 +32,7 @@ struct brokermsg_kill {
 	uint32_t uid;			 /* who alone may reach: */
 	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
 	size_t n_gateways;
+	struct port_range from; /* of this host; zeros: any */
 	struct subnet lans[BROKERMSG_LANS_MAX];
 	size_t n_lans;
 	struct endpoint kept[2]; /* a connection: this end, the other; or

@@ -2,8 +2,8 @@
 /*
  * killnote: the note that says which kill switch is in force, and why.
  *
- * A file "NETNS-TUNNEL" with lines of a keyword and a value: uid, since, and an
- * "allow ADDR PORT" for each gateway.
+ * A file "NETNS-TUNNEL" with lines of a keyword and a value: uid, since, maybe
+ * "from PORT PORT", and an "allow ADDR PORT" for each gateway.
  */
 #include "killnote.h"
 
@@ -28,6 +28,8 @@ size_t killnote_format(const struct killnote *note, char out[KILLNOTE_TEXT_MAX])
 	char addr[ADDR_TEXT_MAX];
 
 	text_put(&t, "uid %u\nsince %" PRId64 "\n", note->uid, note->since_s);
+	if (note->from.first != 0)
+		text_put(&t, "from %u %u\n", note->from.first, note->from.last);
 	for (size_t i = 0; i < note->n_gateways; i++)
 		text_put(&t, "allow %s %u\n",
 			 addr_format(&note->gateways[i].addr, addr),
@@ -64,6 +66,22 @@ static bool read_gateway(char *value, struct killnote *note)
 	return true;
 }
 
+/* "PORT PORT", which is written to. */
+static bool read_ports(char *value, struct port_range *ret)
+{
+	char *space = strchr(value, ' ');
+	uint64_t first, last;
+
+	if (!space)
+		return false;
+	*space = '\0';
+	if (!read_number(value, UINT16_MAX, &first) ||
+	    !read_number(space + 1, UINT16_MAX, &last))
+		return false;
+	*ret = (struct port_range){(uint16_t)first, (uint16_t)last};
+	return first > 0 && port_range_is_sound(ret);
+}
+
 static bool read_line(char *line, struct killnote *note)
 {
 	char *value = strchr(line, ' ');
@@ -74,6 +92,8 @@ static bool read_line(char *line, struct killnote *note)
 	*value++ = '\0';
 	if (strcmp(line, "allow") == 0)
 		return read_gateway(value, note);
+	if (strcmp(line, "from") == 0)
+		return read_ports(value, &note->from);
 	if (strcmp(line, "uid") == 0) {
 		if (!read_number(value, UINT32_MAX, &number))
 			return false;

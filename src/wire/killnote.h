@@ -15,6 +15,7 @@
 
 #include "addr.h"
 #include "brokermsg.h"
+#include "port_range.h"
 
 #define KILLNOTE_DIR "/run/ecssh-kill"
 
@@ -29,6 +30,7 @@ struct killnote {
 	int64_t since_s;
 	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
 	size_t n_gateways;
+	struct port_range from; /* as in a KILL_ON */
 };
 
 /* Name the file of a tunnel's note: each network namespace, told apart by the

@@ -266,6 +266,7 @@ static void check_kill(const struct brokermsg_kill *kill)
 	assert_always(kill->n_gateways >= 1 &&
 		      kill->n_gateways <= BROKERMSG_GATEWAYS_MAX);
 	assert_always(kill->n_lans <= BROKERMSG_LANS_MAX);
+	assert_always(port_range_is_sound(&kill->from));
 	for (size_t i = 0; i < kill->n_gateways; i++)
 		assert_always(kill->gateways[i].port != 0 &&
 			      !addr_is_multicast(&kill->gateways[i].addr));

@@ -156,7 +156,6 @@ def test_nothing_is_forwarded(lab: Lab):
 def test_down_restores(lab: Lab):
     before = lab.near.snapshot()
     tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
-    expect(connect_error(lab.near, "10.9.0.1", 22, 2), "connected", "the gateway by root, who runs it")
     expect(connect_error(lab.near, "10.9.0.1", 23, 2), "EHOSTUNREACH", "another port of the gateway")
     expect(connect_error(lab.near, "10.77.0.2", 7), "connected", "through the tunnel")
     expect(lab.near.run(["ping", "-c1", "-W1", "10.9.0.1"], check=False).returncode, 1)
@@ -164,6 +163,67 @@ def test_down_restores(lab: Lab):
     lab.near.run(["ecssh", "down"])
     expect(tunnel.wait(5), OK)
     expect(diff(before, lab.near.snapshot()), [])
+
+
+def hole(lab: Lab) -> list:
+    """What the rules say that may reach the gateway."""
+    rules = lab.near.run(["nft", "-n", "list", "ruleset"]).stdout
+    return [line.strip() for line in rules.splitlines() if "10.9.0.1" in line]
+
+
+def expect_dialled(lab: Lab, user: int) -> None:
+    """From ports of this tunnel's own, so that nothing else fits."""
+    expect([re.sub(r"sport \d+-\d+ ", "sport OWN ", line) for line in hole(lab)],
+           [f"meta skuid {user} ip daddr 10.9.0.1 tcp sport OWN tcp dport 22 accept"])
+
+
+@timeout(120)
+def test_nothing_else_reaches_the_gateway(lab: Lab):
+    """Not by the same user, nor to the same port: before, beside and after the transport."""
+    ways = (("10.9.0.1", 22, "EHOSTUNREACH"), ("fd09::1", 22, "EACCES"))
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost both\n    HostName both.test\n    User alice\n    HostKeyAlias gw\n")
+    hosts = lab.near.path("/etc/hosts")
+    lab.near.write("/etc/hosts", hosts.read_text() + "\n10.9.0.1 both.test\nfd09::1 both.test\n")
+
+    def check(outcome: dict | None = None) -> None:
+        for address, port, refusal in ways:
+            expect(connect_error(lab.near, address, port, 2), refusal if outcome is None else outcome, address)
+    check("connected")
+    expect(Ecssh(lab.near, "up", "--block-only", "both").wait(), OK)
+    check()
+    expect_dialled(lab, 0)
+    ports = hole(lab)
+    plain = Ecssh(lab.near, "up", "both", "10.77.0.0/24").connected()       # it is held to them, too
+    check()
+    plain.interrupt()
+    expect(plain.wait(), OK)
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "--reconnect", "--connections", "3", "both", "10.77.0.0/24").connected()
+    expect(hole(lab), ports, "there could be a tunnel by the ports that were there")
+    for number in (1, 2):
+        check()
+        expect(connect_error(lab.near, "10.77.0.2", 7), "connected", "through the tunnel")
+        lab.gw.kill("^sshd$", spare="[listener]")
+        check()
+        wait_for(lambda: tunnel.stderr().count("connected to both again") == number, 20, tunnel.stderr())
+    lab.near.run(["ecssh", "down"])
+    expect(tunnel.wait(), OK)
+    check("connected")
+
+
+def test_another_way_to_connect(lab: Lab):
+    """Where ssh_config says more of it than where, ssh connects by itself, and the user's others may."""
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "-4", "gw", "10.77.0.0/24").connected()
+    expect(hole(lab), ["meta skuid 0 ip daddr 10.9.0.1 tcp dport 22 accept"])
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    expect(tunnel.wait(), SSH)
+    lab.near.run(["ecssh", "down", "gw"])
+    expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+    Ecssh(lab.near, "up", "-4", "gw", "10.77.0.0/24").fails(RUNTIME, "ssh's configuration says how to connect to gw")
+    taken = Ecssh(lab.near, "up", "--kill-switch", "-4", "gw", "10.77.0.0/24").connected()
+    expect(hole(lab), ["meta skuid 0 ip daddr 10.9.0.1 tcp dport 22 accept"])
+    lab.near.run(["ecssh", "down"])
+    expect(taken.wait(), OK)
 
 
 @contextmanager
@@ -286,8 +346,7 @@ def test_of_another_user_stays(lab: Lab):
 def test_as_user_with_sudo(lab: Lab):
     """ssh is bob's, and so is the hole."""
     tunnel = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24", user="bob").connected()
-    expect_in(f"meta skuid {USERS['bob']} ip daddr 10.9.0.1 tcp dport 22 accept",
-              lab.near.run(["nft", "-n", "list", "ruleset"]).stdout)
+    expect_dialled(lab, USERS["bob"])
     tunnel.interrupt()
     expect(tunnel.wait(), OK)
     assert not in_force(lab)
@@ -348,7 +407,7 @@ def test_name_that_has_to_be_asked_for(lab: Lab):
     up = ("up", "--kill-switch", "named", "10.77.0.0/24")
     for _ in range(2):      # the second time nobody can be asked
         tunnel = Ecssh(lab.near, *up).connected()
-        expect_in("ip daddr 10.9.0.1 tcp dport 22 accept", lab.near.run(["nft", "-n", "list", "ruleset"]).stdout)
+        expect_dialled(lab, 0)
         expect(lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, "", "a name, asked for outside")
         os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
         expect(tunnel.wait(), SSH)

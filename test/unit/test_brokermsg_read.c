@@ -162,12 +162,16 @@ static void a_good_kill_switch_is_read(void **state)
 	(void)state;
 	m.n_lans = 1;
 	m.lans[0] = (struct brokermsg_subnet){4, 16, {192, 168}};
+	m.first_port = 20000;
+	m.last_port = 20511;
 	assert_int_equal(read_it(&m, &got), 0);
 	const struct brokermsg_kill k = got.kill;
 	assert_string_equal(k.name, "gw");
 	assert_int_equal(k.n_gateways, 1);
 	assert_int_equal(k.gateways[0].port, 22);
 	assert_int_equal(k.lans[0].prefix_len, 16);
+	assert_int_equal(k.from.first, 20000);
+	assert_int_equal(k.from.last, 20511);
 	assert_int_equal(k.kept[0].addr.version, 0);
 }
 
@@ -243,6 +247,22 @@ static void the_numbers_are_bounded(void **state)
 	assert_int_equal(read_request(&m), -EINVAL);
 }
 
+static void ports_that_are_no_range_are_refused(void **state)
+{
+	static const uint32_t ranges[][2] = {
+		{0, 1}, {2, 1}, {1, 65536}, {65537, 65538}, {1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(ranges); i++) {
+		struct brokermsg_kill_on m = request();
+
+		m.first_port = ranges[i][0];
+		m.last_port = ranges[i][1];
+		assert_int_equal(read_request(&m), -EINVAL);
+	}
+}
+
 static void names_of_kill_switches_to_be_lifted_are_checked(void **state)
 {
 	struct brokermsg_kill_off m = {BROKERMSG_KILL_OFF, "_gw"};
@@ -269,6 +289,7 @@ int main(void)
 			names_that_nft_would_read_otherwise_are_refused),
 		cmocka_unit_test(holes_that_are_none_or_too_large_are_refused),
 		cmocka_unit_test(the_numbers_are_bounded),
+		cmocka_unit_test(ports_that_are_no_range_are_refused),
 		cmocka_unit_test(
 			names_of_kill_switches_to_be_lifted_are_checked),
 	};

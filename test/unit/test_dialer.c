@@ -20,14 +20,15 @@ static struct endpoint at(const char *addr, uint16_t port)
 
 static void endpoints_follow_the_program(void **state)
 {
-	struct endpoint to[] = {at("192.0.2.1", 22), at("2001:db8::1", 2222)};
+	struct dialer_pins pins = {
+		2, {at("192.0.2.1", 22), at("2001:db8::1", 2222)}, {0}};
 	struct ssh_options o = {0};
 	char text[DIALER_TEXT_MAX];
 	struct err err;
 
 	(void)state;
 	assert_int_equal(
-		dialer_add(&o, "/opt/100%/ecssh-dial", to, 2, text, &err), 0);
+		dialer_add(&o, "/opt/100%/ecssh-dial", &pins, text, &err), 0);
 	assert_int_equal(o.n_words, 4);
 	assert_string_equal(o.words[1],
 			    "ProxyCommand='/opt/100%%/ecssh-dial' 192.0.2.1 22 "
@@ -35,18 +36,32 @@ static void endpoints_follow_the_program(void **state)
 	assert_string_equal(o.words[3], "ProxyUseFdpass=yes");
 }
 
+static void ports_stand_before_the_endpoints(void **state)
+{
+	struct dialer_pins pins = {1, {at("192.0.2.1", 22)}, {20000, 20511}};
+	struct ssh_options o = {0};
+	char text[DIALER_TEXT_MAX];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(dialer_add(&o, "/ecssh-dial", &pins, text, &err), 0);
+	assert_string_equal(
+		o.words[1],
+		"ProxyCommand='/ecssh-dial' --from 20000-20511 192.0.2.1 22");
+}
+
 static void program_that_a_shell_would_misread_is_refused(void **state)
 {
-	struct endpoint to = at("192.0.2.1", 22);
+	struct dialer_pins pins = {1, {at("192.0.2.1", 22)}, {0}};
 	struct ssh_options o = {0};
 	char text[DIALER_TEXT_MAX], path[DIALER_TEXT_MAX + 1];
 	struct err err;
 
 	(void)state;
-	assert_true(dialer_add(&o, "/it's/ecssh-dial", &to, 1, text, &err) < 0);
+	assert_true(dialer_add(&o, "/it's/ecssh-dial", &pins, text, &err) < 0);
 	memset(path, 'a', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	assert_true(dialer_add(&o, path, &to, 1, text, &err) < 0);
+	assert_true(dialer_add(&o, path, &pins, text, &err) < 0);
 	assert_int_equal(o.n_words, 0);
 }
 
@@ -67,6 +82,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_follow_the_program),
+		cmocka_unit_test(ports_stand_before_the_endpoints),
 		cmocka_unit_test(program_that_a_shell_would_misread_is_refused),
 		cmocka_unit_test(proxies_are_left_to_ssh),
 	};

@@ -130,6 +130,20 @@ static void kill_switch_has_a_hole_for_each_gateway(void **state)
 	assert_null(strstr(text, "saddr"));
 }
 
+static void kill_switch_is_as_narrow_as_the_ports(void **state)
+{
+	struct brokermsg_kill k = some_kill();
+	char text[NFT_KILL_TEXT_MAX] = "";
+	struct text t = {.out = text, .cap = sizeof(text)};
+
+	(void)state;
+	k.from = (struct port_range){20000, 20511};
+	nft_kill_put(&t, &k);
+	assert_non_null(strstr(text, "meta skuid 1000 ip daddr 192.0.2.1 tcp "
+				     "sport 20000-20511 tcp dport 22 accept"));
+	assert_null(strstr(text, "daddr 2001:db8::1 tcp dport"));
+}
+
 static void kill_switch_keeps_one_connection(void **state)
 {
 	struct brokermsg_kill k = some_kill();
@@ -164,7 +178,8 @@ static void the_longest_kill_switch_fits(void **state)
 {
 	struct brokermsg_kill k = {.n_gateways = BROKERMSG_GATEWAYS_MAX,
 				   .n_lans = BROKERMSG_LANS_MAX,
-				   .uid = UINT32_MAX};
+				   .uid = UINT32_MAX,
+				   .from = {65535, 65535}};
 	struct journal_change c = guard_of(BROKERMSG_ADDRS_MAX, 0);
 	const char longest[] = "2001:db8:1111:1111:1111:1111:1111:1111";
 	char text[NFT_KILL_TEXT_MAX] = "";
@@ -196,6 +211,7 @@ static void note_is_read_as_it_was_written(void **state)
 	struct killnote note = {.name = "gw-1.x",
 				.uid = 20002,
 				.since_s = 1796008731,
+				.from = {20000, 20511},
 				.n_gateways = 2},
 			again;
 	char text[KILLNOTE_TEXT_MAX], file[KILLNOTE_FILE_MAX];
@@ -212,6 +228,8 @@ static void note_is_read_as_it_was_written(void **state)
 	assert_int_equal(again.uid, note.uid);
 	assert_int_equal(again.since_s, note.since_s);
 	assert_int_equal(again.n_gateways, 2);
+	assert_int_equal(again.from.first, 20000);
+	assert_int_equal(again.from.last, 20511);
 	for (size_t i = 0; i < 2; i++)
 		assert_true(
 			endpoint_equal(&again.gateways[i], &note.gateways[i]));
@@ -242,6 +260,10 @@ static void bad_notes_are_refused(void **state)
 		"uid 4294967295\nallow 10.0.0.1 22\n",
 		"uid 1\nsince x\nallow 10.0.0.1 22\n",
 		"uid 1\nallow 10.0.0.1 22\nmore 1\n",
+		"uid 1\nallow 10.0.0.1 22\nfrom 1\n",
+		"uid 1\nallow 10.0.0.1 22\nfrom 0 0\n",
+		"uid 1\nallow 10.0.0.1 22\nfrom 2 1\n",
+		"uid 1\nallow 10.0.0.1 22\nfrom 1 65536\n",
 		"uid 1\nallow 10.0.0.1 22\n\n",
 	};
 	struct killnote note;
@@ -267,6 +289,7 @@ int main(void)
 		cmocka_unit_test(guard_without_ipv6_has_an_empty_set),
 		cmocka_unit_test(guard_lets_announced_sources_out),
 		cmocka_unit_test(kill_switch_has_a_hole_for_each_gateway),
+		cmocka_unit_test(kill_switch_is_as_narrow_as_the_ports),
 		cmocka_unit_test(kill_switch_keeps_one_connection),
 		cmocka_unit_test(
 			kill_switch_lets_no_lookup_into_the_local_network),

@@ -113,8 +113,8 @@ static void sound_starts_are_built(void **state)
 	struct ssh_start_cmd c;
 	struct err err;
 
-	start.n_pins = 1;
-	start.pins[0] = pin();
+	start.pins.n = 1;
+	start.pins.to[0] = pin();
 	start.flags = SSH_START_BATCH | SSH_START_IMPATIENT;
 	assert_int_equal(
 		ssh_start_build(&b->plan, &start, "/tmp/x/m", &c, &err), 0);
@@ -196,19 +196,19 @@ static void other_pins_are_refused(void **state)
 	struct bed *b = *state;
 	struct ssh_start start = helper_start();
 
-	start.n_pins = 1; /* of no version */
+	start.pins.n = 1; /* of no version */
 	expect_unsound(b, &start);
-	start.pins[0] = pin();
+	start.pins.to[0] = pin();
 	assert_true(ssh_start_is_sound(&b->plan, &start));
-	start.pins[0].port = 0;
+	start.pins.to[0].port = 0;
 	expect_unsound(b, &start);
-	start.pins[0] = pin();
-	start.n_pins = DIALER_ENDPOINTS_MAX + 1;
+	start.pins.to[0] = pin();
+	start.pins.n = DIALER_ENDPOINTS_MAX + 1;
 	expect_unsound(b, &start);
-	start.n_pins = UINT32_MAX;
+	start.pins.n = UINT32_MAX;
 	expect_unsound(b, &start);
 	/* Who says himself how to connect is not overruled. */
-	start.n_pins = 1;
+	start.pins.n = 1;
 	(void)snprintf(b->config.proxy_jump, sizeof(b->config.proxy_jump),
 		       "jump");
 	expect_unsound(b, &start);
