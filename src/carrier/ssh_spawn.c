@@ -14,8 +14,6 @@
 #include "child.h"
 #include "fd.h"
 
-enum { PIPE_BYTES = 1 << 20 }; /* what an ordinary user may have */
-
 /* Both ends of a channel to the child. */
 struct ends {
 	int ours, theirs;
@@ -27,8 +25,6 @@ static int open_pipe(bool is_ours_reading, struct ends *ret_ends)
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	/* Refused when the user has very many pipes; works without. */
-	(void)fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES);
 	ret_ends->ours = fds[is_ours_reading ? 0 : 1];
 	ret_ends->theirs = fds[is_ours_reading ? 1 : 0];
 	return fd_set_nonblock(ret_ends->ours);
