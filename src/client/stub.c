@@ -11,7 +11,9 @@
  * must not get anything there that the user would not send there: nothing of
  * this host and of the networks around it (else a name could point at what is
  * in the LAN and have it taken away from there), nothing that carries the
- * tunnel, nothing that was excluded.
+ * tunnel, nothing that was excluded, and not the host that the administrator
+ * sits at: of that one only the session that we were started by could be
+ * exempted.
  */
 #include "stub.h"
 
@@ -182,7 +184,7 @@ static bool must_stay_out(struct client *c, const struct ip_addr *a)
 	return addr_is_loopback(a) || addr_is_link_local(a) ||
 	       addr_is_multicast(a) || is_ipv4_in_ipv6(a) ||
 	       lies_in(c->config->excludes, c->config->n_excludes, a) ||
-	       carries_us(c, a) ||
+	       carries_us(c, a) || addr_equal(&c->admin_remote.addr, a) ||
 	       is_of_this_host(&c->stub, a, loop_now_us(c->loop));
 }
 

@@ -248,9 +248,10 @@ def test_the_tunnel_is_not_in_itself(lab: Lab):
 class Session:
     """A shell on near that somebody on gw has by ssh."""
 
-    def __init__(self, lab: Lab, user: str):
-        self.process = lab.gw.popen(["ssh", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", f"{user}@10.9.0.2",
-                                     "sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    def __init__(self, lab: Lab, user: str, source: str = "10.9.0.1"):
+        self.process = lab.gw.popen(["ssh", "-b", source, "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+                                     f"{user}@10.9.0.2", "sh"],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.n = 0
         assert self.answers(10), "no session"
@@ -281,6 +282,29 @@ def reachable_by_ssh(lab: Lab) -> None:
     lab.near.write("/root/.ssh/authorized_keys", key)
     lab.near.write("/home/bob/.ssh/authorized_keys", key, "bob", 0o600)
     lab.sshd(host=lab.near)
+
+
+DESK = "172.16.5.1"     # where the admin sits, not in near's own network
+
+
+def test_admin_is_not_cut_off_by_a_name(lab: Lab):
+    """Whoever rules the names of a routed domain gives one the address that the admin comes from."""
+    reachable_by_ssh(lab)
+    lab.gw.ip(f"addr add {DESK}/32 dev lan0")
+    lab.near.ip(f"route add {DESK} via 10.9.0.1")
+    lab.gw.write("/etc/dnsmasq-lab.conf", f"no-resolv\nno-hosts\nbind-interfaces\nlisten-address=127.0.0.1\n"
+                 f"host-record=desk.corp.test,{DESK}\nhost-record=deep.corp.test,10.78.0.2\n")
+    lab.gw.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    lab.gw.popen(["dnsmasq", "-k", "-C", "/etc/dnsmasq-lab.conf", "--user=root", "--pid-file="])
+    admin, other = Session(lab, "root", DESK), Session(lab, "root", DESK)
+    admin.type(f"{BUILD}/ecssh up -f gw '*.corp.test' 2>/tmp/said")
+    wait_for(lambda: "nameserver" in lab.near.path("/etc/resolv.conf").read_text(), 20, "the tunnel")
+    for name, address in (("desk", DESK), ("deep", "10.78.0.2")):
+        expect(lab.near.run(["dig", "+short", "+time=10", "+tries=1", f"{name}.corp.test"]).stdout, f"{address}\n", name)
+    assert "ecssh0" in lab.near.run(["ip", "route", "get", "10.78.0.2"]).stdout, "control: what may be routed is"
+    assert admin.answers(10), "the admin is cut off"
+    assert other.answers(10), "another session from there is cut off"
+    lab.near.run(["ecssh", "down"])
 
 
 def admin_keeps_session(lab: Lab, user: str, command: str) -> None:
