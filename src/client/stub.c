@@ -337,6 +337,8 @@ int stub_attach(struct client *c, struct err *err)
 	struct flowplane_local local = {
 		.addr4 = c->stub.addr4,
 		.addr6 = c->stub.addr6,
+		.near4 = c->address4,
+		.near6 = c->address6,
 		.port = DNS_STUB_PORT,
 		.on_datagram = on_datagram,
 		.ctx = c,

@@ -74,10 +74,11 @@ struct flowplane_ops {
 /*
  * A service of this engine at addresses in the TUN that no host has: UDP and
  * TCP to the one port there.  All else is refused as a host would, and pings
- * are answered.
+ * are answered.  It is there for the addresses of this end alone.
  */
 struct flowplane_local {
 	struct ip_addr addr4, addr6; /* version 0: none */
+	struct ip_addr near4, near6; /* of this end */
 	uint16_t port;
 	/* Answer now or later with flowplane_send_local. */
 	void (*on_datagram)(void *ctx, const struct ip_addr *local,

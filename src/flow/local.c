@@ -4,8 +4,10 @@
  *
  * Theory of operation
  *   Whoever sends to it reaches a service of this process: nothing listens on
- *   a socket of this host, and nobody off this host can send there.  Datagrams
- *   to the one port are handed over as they come and have no flow.  TCP has an
+ *   a socket of this host.  What comes from another address than the tunnel's
+ *   own was forwarded by this host, from its local network perhaps, and is
+ *   dropped: nobody off this host has a say there.  Datagrams to the one port
+ *   are handed over as they come and have no flow.  TCP has an
  *   endpoint like any other, whose stream is one of a second session: its other
  *   end is the service, in this process.
  *
@@ -90,11 +92,20 @@ static enum drop_reason take_datagrams(struct flowplane *p,
 	return DROP_NONE;
 }
 
+static bool is_of_this_host(const struct flowplane *p, const struct ip_addr *a)
+{
+	const struct flowplane_local *l = &p->local.config;
+
+	return addr_equal(a, &l->near4) || addr_equal(a, &l->near6);
+}
+
 enum drop_reason flow_local_on_packet(struct flowplane *p,
 				      const struct pkt *pkt)
 {
 	uint16_t port = p->local.config.port;
 
+	if (!is_of_this_host(p, &pkt->src))
+		return flow_drop(p, DROP_NOT_THIS_HOST);
 	if (flow_is_icmp(pkt))
 		return flow_is_icmp_echo(pkt) ? answer_echo(p, pkt)
 					      : flow_drop(p, DROP_ICMP_OTHER);

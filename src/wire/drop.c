@@ -18,6 +18,7 @@ static const char *const names[] = {
 	[DROP_TTL_EXCEEDED] = "ttl-exceeded",
 	[DROP_PROTOCOL] = "protocol",
 	[DROP_TOO_BIG] = "too-big",
+	[DROP_NOT_THIS_HOST] = "not-this-host",
 	[DROP_NO_PACKET_PLANE] = "no-packet-plane",
 	[DROP_FOREIGN_SOURCE] = "foreign-source",
 	[DROP_FOREIGN_DESTINATION] = "foreign-destination",

@@ -15,8 +15,9 @@ enum drop_reason {
 	DROP_BAD_SOURCE,      /* source that no host may use */
 	DROP_BAD_DESTINATION, /* multicast, broadcast, link-local */
 	DROP_TTL_EXCEEDED,
-	DROP_PROTOCOL, /* protocol this plane cannot carry */
-	DROP_TOO_BIG,  /* for the way through the far end's device */
+	DROP_PROTOCOL,	    /* protocol this plane cannot carry */
+	DROP_TOO_BIG,	    /* for the way through the far end's device */
+	DROP_NOT_THIS_HOST, /* to our own service, which is this host's alone */
 	/* packet plane */
 	DROP_NO_PACKET_PLANE,	  /* it is not up */
 	DROP_FOREIGN_SOURCE,	  /* from the far side, not of it */

@@ -125,6 +125,26 @@ def test_all_kinds_of_records(lab: Lab):
     tunnel.expect_restored()
 
 
+def test_is_not_there_for_whom_this_host_forwards(lab: Lab):
+    """A host of the local network, which may send through this one into the tunnel, does not ask and routes nothing."""
+    tunnel = start(lab)
+    before = routes(lab)
+    lab.near.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+    for at, source, gateway in zip(addresses(tunnel), ("10.9.0.1", "fd09::1"), ("10.9.0.2", "fd09::2")):
+        lab.gw.ip(f"route add {at} via {gateway}")
+        for how in ("+notcp", "+tcp"):
+            said = lab.gw.run(["dig", "-b", source, f"@{at}", how, "+time=1", "+tries=1", "deep.corp.test"], check=False)
+            expect(code(said.stdout), "silence", f"{how} to {at}")
+        expect_in("0 received", lab.gw.run(["ping", "-n", "-c1", "-W1", at], check=False).stdout)
+    # The control: it all came as far as the engine, which would have answered this host.
+    assert (dropped := tunnel.status()["drops"]["near"]["not-this-host"]) >= 6, dropped
+    expect(routes(lab), before)
+    expect(tunnel.status()["resolver"]["queries"], 0)
+    expect(dig(tunnel, "+short", "deep.corp.test"), DEEP + "\n")
+    expect(routes(lab) - before, {DEEP})
+    tunnel.down()
+
+
 def test_long_answers(lab: Lab):
     """Cut by UDP, whole by TCP, and by UDP for who takes them."""
     tunnel = start(lab)

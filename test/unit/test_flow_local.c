@@ -74,6 +74,7 @@ static int setup_version(void **state, enum ip_version version)
 		local.addr4 = x->local;
 	else
 		local.addr6 = x->local;
+	*(version == IPV4 ? &local.near4 : &local.near6) = x->sim->near_addr;
 	x->stub = dns_stub_new(x->sim->loop, &ops, x);
 	assert_non_null(x->stub);
 	assert_int_equal(mem_carrier_pair(x->sim->loop, pair), 0);
@@ -130,8 +131,9 @@ static void answer(struct fixture *x)
 }
 
 /* Everything but TCP: proto and what is behind the IP header. */
-static enum drop_reason send_l4(struct fixture *x, uint8_t proto, uint8_t *l4,
-				size_t len)
+static enum drop_reason send_l4_from(struct fixture *x,
+				     const struct ip_addr *src, uint8_t proto,
+				     uint8_t *l4, size_t len)
 {
 	uint8_t out[SEG_VNET_LEN + 40 + 600] = {0};
 	uint8_t *ip = out + SEG_VNET_LEN;
@@ -140,7 +142,7 @@ static enum drop_reason send_l4(struct fixture *x, uint8_t proto, uint8_t *l4,
 	size_t at = is4 ? 12 : 8, alen = is4 ? 4 : 16;
 
 	assert_true(len <= 600);
-	memcpy(ip + at, x->sim->near_addr.bytes, alen);
+	memcpy(ip + at, src->bytes, alen);
 	memcpy(ip + at + alen, x->local.bytes, alen);
 	if (is4)
 		ref_fix_ip4(ip);
@@ -151,6 +153,12 @@ static enum drop_reason send_l4(struct fixture *x, uint8_t proto, uint8_t *l4,
 
 	run_for(x->sim, 1000);
 	return r;
+}
+
+static enum drop_reason send_l4(struct fixture *x, uint8_t proto, uint8_t *l4,
+				size_t len)
+{
+	return send_l4_from(x, &x->sim->near_addr, proto, l4, len);
 }
 
 static enum drop_reason send_udp(struct fixture *x, uint16_t port, uint8_t *l4,
@@ -268,6 +276,37 @@ static void pings_are_answered(void **state)
 	assert_int_equal(send_l4(x, proto, l4, sizeof(l4)), DROP_ICMP_OTHER);
 }
 
+static void others_get_no_answer(void **state)
+{
+	struct fixture *x = *state;
+	bool is4 = x->local.version == IPV4;
+	uint8_t ping[16] = {is4 ? 8 : 128}, udp[600] = {0};
+	size_t n = make_query(udp + 8, 0x4321);
+	struct raw_peer p = peer(x, 53);
+	struct ip_addr lan = x->sim->near_addr;
+
+	ref_put16(udp, 5353);
+	ref_put16(udp + 2, 53);
+	ref_put16(udp + 4, 8 + n);
+	lan.bytes[is4 ? 3 : 15] ^= 1;
+	assert_int_equal(send_l4_from(x, &lan, REF_UDP, udp, 8 + n),
+			 DROP_NOT_THIS_HOST);
+	assert_int_equal(send_l4_from(x, &lan, is4 ? REF_ICMP : REF_ICMP6, ping,
+				      sizeof(ping)),
+			 DROP_NOT_THIS_HOST);
+	p.near.addr = lan;
+	raw_syn(&p);
+	run_for(x->sim, 1000);
+	assert_int_equal(flowplane_stats(x->sim->plane)->tcp_flows, 0);
+	assert_int_equal(x->n_asks, 0);
+	assert_int_equal(x->sim->n_captured, 0);
+	assert_int_equal(
+		flowplane_stats(x->sim->plane)->drops[DROP_NOT_THIS_HOST], 3);
+	/* The control. */
+	assert_int_equal(send_udp(x, 53, udp, n), DROP_NONE);
+	assert_int_equal(x->n_asks, 1);
+}
+
 static void it_answers_without_a_session(void **state)
 {
 	struct fixture *x = *state;
@@ -311,6 +350,7 @@ int main(void)
 		BOTH(queries_by_tcp_are_answered),
 		BOTH(other_ports_are_refused),
 		BOTH(pings_are_answered),
+		BOTH(others_get_no_answer),
 		BOTH(it_answers_without_a_session),
 		BOTH(it_is_the_planes_even_if_all_goes_as_packets),
 	};
