@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "text.h"
-
 bool dialer_is_possible(const struct ssh_config *config)
 {
 	return !ssh_config_is_set(config->proxy_jump) &&
@@ -20,13 +18,28 @@ bool dialer_is_possible(const struct ssh_config *config)
 	       !config->has_way_to_connect;
 }
 
+void dialer_put_path(struct text *t, const char *path, unsigned n_expanded)
+{
+	for (const char *p = path; *p; p++)
+		for (unsigned n = *p == '%' ? 1U << n_expanded : 1; n > 0; n--)
+			text_put(t, "%c", *p);
+}
+
 /* A shell runs it, and before that ssh replaces what % begins. */
-static void put_program(struct text *t, const char *program)
+void dialer_put_command(struct text *t, const char *program,
+			const struct dialer_pins *pins, unsigned n_expanded)
 {
 	text_put(t, "ProxyCommand='");
-	for (const char *p = program; *p; p++)
-		text_put(t, "%s%c", *p == '%' ? "%" : "", *p);
+	dialer_put_path(t, program, n_expanded);
 	text_put(t, "'");
+	if (pins->from.first != 0)
+		text_put(t, " --from %u-%u", pins->from.first, pins->from.last);
+	for (size_t i = 0; i < pins->n && i < DIALER_ENDPOINTS_MAX; i++) {
+		char addr[ADDR_TEXT_MAX];
+
+		text_put(t, " %s %u", addr_format(&pins->to[i].addr, addr),
+			 pins->to[i].port);
+	}
 }
 
 int dialer_add(struct ssh_options *o, const char *program,
@@ -38,16 +51,7 @@ int dialer_add(struct ssh_options *o, const char *program,
 	if (strchr(program, '\''))
 		return err_set(err, -EINVAL,
 			       "the path of ecssh-dial must have no ' in it");
-	put_program(&t, program);
-	if (pins->from.first != 0)
-		text_put(&t, " --from %u-%u", pins->from.first,
-			 pins->from.last);
-	for (size_t i = 0; i < pins->n && i < DIALER_ENDPOINTS_MAX; i++) {
-		char addr[ADDR_TEXT_MAX];
-
-		text_put(&t, " %s %u", addr_format(&pins->to[i].addr, addr),
-			 pins->to[i].port);
-	}
+	dialer_put_command(&t, program, pins, 1);
 	if (t.len >= t.cap - 1)
 		return err_set(err, -E2BIG,
 			       "the path of ecssh-dial is too long");

@@ -18,10 +18,11 @@
 #include "port_range.h"
 #include "ssh_cmd.h"
 #include "ssh_config.h"
+#include "text.h"
 
 enum {
 	DIALER_ENDPOINTS_MAX = 8,
-	DIALER_TEXT_MAX = 4096 + DIALER_ENDPOINTS_MAX * ENDPOINT_TEXT_MAX,
+	DIALER_TEXT_MAX = 8192 + DIALER_ENDPOINTS_MAX * ENDPOINT_TEXT_MAX,
 };
 
 /* Of fixed size, and without pointers: part of what other processes are told.
@@ -33,7 +34,8 @@ struct dialer_pins {
 };
 
 /* False if ssh does not connect by itself (there is a jump host or a proxy), or
- * is to do it in a way of the user's. */
+ * is to do it in a way of the user's.  Of a jump host config is what its own
+ * ssh makes of it. */
 bool dialer_is_possible(const struct ssh_config *config);
 
 /*
@@ -44,5 +46,11 @@ bool dialer_is_possible(const struct ssh_config *config);
 int dialer_add(struct ssh_options *o, const char *program,
 	       const struct dialer_pins *pins, char text[DIALER_TEXT_MAX],
 	       struct err *err);
+
+/* Pieces of that: what is put is read by ssh n_expanded times, which replaces
+ * what % begins. */
+void dialer_put_path(struct text *t, const char *path, unsigned n_expanded);
+void dialer_put_command(struct text *t, const char *program,
+			const struct dialer_pins *pins, unsigned n_expanded);
 
 #endif

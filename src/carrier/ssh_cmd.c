@@ -108,6 +108,50 @@ int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 	return 0;
 }
 
+/* How many words the option has that begins at i. */
+static size_t words_at(const struct ssh_options *o, size_t i)
+{
+	for (size_t k = 0; k < sizeof(passed_on) / sizeof(passed_on[0]); k++)
+		if (passed_on[k].word[1] == o->words[i][1])
+			return passed_on[k].has_value ? 2 : 1;
+	return 1;
+}
+
+int ssh_options_append(struct ssh_options *o, const struct ssh_options *more,
+		       char but, struct err *err)
+{
+	for (size_t i = 0; i < more->n_words; i += words_at(more, i)) {
+		size_t n = words_at(more, i);
+
+		if (more->words[i][1] == but)
+			continue;
+		if (o->n_words + n > SSH_OPTIONS_MAX)
+			return err_set(err, -E2BIG, "too many options for ssh");
+		for (size_t k = 0; k < n; k++)
+			o->words[o->n_words++] = more->words[i + k];
+	}
+	return 0;
+}
+
+size_t ssh_options_count(const struct ssh_options *o, char letter)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n_words; i += words_at(o, i))
+		n += o->words[i][1] == letter;
+	return n;
+}
+
+const char *ssh_options_last(const struct ssh_options *o, char letter)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < o->n_words; i += words_at(o, i))
+		if (o->words[i][1] == letter && words_at(o, i) == 2)
+			last = o->words[i + 1];
+	return last;
+}
+
 /* ---- ciphers ---- */
 
 bool ssh_cmd_cpu_has_aes(void)

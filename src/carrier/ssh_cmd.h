@@ -31,6 +31,15 @@ struct ssh_options {
 int ssh_options_add(struct ssh_options *o, char letter, const char *value,
 		    struct err *err);
 
+/* Append the options of more but for -BUT ('\0': all of them).  Returns 0, or
+ * -E2BIG with err. */
+int ssh_options_append(struct ssh_options *o, const struct ssh_options *more,
+		       char but, struct err *err);
+
+/* How often -LETTER is there; the last value of it, or NULL. */
+size_t ssh_options_count(const struct ssh_options *o, char letter);
+const char *ssh_options_last(const struct ssh_options *o, char letter);
+
 /* An argument vector and the storage of those words that are made up.  Points
  * into itself: do not copy. */
 struct ssh_cmd {

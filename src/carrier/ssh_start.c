@@ -34,7 +34,9 @@ static bool are_pins_sound(const struct ssh_plan *plan,
 
 	if (pins->n == 0)
 		return true;
-	if (!plan->dial_path || !dialer_is_possible(plan->config) ||
+	if (!plan->dial_path ||
+	    !dialer_is_possible(plan->jump ? &plan->jump->config
+					   : plan->config) ||
 	    pins->n > DIALER_ENDPOINTS_MAX || !port_range_is_sound(&pins->from))
 		return false;
 	for (size_t i = 0; i < pins->n; i++) {
@@ -67,39 +69,57 @@ bool ssh_start_is_sound(const struct ssh_plan *plan,
 
 /* ---- the command line ---- */
 
-static bool has_word(const struct ssh_options *o, const char *word)
+/* -v that is not the user's. */
+static bool is_talkative(const struct ssh_options *user,
+			 const struct ssh_start *start)
 {
-	for (size_t i = 0; i < o->n_words; i++)
-		if (strcmp(o->words[i], word) == 0)
-			return true;
-	return false;
+	return (start->flags & SSH_START_TALKATIVE) &&
+	       ssh_options_count(user, 'v') == 0 &&
+	       ssh_options_count(user, 'q') == 0;
 }
 
-/* The first value that ssh meets counts: behind these the user's has no say. */
-static int begin_options(const struct ssh_plan *plan,
-			 const struct ssh_start *start, struct ssh_options *o,
-			 struct err *err)
+/* How ssh is connected, if not by itself. */
+static int add_way(const struct ssh_plan *plan, const struct ssh_start *start,
+		   const struct ssh_options *user, struct ssh_start_cmd *c,
+		   struct err *err)
 {
-	size_t n_user = plan->options ? plan->options->n_words : 0;
+	size_t n_verbose = ssh_options_count(user, 'v') +
+			   (is_talkative(user, start) ? 1 : 0);
 
-	o->n_words = 0;
-	if (start->kind == SSH_START_JOIN &&
-	    ssh_options_add(o, 'o', "BatchMode=yes", err) < 0)
-		return -E2BIG;
-	if (o->n_words + n_user > SSH_OPTIONS_MAX)
-		return err_set(err, -E2BIG, "too many options for ssh");
-	if (n_user > 0)
-		memcpy(o->words + o->n_words, plan->options->words,
-		       n_user * sizeof(o->words[0]));
-	o->n_words += n_user;
+	if (plan->jump)
+		return ssh_jump_add(&c->options, plan->jump, plan->ssh_path,
+				    n_verbose, plan->dial_path, &start->pins,
+				    c->dialer, err);
+	if (start->pins.n > 0)
+		return dialer_add(&c->options, plan->dial_path, &start->pins,
+				  c->dialer, err);
 	return 0;
 }
 
-static int end_options(const struct ssh_plan *plan,
-		       const struct ssh_start *start, struct ssh_start_cmd *c,
-		       struct err *err)
+/* The first value that ssh meets counts: behind these the user's has no say.
+ * But -J beside a ProxyCommand is an error to it. */
+static int begin_options(const struct ssh_plan *plan,
+			 const struct ssh_start *start,
+			 const struct ssh_options *user,
+			 struct ssh_start_cmd *c, struct err *err)
 {
 	struct ssh_options *o = &c->options;
+	int r = 0;
+
+	o->n_words = 0;
+	if (start->kind == SSH_START_JOIN)
+		r = ssh_options_add(o, 'o', "BatchMode=yes", err);
+	if (r == 0)
+		r = add_way(plan, start, user, c, err);
+	bool is_led = plan->jump || start->pins.n > 0;
+	return r < 0 ? r
+		     : ssh_options_append(o, user, is_led ? 'J' : '\0', err);
+}
+
+static int end_options(const struct ssh_start *start,
+		       const struct ssh_options *user, struct ssh_options *o,
+		       struct err *err)
+{
 	int r = 0;
 
 	if (start->flags & SSH_START_BATCH)
@@ -107,11 +127,7 @@ static int end_options(const struct ssh_plan *plan,
 	/* With so many options that it has no room, it takes longer. */
 	if (start->flags & SSH_START_IMPATIENT)
 		(void)ssh_options_add(o, 'o', "ConnectTimeout=10", NULL);
-	if (r == 0 && start->pins.n > 0)
-		r = dialer_add(o, plan->dial_path, &start->pins, c->dialer,
-			       err);
-	if (r == 0 && (start->flags & SSH_START_TALKATIVE) &&
-	    !has_word(o, "-v") && !has_word(o, "-q"))
+	if (r == 0 && is_talkative(user, start))
 		r = ssh_options_add(o, 'v', NULL, err);
 	return r;
 }
@@ -153,14 +169,16 @@ int ssh_start_build(const struct ssh_plan *plan, const struct ssh_start *start,
 		.remote_command =
 			start->kind == SSH_START_BARE ? NULL : ret_cmd->remote,
 	};
+	static const struct ssh_options none = {.n_words = 0};
+	const struct ssh_options *user = plan->options ? plan->options : &none;
 	int r;
 
 	if (!ssh_start_is_sound(plan, start))
 		return err_set(
 			err, -EPERM,
 			"this is no way to start ssh that was asked for");
-	if ((r = begin_options(plan, start, &ret_cmd->options, err)) < 0 ||
-	    (r = end_options(plan, start, ret_cmd, err)) < 0 ||
+	if ((r = begin_options(plan, start, user, ret_cmd, err)) < 0 ||
+	    (r = end_options(start, user, &ret_cmd->options, err)) < 0 ||
 	    (r = build_remote(plan, start, ret_cmd, err)) < 0)
 		return r;
 	return ssh_cmd_build(plan->dest, &ret_cmd->options, plan->config,

@@ -23,6 +23,7 @@
 #include "ssh_cmd.h"
 #include "ssh_config.h"
 #include "ssh_dest.h"
+#include "ssh_jump.h"
 
 /* All pointers are borrowed for the life of the plan. */
 struct ssh_plan {
@@ -30,6 +31,8 @@ struct ssh_plan {
 	const struct ssh_options *options; /* the user's; NULL: none */
 	/* From ssh_config_query; NULL: no ssh is started. */
 	const struct ssh_config *config;
+	/* From ssh_jump_find; NULL: the rest of the way is ssh's business. */
+	const struct ssh_jump *jump;
 	const char *ssh_path;  /* NULL: "ssh", found in PATH */
 	const char *dial_path; /* of ecssh-dial; NULL: no address is pinned */
 	/* The helper; hash NULL: none is started. */

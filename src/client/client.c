@@ -751,6 +751,7 @@ static void client_fini(struct client *c)
 	/* Last of all: who ran "ecssh down" waits for this. */
 	c->ctl = ctl_server_free(c->ctl);
 	c->loop = loop_free(c->loop);
+	free(c->jump);
 	free(c->ssh_config);
 	helper_file_fini(&c->helper);
 	fd_close(&c->null_fd);

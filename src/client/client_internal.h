@@ -26,6 +26,7 @@
 #include "reconnect.h"
 #include "relay.h"
 #include "sig.h"
+#include "ssh_jump.h"
 #include "ssh_socket.h"
 #include "ssh_stdio.h"
 #include "starter.h"
@@ -75,6 +76,7 @@ struct client {
 	struct notify notify;
 	struct sig sig;
 	struct ssh_config *ssh_config;
+	struct ssh_jump *jump;	 /* owned; NULL: none that we lead ssh by */
 	struct starter *starter; /* owned */
 	bool skips_helper;	 /* there is none for this server */
 	struct helper_file helper;
@@ -193,6 +195,10 @@ int way_start(struct client *c, struct err *err);
 /* Addresses that what carries us talks to.  Returns their number, 0 or less if
  * it is not known. */
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max);
+
+/* What ssh_config makes of whom the first connection of ssh goes to: the jump
+ * host by which we lead it, or the server, to which others may lead it. */
+const struct ssh_config *way_config(const struct client *c);
 
 /* The ssh that carries us; 0: none. */
 pid_t way_pid(const struct client *c);

@@ -10,26 +10,12 @@
 #include <strings.h>
 
 #include "escape.h"
+#include "ssh_jump.h"
 
 enum {
 	QUERY_TIMEOUT_MS = 30000,
 	JUMPS_MAX = 8, /* each known by ssh_config only */
 };
-
-/* Of the user's options a jump host's ssh is given the configuration file
- * only. */
-static void options_of_jump(const struct ssh_options *o,
-			    struct ssh_options *ret)
-{
-	*ret = (struct ssh_options){.n_words = 0};
-	for (size_t i = 0; i + 1 < o->n_words; i++) {
-		if (strcmp(o->words[i], "-F") != 0)
-			continue;
-		ret->words[ret->n_words++] = o->words[i];
-		ret->words[ret->n_words++] = o->words[i + 1];
-		return;
-	}
-}
 
 /* The first of "[user@]host[:port],...": the others are reached through it. */
 static int first_jump(const char *list, struct ssh_dest *ret, struct err *err)
@@ -66,7 +52,7 @@ int gateway_find_host(const struct ssh_config *config,
 	if (!c)
 		return err_set(err, -ENOMEM, "out of memory");
 	*c = *config;
-	options_of_jump(options, &jump_options);
+	ssh_jump_options(options, &jump_options);
 	for (int i = 0; ssh_config_is_set(c->proxy_jump) && r == 0; i++) {
 		if (i == JUMPS_MAX)
 			r = err_set(err, -ELOOP,

@@ -19,9 +19,9 @@ struct gateway_host {
 };
 
 /*
- * Find out from what ssh_config makes of the destination; for jump hosts ssh is
- * asked again.  Returns 0 or -errno with err: -EOPNOTSUPP: a ProxyCommand
- * connects, to where is not known.
+ * Find out from what ssh_config makes of the destination; for jump hosts in it
+ * ssh is asked again.  Returns 0 or -errno with err: -EOPNOTSUPP: a
+ * ProxyCommand connects, to where is not known.
  */
 int gateway_find_host(const struct ssh_config *config,
 		      const struct ssh_options *options,

@@ -77,13 +77,13 @@ static int find_by_name(struct client *c, const struct gateway_host *host,
 {
 	int n = 0;
 
-	if (host->is_jump || !dialer_is_possible(c->ssh_config))
+	if (host->is_jump || !dialer_is_possible(way_config(c)))
 		return err_set(err, -ENOENT,
 			       "the kill switch lets no name be looked up, and "
 			       "%s is known by that only: write its address as "
 			       "HostName into ssh_config, or into /etc/hosts",
-			       host->is_jump ? "its jump host"
-					     : status_gateway(c));
+			       host->is_jump || c->jump ? "its jump host"
+							: status_gateway(c));
 	for (size_t i = 0; in_force && i < in_force->n_gateways; i++)
 		ret[n++] = in_force->gateways[i];
 	return n > 0 ? n
@@ -97,7 +97,7 @@ static int find_by_ssh(struct client *c, const struct killnote *in_force,
 		       struct err *err)
 {
 	struct gateway_host host;
-	int r = gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
+	int r = gateway_find_host(way_config(c), &c->config->ssh_options, &host,
 				  err);
 
 	if (r < 0)
@@ -119,7 +119,7 @@ static int hold_ssh(struct client *c, const struct killnote *in_force,
 	int r = 0;
 
 	if (config->n_kill_allowed > 0 || config->via.host[0] != '\0' ||
-	    !dialer_is_possible(c->ssh_config))
+	    !dialer_is_possible(way_config(c)))
 		return 0;
 	if (in_force)
 		*ret_from = in_force->from;
@@ -195,8 +195,8 @@ static int hold_to(struct client *c, const struct killnote *in_force,
 
 	/* Whatever it is named it gets through from these ports alone. */
 	if (in_force->from.first == 0 &&
-	    (!dialer_is_possible(c->ssh_config) ||
-	     gateway_find_host(c->ssh_config, &c->config->ssh_options, &host,
+	    (!dialer_is_possible(way_config(c)) ||
+	     gateway_find_host(way_config(c), &c->config->ssh_options, &host,
 			       err) < 0 ||
 	     gateway_find_here(&host, &here, 1) > 0))
 		return 0;

@@ -104,9 +104,9 @@ void reconnect_init(struct client *c)
 
 /*
  * Of each ssh from now on: in the background there is nobody to ask; nobody
- * waits for long; and the address of the gateway is kept, for its name may be
- * one that only the tunnel's own resolver is asked for.  A jump host has to be
- * found by its name.
+ * waits for long; and the address of the gateway, or the jump host before it,
+ * is kept, for its name may be one that only the tunnel's own resolver is asked
+ * for.
  */
 static void prepare(struct client *c)
 {

@@ -498,8 +498,21 @@ static int query_ssh_config(struct client *c, struct err *err)
 	c->ssh_config = calloc(1, sizeof(*c->ssh_config));
 	if (!c->ssh_config)
 		return err_set(err, -ENOMEM, "out of memory");
-	return ssh_config_query(&c->config->dest, &c->config->ssh_options, NULL,
-				SSH_CONFIG_TIMEOUT_MS, c->ssh_config, err);
+	int r = ssh_config_query(&c->config->dest, &c->config->ssh_options,
+				 NULL, SSH_CONFIG_TIMEOUT_MS, c->ssh_config,
+				 err);
+	if (r < 0)
+		return r;
+	c->jump = calloc(1, sizeof(*c->jump));
+	if (!c->jump)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (!ssh_jump_find(&c->config->dest, c->ssh_config,
+			   &c->config->ssh_options, NULL, SSH_CONFIG_TIMEOUT_MS,
+			   c->jump)) {
+		free(c->jump);
+		c->jump = NULL;
+	}
+	return 0;
 }
 
 /* True if a helper is not even to be tried. */
@@ -547,6 +560,7 @@ static int start_starter(struct client *c, struct err *err)
 		.dest = &config->dest,
 		.options = &config->ssh_options,
 		.config = c->ssh_config,
+		.jump = c->jump,
 		.proxy_host = config->via.host,
 		.proxy_port = config->via.port,
 		.helper_hash = c->helper.bytes ? c->helper.hash : NULL,
@@ -627,10 +641,11 @@ int way_pin(struct client *c, const struct endpoint *to, size_t n,
 {
 	if (c->pins.n > 0)
 		return 0;
-	if (!dialer_is_possible(c->ssh_config))
+	if (!dialer_is_possible(way_config(c)))
 		return err_set(err, -EOPNOTSUPP,
 			       "ssh's configuration says how to connect to %s",
-			       status_gateway(c));
+			       c->jump ? c->jump->dest.host
+				       : status_gateway(c));
 	if (c->dial_path[0] == '\0')
 		return err_set(err, -ENOENT,
 			       "ecssh-dial is missing: it belongs beside "
@@ -641,6 +656,11 @@ int way_pin(struct client *c, const struct endpoint *to, size_t n,
 	if (from)
 		c->pins.from = *from;
 	return 0;
+}
+
+const struct ssh_config *way_config(const struct client *c)
+{
+	return c->jump ? &c->jump->config : c->ssh_config;
 }
 
 int way_peers(const struct client *c, struct ip_addr *ret_peers, int max)

@@ -9,7 +9,7 @@ import pty
 import select
 import time
 
-from common import OK, SSH, expect
+from common import OK, SSH, expect, expect_in, timeout
 from lab import PASSWORD, SUBNETS, Lab, diff, wait_for
 
 
@@ -64,6 +64,28 @@ def test_password_in_the_background(lab: Lab):
     os.close(terminal.master)       # a hang-up must not end the tunnel
     lab.near.run(["ping", "-c1", "-W2", "10.77.0.2"])
     lab.near.run(["ecssh", "down"])
+
+
+@timeout(60)
+def test_both_hops_ask(lab: Lab):
+    """The jump host's ssh, and then the server's, each for its key and its password; pinned and not."""
+    lab.sshd(host=lab.far)
+    allow_passwords(lab)
+    lab.far.run(["chpasswd"], stdin=f"alice:{PASSWORD}\n")
+    for options in ((), ("--kill-switch",)):
+        lab.near.write("/root/.ssh/known_hosts", "")
+        terminal = Terminal(lab, "ecssh", "up", *options, "-J", "gw", "far", "10.78.0.0/24")
+        for host in ("gw", "far"):
+            terminal.until("Are you sure you want to continue connecting")
+            expect_in(f"authenticity of host '{host} ", terminal.text)
+            terminal.text = ""
+            terminal.type("yes\n")
+            terminal.until("password:")
+            terminal.text = ""
+            terminal.type(PASSWORD + "\n")
+        terminal.until("connected to far as alice")
+        terminal.type("\x03")
+        expect(terminal.process.wait(5), OK, "exit status after Ctrl-C")
 
 
 def test_wrong_password(lab: Lab):

@@ -171,6 +171,20 @@ def hole(lab: Lab) -> list:
     return [line.strip() for line in rules.splitlines() if "10.9.0.1" in line]
 
 
+NAME_SERVER = ("dnsmasq", "-k", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts", "--bind-interfaces",
+               "--listen-address=10.9.0.1", "--host-record=gateway.lab.test,10.9.0.1")
+
+
+def serve_names(lab: Lab) -> None:
+    """gateway.lab.test is known by asking gw only; ssh's name for it is "named"."""
+    lab.gw.popen(NAME_SERVER)
+    lab.near.write("/etc/resolv.conf", "nameserver 10.9.0.1\noptions timeout:1 attempts:1\n")
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    User alice\n"
+                                           "    HostKeyAlias gw\n")
+    wait_for(lambda: lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, 5, "the name is known")
+
+
 def expect_dialled(lab: Lab, user: int) -> None:
     """From ports of this tunnel's own, so that nothing else fits."""
     expect([re.sub(r"sport \d+-\d+ ", "sport OWN ", line) for line in hole(lab)],
@@ -383,27 +397,63 @@ def test_local_network(lab: Lab):
     expect(connect_error(lab.near, OUTSIDE[0], 80, 2), "EHOSTUNREACH")
 
 
+@timeout(120)
 def test_jump_host(lab: Lab):
-    """The hole is for the jump host, found in ssh_config, and not for what is behind it."""
+    """The hole is for ssh's way to the jump host, not for the user's other ones, nor for what is behind it."""
     lab.sshd(host=lab.far)
-    tunnel = Ecssh(lab.near, "up", "--kill-switch", "-J", "alice@gw", "far", "10.78.0.0/24").connected()
-    rules = lab.near.run(["nft", "-n", "list", "ruleset"]).stdout
-    expect_in("ip daddr 10.9.0.1 tcp dport 22 accept", rules)
-    assert "ip daddr 10.77.0.2 tcp" not in rules, rules
-    expect(connect_error(lab.near, "10.78.0.2", 7), "connected")
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "--reconnect", "-J", "alice@gw", "far", "10.78.0.0/24").connected()
+    for number in (1, 2):
+        expect_dialled(lab, 0)
+        expect(connect_error(lab.near, "10.9.0.1", 22, 2), "EHOSTUNREACH", "another connection to the jump host")
+        rules = lab.near.run(["nft", "-n", "list", "ruleset"]).stdout
+        assert "ip daddr 10.77.0.2 tcp" not in rules, rules
+        expect(connect_error(lab.near, "10.78.0.2", 7), "connected")
+        lab.gw.kill("^sshd$", spare="[listener]")
+        wait_for(lambda: tunnel.stderr().count("connected to far again") == number, 20, tunnel.stderr())
     lab.near.run(["ecssh", "down"])
     expect(tunnel.wait(), OK)
 
 
+@timeout(120)
+def test_jump_host_that_only_the_dns_knows(lab: Lab):
+    """It is looked up before the switch is in force, like a gateway; not with another way to connect to it."""
+    lab.sshd(host=lab.far)
+    serve_names(lab)
+    up = ("up", "--kill-switch", "-J", "named", "far", "10.78.0.0/24")
+    for _ in range(2):      # the second time nobody can be asked
+        tunnel = Ecssh(lab.near, *up).connected()
+        expect_dialled(lab, 0)
+        expect(connect_error(lab.near, "10.78.0.2", 7), "connected")
+        os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+        expect(tunnel.wait(), SSH)
+    plain = Ecssh(lab.near, "up", *up[2:]).connected()
+    plain.interrupt()
+    expect(plain.wait(), OK)
+    lab.near.run(["ecssh", "down", "far"])
+    Ecssh(lab.near, "up", "--kill-switch", "-J", "nobody.lab.test", "far", "10.78.0.0/24").fails(
+        RUNTIME, "the address of nobody.lab.test, which cannot be found")
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "    AddressFamily inet\n")
+    Ecssh(lab.near, *up).fails(RUNTIME, "its jump host is known by that only")
+    assert not in_force(lab)
+
+
+def test_two_jump_hosts(lab: Lab):
+    """These are left to ssh, which would have to look up the first."""
+    lab.sshd(host=lab.far)
+    tunnel = Ecssh(lab.near, "up", "--kill-switch", "-J", "gw,far", "-o", "HostKeyAlias=far", "alice@10.77.0.2",
+                   "10.78.0.0/24").connected()
+    expect(hole(lab), ["meta skuid 0 ip daddr 10.9.0.1 tcp dport 22 accept"])
+    lab.near.run(["ecssh", "down"])
+    expect(tunnel.wait(), OK)
+    Ecssh(lab.near, "up", "--kill-switch", "-J", "vpn.lab.test,gw", "far", "10.78.0.0/24").fails(
+        RUNTIME, "its jump host is known by that only")
+    assert not in_force(lab)
+
+
 def test_name_that_has_to_be_asked_for(lab: Lab):
     """It is looked up before the switch is in force, and ssh is held to the answer; then that is the answer."""
-    lab.gw.popen(["dnsmasq", "-k", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts", "--bind-interfaces",
-                  "--listen-address=10.9.0.1", "--host-record=gateway.lab.test,10.9.0.1"])
-    lab.near.write("/etc/resolv.conf", "nameserver 10.9.0.1\noptions timeout:1 attempts:1\n")
-    config = lab.near.path("/root/.ssh/config")
-    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    User alice\n"
-                                           "    HostKeyAlias gw\n")
-    wait_for(lambda: lab.near.run(["getent", "hosts", "gateway.lab.test"], check=False).stdout, 5, "the name is known")
+    serve_names(lab)
     up = ("up", "--kill-switch", "named", "10.77.0.0/24")
     for _ in range(2):      # the second time nobody can be asked
         tunnel = Ecssh(lab.near, *up).connected()
@@ -431,13 +481,6 @@ def test_connection_that_is_made_again(lab: Lab):
     expect(leaked(lab), 0, "packets outside the tunnel")
     tunnel.interrupt()
     expect(tunnel.wait(), OK)
-
-
-def test_jump_host_that_only_the_dns_knows(lab: Lab):
-    """Another ssh would have to look it up."""
-    Ecssh(lab.near, "up", "--kill-switch", "-J", "vpn.lab.test", "far", "10.78.0.0/24").fails(
-        RUNTIME, "its jump host is known by that only")
-    assert not in_force(lab)
 
 
 def test_services(lab: Lab):

@@ -141,6 +141,22 @@ def test_name_that_only_the_tunnel_knows(lab: Lab):
     tunnel.down()
 
 
+def test_jump_host_that_only_the_tunnel_knows(lab: Lab):
+    """Nor does anybody answer for the jump host's."""
+    lab.sshd(host=lab.far)
+    lab.near.write("/etc/hosts", "10.9.0.1 gateway.lab.test\n")
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    User alice\n"
+                                           "    HostKeyAlias gw\nHost far\n    ProxyJump named\n")
+    tunnel = Tunnel(lab, "--reconnect", to="far", subnets=("10.78.0.0/24",))
+    lab.near.write("/etc/hosts", "")
+    for number in (1, 2):
+        kill_session(lab)
+        wait_for(lambda: tunnel.stderr().count("connected to far again") == number, 20, tunnel.stderr())
+    tunnel.down()
+    tunnel.expect_restored()
+
+
 def test_packets_come_back_too(lab: Lab):
     """With privilege there the packet plane is made anew."""
     tunnel = Tunnel(lab, "--reconnect", "--plane", "packet", to="root@gw", subnets=("10.77.0.0/24",))

@@ -118,11 +118,12 @@ static void sound_starts_are_built(void **state)
 	start.flags = SSH_START_BATCH | SSH_START_IMPATIENT;
 	assert_int_equal(
 		ssh_start_build(&b->plan, &start, "/tmp/x/m", &c, &err), 0);
-	assert_string_equal(c.options.words[1], "BatchMode=yes");
-	assert_string_equal(c.options.words[3], "ConnectTimeout=10");
-	assert_string_equal(c.options.words[5],
+	assert_string_equal(c.options.words[1],
 			    "ProxyCommand='/usr/libexec/ecssh/ecssh-dial' "
 			    "10.1.2.3 22");
+	assert_string_equal(c.options.words[3], "ProxyUseFdpass=yes");
+	assert_string_equal(c.options.words[5], "BatchMode=yes");
+	assert_string_equal(c.options.words[7], "ConnectTimeout=10");
 	assert_non_null(strstr(c.remote, "ecssh_marker=" MARKER "; h=" HASH));
 
 	start = join_start();
@@ -212,6 +213,44 @@ static void other_pins_are_refused(void **state)
 	(void)snprintf(b->config.proxy_jump, sizeof(b->config.proxy_jump),
 		       "jump");
 	expect_unsound(b, &start);
+}
+
+/* The way by a jump host is the plan's, and its -J is gone; what a start says
+ * of it is where to connect. */
+static void a_jump_host_may_be_pinned(void **state)
+{
+	static struct ssh_jump jump = {.dest = {"", "bastion", 0}};
+	struct bed *b = *state;
+	struct ssh_start start = helper_start();
+	struct ssh_start_cmd c;
+	struct err err;
+
+	(void)snprintf(b->config.proxy_jump, sizeof(b->config.proxy_jump),
+		       "bastion");
+	assert_int_equal(ssh_options_add(&b->options, 'v', NULL, &err), 0);
+	assert_int_equal(ssh_options_add(&b->options, 'J', "bastion", &err), 0);
+	assert_int_equal(ssh_options_add(&b->options, 'l', "-J", &err), 0);
+	b->plan.jump = &jump;
+	b->plan.ssh_path = NULL;
+	assert_int_equal(ssh_start_build(&b->plan, &start, NULL, &c, &err), 0);
+	assert_string_equal(c.options.words[1],
+			    "ProxyCommand='ssh' -v -o ControlPath=none "
+			    "-W '[%h]:%p' bastion");
+	assert_string_equal(c.options.words[4], "-v");
+	assert_string_equal(c.options.words[5], "-l");
+	assert_string_equal(c.options.words[6], "-J");
+	assert_int_equal(c.options.n_words, 7);
+	start.pins.n = 1;
+	start.pins.to[0] = pin();
+	assert_int_equal(ssh_start_build(&b->plan, &start, NULL, &c, &err), 0);
+	assert_string_equal(
+		c.options.words[1],
+		"ProxyCommand='ssh' -v -o ControlPath=none -o "
+		"ProxyUseFdpass=yes -o \"ProxyCommand='/usr/libexec/ecssh/"
+		"ecssh-dial' 10.1.2.3 22\" -W '[%h]:%p' bastion");
+	jump.config.has_way_to_connect = true;
+	expect_unsound(b, &start);
+	jump.config.has_way_to_connect = false;
 }
 
 static void without_a_helper_none_is_started(void **state)
@@ -609,6 +648,7 @@ int main(void)
 		TEST(sound_starts_are_built),
 		TEST(other_starts_are_refused),
 		TEST(other_pins_are_refused),
+		TEST(a_jump_host_may_be_pinned),
 		TEST(without_a_helper_none_is_started),
 		TEST(no_start_brings_an_argument),
 		TEST(ssh_is_started_and_its_end_told),
