@@ -499,6 +499,23 @@ def test_services(lab: Lab):
     assert not in_force(lab)
 
 
+def test_service_comes_after_who_flushes_all_rules(lab: Lab):
+    """As Debian's nftables.service does at boot: in the order that the unit says, the switch is in force after both."""
+    unit = (BUILD / "ecssh-kill-switch@.service").read_text()
+    after = " ".join(re.findall("(?m)^After=(.*)$", unit)).split()
+    assert {"nftables.service", "netfilter-persistent.service", "ufw.service"} <= {*after}, after
+    expect(re.findall("(?m)^(?:Before|Wants)=(.*)$", unit), ["network-pre.target"] * 2)
+    switch = lambda: expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+    nftables = lambda: lab.near.run(["nft", "flush", "ruleset"])
+    for start in (switch, nftables):
+        start()
+    assert not in_force(lab), "control: the other order"
+    for start in (nftables, switch):
+        start()
+    assert in_force(lab)
+    lab.near.run(["ecssh", "down", "gw"])
+
+
 def test_proxy_command(lab: Lab):
     """Nobody can know where it connects to."""
     lab.near.write("/usr/local/bin/relay", f"#!/bin/sh\nexec {PYTHON} -c '{RELAY}' 10.9.0.1\n", mode=0o755)
