@@ -59,7 +59,7 @@ static void put_masquerade(struct text *t, const struct ip_addr *near)
 	if (near->version == 0)
 		return;
 	(void)addr_format(near, address);
-	text_put(t, "%s saddr %s masquerade;",
+	text_put(t, "%s saddr %s masquerade fully-random;",
 		 near->version == IPV4 ? "ip" : "ip6", address);
 }
 

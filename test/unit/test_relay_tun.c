@@ -104,7 +104,7 @@ static void comes_up_with_what_is_to_be_done_there(void **state)
 		"sysctl net.ipv4.ip_forward=1; nft 'table inet "
 		"ecssh-tun3{chain "
 		"nat{type nat hook postrouting priority 100;ip saddr "
-		"100.64.0.2 masquerade;};}'");
+		"100.64.0.2 masquerade fully-random;};}'");
 }
 
 static void tells_what_is_to_be_done_for_both_families(void **state)
@@ -114,10 +114,10 @@ static void tells_what_is_to_be_done_for_both_families(void **state)
 	ask_for_network(rig, "fd00:1234:5678:9abc:def0:1234:5678:9abc");
 	relay_rig_confirm(rig, newest(rig));
 	assert_non_null(strstr(rig->state.text, "ipv6.conf.all.forwarding=1"));
-	assert_non_null(strstr(
-		rig->state.text,
-		"100.64.0.2 masquerade;ip6 saddr "
-		"fd00:1234:5678:9abc:def0:1234:5678:9abc masquerade;};}'"));
+	assert_non_null(strstr(rig->state.text,
+			       "100.64.0.2 masquerade fully-random;ip6 saddr "
+			       "fd00:1234:5678:9abc:def0:1234:5678:9abc "
+			       "masquerade fully-random;};}'"));
 }
 
 static void says_what_a_refusal_may_mean(void **state)
