@@ -78,10 +78,11 @@ class Probes(threading.Thread):
             due += 0.001
             self.is_over.wait(max(0.0, due - time.monotonic()))
 
-    def more(self, n: int, seconds: float = 30.0) -> int:
+    def more(self, n: int) -> int:
         """Wait until n more have been sent; how many it were."""
         before = self.sent
-        wait_for(lambda: self.sent - before >= n, seconds, f"{n} probes, {self.refused} were refused")
+        due_s = n / len(self.targets) / 1000
+        wait_for(lambda: self.sent - before >= n, 2 * due_s + 30, f"{n} probes, {self.refused} were refused")
         return self.sent - before
 
     def stop(self) -> None:
