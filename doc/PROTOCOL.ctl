@@ -5,7 +5,9 @@ Each tunnel listens on a Unix stream socket NAME.sock, mode 0600, in
     $XDG_RUNTIME_DIR/ecssh          of the user it runs as,
     /tmp/ecssh-ctl-UID              where there is no such directory,
     /run/ecssh                      if it runs as root.
-Only the same user and root are answered (SO_PEERCRED).
+Only the same user and root are answered (SO_PEERCRED).  If it is killed its starter
+(PROTOCOL.starter) removes the socket; one that is left all the same is replaced by
+the next tunnel of that name, and removed by "ecssh cleanup".
 
 The client sends one line, the server answers and closes the connection.
 

@@ -44,6 +44,7 @@ struct unix_path_id unix_path_identify(const char *path)
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		id.dev = st.st_dev;
 		id.ino = st.st_ino;
+		id.changed = st.st_ctim;
 	}
 	return id;
 }
@@ -52,6 +53,8 @@ void unix_path_remove(const char *path, struct unix_path_id id)
 {
 	struct unix_path_id now = unix_path_identify(path);
 
-	if (id.ino && now.dev == id.dev && now.ino == id.ino)
+	if (id.ino && now.dev == id.dev && now.ino == id.ino &&
+	    now.changed.tv_sec == id.changed.tv_sec &&
+	    now.changed.tv_nsec == id.changed.tv_nsec)
 		(void)unlink(path);
 }

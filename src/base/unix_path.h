@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <time.h>
 
 /*
  * Remove a socket of ours that nobody listens on any more, such as a killed
@@ -14,10 +15,12 @@
  */
 int unix_path_remove_stale(const char *path);
 
-/* Which socket it is, whatever stands at its path later. */
+/* Which socket it is, whatever stands at its path later, with the same number
+ * of an inode too. */
 struct unix_path_id {
 	dev_t dev;
 	ino_t ino; /* 0: none */
+	struct timespec changed;
 };
 
 /* ino 0 if no socket is there. */

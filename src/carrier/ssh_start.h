@@ -24,6 +24,7 @@
 #include "ssh_config.h"
 #include "ssh_dest.h"
 #include "ssh_jump.h"
+#include "unix_path.h"
 
 /* All pointers are borrowed for the life of the plan. */
 struct ssh_plan {
@@ -58,6 +59,9 @@ struct ssh_plan {
 	 * programs there, or may not; NULL: not. */
 	void (*on_note)(void *ctx, bool may_exec);
 	void *ctx;
+	/* A socket to be removed at the end; ino 0: none. */
+	const char *own_path;
+	struct unix_path_id own_id;
 };
 
 enum ssh_start_kind {

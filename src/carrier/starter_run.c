@@ -536,6 +536,8 @@ void starter_run(int sock, const struct ssh_plan *plan)
 			(void)place_free(&p->places[i]);
 	for (uint32_t i = 0; i < plan->n_forwards; i++)
 		remove_listener(p, i);
+	if (plan->own_path)
+		unix_path_remove(plan->own_path, plan->own_id);
 	for (size_t i = 0; i < STARTER_RELAYS_MAX; i++)
 		if (p->relays[i].is_used)
 			relay_close(&p->relays[i]);

@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include "beside.h"
 #include "broker_client.h"
 #include "client.h"
+#include "ctl_client.h"
+#include "escape.h"
 #include "log.h"
 
 enum { FAILURES_MAX = 1000 }; /* more than there can be records */
@@ -47,6 +50,14 @@ unsigned cleanup_all(struct broker_client *broker)
 	return n;
 }
 
+static void on_socket_removed(const char *path)
+{
+	char shown[4 * CTL_PATH_MAX];
+
+	(void)escape_text(path, strlen(path), shown, sizeof(shown));
+	log_notice("taken back what a killed tunnel had left: %s", shown);
+}
+
 int cleanup_run(void)
 {
 	char path[PATH_MAX];
@@ -54,6 +65,7 @@ int cleanup_run(void)
 	struct broker_client *broker = NULL;
 	struct err err;
 	unsigned n = 0;
+	size_t n_sockets = ctl_client_tidy(on_socket_removed);
 	int r = beside_find("ecssh-broker", path, &err);
 
 	if (r == 0)
@@ -66,7 +78,7 @@ int cleanup_run(void)
 	unsigned n_failed = clean(broker, &n);
 
 	(void)broker_client_stop(broker, NULL);
-	if (n == 0 && n_failed == 0)
+	if (n == 0 && n_sockets == 0 && n_failed == 0)
 		log_notice("nothing to clean up");
 	return n_failed == 0 ? CLIENT_EXIT_OK : CLIENT_EXIT_RUNTIME;
 }

@@ -572,6 +572,8 @@ static int start_starter(struct client *c, struct err *err)
 		.n_forwards = config->n_forwards,
 		.on_note = on_note,
 		.ctx = c,
+		.own_path = ctl_server_path(c->ctl),
+		.own_id = ctl_server_id(c->ctl),
 	};
 
 	if (beside_find("ecssh-dial", c->dial_path, &why) == 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "unix_path.h"
 
 enum {
 	ANSWER_MAX = 4 << 20,
@@ -46,18 +47,26 @@ struct listing {
 	size_t n, max;
 };
 
-/* Take NAME.sock if somebody listens there. */
-static void consider(struct listing *l, const char *dir, const char *file)
+/* Returns false if the file cannot be NAME.sock. */
+static bool name_tunnel(const char *dir, const char *file, struct ctl_tunnel *t)
 {
 	size_t len = strlen(file);
 
-	if (l->n == l->max || len <= 5 || len - 5 > CTL_NAME_MAX ||
+	if (len <= 5 || len - 5 > CTL_NAME_MAX ||
 	    strcmp(file + len - 5, ".sock") != 0)
-		return;
-	struct ctl_tunnel *t = &l->tunnels[l->n];
-
+		return false;
 	(void)snprintf(t->name, sizeof(t->name), "%.*s", (int)(len - 5), file);
 	(void)snprintf(t->path, sizeof(t->path), "%s/%s.sock", dir, t->name);
+	return true;
+}
+
+/* Take it if somebody listens there. */
+static void consider(struct listing *l, const char *dir, const char *file)
+{
+	struct ctl_tunnel *t = &l->tunnels[l->n];
+
+	if (l->n == l->max || !name_tunnel(dir, file, t))
+		return;
 	int fd = connect_to(t->path, TIMEOUT_S);
 	if (fd < 0)
 		return;
@@ -90,6 +99,38 @@ size_t ctl_client_list(struct ctl_tunnel *ret_tunnels, size_t max)
 	ctl_dir_each(list_dir, &l);
 	qsort(l.tunnels, l.n, sizeof(*l.tunnels), by_name);
 	return l.n;
+}
+
+struct tidying {
+	void (*on_removed)(const char *path);
+	size_t n;
+};
+
+static void tidy_dir(const char *dir, void *ctx)
+{
+	struct tidying *tidying = ctx;
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	struct ctl_tunnel t;
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		if (!name_tunnel(dir, e->d_name, &t) ||
+		    unix_path_remove_stale(t.path) < 0)
+			continue;
+		tidying->on_removed(t.path);
+		tidying->n++;
+	}
+	(void)closedir(d);
+}
+
+size_t ctl_client_tidy(void (*on_removed)(const char *path))
+{
+	struct tidying tidying = {.on_removed = on_removed};
+
+	ctl_dir_each(tidy_dir, &tidying);
+	return tidying.n;
 }
 
 static int read_all(int fd, char **ret)

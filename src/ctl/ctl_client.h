@@ -18,6 +18,12 @@ struct ctl_tunnel {
 size_t ctl_client_list(struct ctl_tunnel *ret_tunnels, size_t max);
 
 /*
+ * Remove the sockets of ours that nobody listens on any more, as killed tunnels
+ * leave them.  on_removed is told the path of each.  Returns how many.
+ */
+size_t ctl_client_tidy(void (*on_removed)(const char *path));
+
+/*
  * Send one line to a tunnel and wait until it closes the connection.
  * *ret_answer is for free(), NUL-terminated.  Returns 0 or -errno with err:
  * -ETIMEDOUT if nothing came for 10 s.

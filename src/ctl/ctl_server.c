@@ -37,6 +37,7 @@ struct ctl_server {
 	struct loop_io io;
 	struct timer pause; /* armed: no connection is accepted */
 	char path[CTL_PATH_MAX];
+	struct unix_path_id id; /* of the socket there */
 	struct connection connections[CONNECTIONS_MAX];
 };
 
@@ -227,6 +228,7 @@ int ctl_server_new(struct loop *loop, const char *name,
 		free(s);
 		return r;
 	}
+	s->id = unix_path_identify(s->path);
 	s->loop = loop;
 	s->ops = ops;
 	s->ctx = ctx;
@@ -251,6 +253,11 @@ const char *ctl_server_path(const struct ctl_server *s)
 	return s->path;
 }
 
+struct unix_path_id ctl_server_id(const struct ctl_server *s)
+{
+	return s->id;
+}
+
 struct ctl_server *ctl_server_free(struct ctl_server *s)
 {
 	if (!s)
@@ -258,7 +265,7 @@ struct ctl_server *ctl_server_free(struct ctl_server *s)
 	loop_io_del(s->loop, &s->io);
 	timer_disarm(s->loop, &s->pause);
 	/* First the name, so that who waits for the end may use it again. */
-	(void)unlink(s->path);
+	unix_path_remove(s->path, s->id);
 	fd_close(&s->io.fd);
 	for (int i = 0; i < CONNECTIONS_MAX; i++)
 		connection_close(&s->connections[i]);

@@ -9,6 +9,7 @@
 #include "ctl_path.h"
 #include "err.h"
 #include "loop.h"
+#include "unix_path.h"
 
 enum ctl_status {
 	CTL_STATUS_JSON,
@@ -39,6 +40,9 @@ int ctl_server_new(struct loop *loop, const char *name,
 
 /* Of the socket; borrowed. */
 const char *ctl_server_path(const struct ctl_server *s);
+
+/* For whoever removes it if we are killed. */
+struct unix_path_id ctl_server_id(const struct ctl_server *s);
 
 /* Close all connections and remove the socket.  Accepts NULL; returns NULL. */
 struct ctl_server *ctl_server_free(struct ctl_server *s);

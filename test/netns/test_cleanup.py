@@ -8,7 +8,7 @@ import os
 import signal
 
 from common import OK, RUNTIME, Ecssh, Tunnel, expect, expect_in
-from lab import SUBNETS, Lab, diff, wait_for
+from lab import PYTHON, SUBNETS, Lab, diff, wait_for
 from test_exempt import GATEWAY, rules
 from test_lifecycle import BOB_ENV, carries, make_runtime_dir
 
@@ -144,7 +144,27 @@ def test_kill_9_of_each_restores(lab: Lab):
         tunnel = Tunnel(lab, subnets=SUBNETS + GATEWAY)
         os.kill(lab.near.processes(f"^{victim}$")[0].pid, signal.SIGKILL)
         tunnel.wait(5)
-        tunnel.expect_restored(except_for="/gw.sock")
+        tunnel.expect_restored()
+
+
+def test_sockets_that_nobody_listens_on(lab: Lab):
+    """Of tunnels killed with all that is theirs; those of others, and what is no such socket, stay."""
+    tunnel = Tunnel(lab)
+    living = lab.near.snapshot()
+    expect(lab.near.run(["find", "/run/ecssh"]).stdout.split(), ["/run/ecssh", "/run/ecssh/gw.sock"])
+    for path in ("/run/ecssh/dead.sock", "/run/ecssh/dead", "/tmp/ecssh-ctl-20001/dead.sock"):
+        user = "alice" if "20001" in path else "root"
+        lab.near.run(["mkdir", "-p", os.path.dirname(path)], user)
+        lab.near.run([PYTHON, "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", path], user)
+    lab.near.write("/run/ecssh/file.sock", "")
+    said = cleanup(lab)
+    expect_in("left: /run/ecssh/dead.sock\n", said)
+    expect(said.count("taken back"), 1, said)
+    expect_in("nothing to clean up", cleanup(lab))
+    new = [line.split('"')[1].split()[0] for line in diff(living, lab.near.snapshot())]
+    expect(new, ["/run/ecssh/dead", "/run/ecssh/file.sock", "/tmp/ecssh-ctl-20001/dead.sock"])
+    assert carries(lab.near)
+    tunnel.down()
 
 
 def test_cleanup_takes_no_name(lab: Lab):

@@ -586,6 +586,32 @@ static void expect_end(pid_t pid, int sock)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* The engine's control socket, however the engine ends; but not that of the
+ * next one. */
+static void the_own_socket_is_removed(void **state)
+{
+	struct bed *b = *state;
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/gw.sock", b->dir);
+	b->plan.own_path = path;
+	for (int is_newer = 0; is_newer < 2; is_newer++) {
+		int sock, listener = listen_at(path);
+
+		b->plan.own_id = unix_path_identify(path);
+		pid_t pid = run_raw(b, &sock);
+		if (is_newer) {
+			fd_close(&listener);
+			assert_int_equal(unlink(path), 0);
+			listener = listen_at(path);
+		}
+		expect_end(pid, sock);
+		assert_int_equal(access(path, F_OK), is_newer ? 0 : -1);
+		fd_close(&listener);
+	}
+	assert_int_equal(unlink(path), 0);
+}
+
 static void a_message_of_another_size_is_the_last(void **state)
 {
 	struct bed *b = *state;
@@ -658,6 +684,7 @@ int main(void)
 		TEST(places_come_and_go),
 		TEST(connections_are_in_proxy_mode),
 		TEST(forwardings_of_the_plan_are_asked_for),
+		TEST(the_own_socket_is_removed),
 		TEST(a_message_of_another_size_is_the_last),
 		TEST(random_requests_start_nothing),
 	};
