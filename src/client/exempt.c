@@ -125,6 +125,41 @@ static int plan_via(struct client *c, struct err *err)
 	return way_peers(c, peers, 1) > 0 ? leave_out(c, &peers[0], err) : 0;
 }
 
+static bool wants_everything(const struct client *c)
+{
+	for (size_t i = 0; i < c->n_asked; i++)
+		if (c->asked[i].prefix_len == 0)
+			return true;
+	return false;
+}
+
+/*
+ * There is no connection of ssh's.  One that goes by another program may go by
+ * the connection of an ssh that was there before, which would be routed into
+ * the tunnel that it carries.
+ */
+static int plan_unseen(struct client *c, struct err *err)
+{
+	bool has_jump = ssh_config_is_set(c->ssh_config->proxy_jump);
+	bool is_led =
+		has_jump || ssh_config_is_set(c->ssh_config->proxy_command);
+
+	if (is_led && wants_everything(c) && c->config->n_excludes == 0)
+		return err_set(
+			err, -EOPNOTSUPP,
+			"cannot tell which connection carries the tunnel, so "
+			"that it would be routed into itself: %s",
+			has_jump ? "have the jump hosts share none "
+				   "(\"ControlPath none\" in ssh_config), or "
+				   "exclude the address of the first with -x"
+				 : "exclude the address that the ProxyCommand "
+				   "connects to with -x, or 127.0.0.1 if there "
+				   "is none");
+	log_warn("cannot tell which connection carries the tunnel; if its "
+		 "address lies in a subnet of the tunnel, exclude it with -x");
+	return 0;
+}
+
 int exempt_plan(struct client *c, struct err *err)
 {
 	struct exempt *e = &c->exempt;
@@ -136,9 +171,7 @@ int exempt_plan(struct client *c, struct err *err)
 	int n = starter_connections(c->starter, way_pid(c), peers, PEERS_MAX);
 
 	if (n <= 0)
-		log_warn("cannot tell which connection carries the tunnel; if "
-			 "its address lies in a subnet of the tunnel, exclude "
-			 "it with -x");
+		return plan_unseen(c, err);
 	for (int i = 0; i < n && r == 0; i++) {
 		struct exempt_connection *place = free_place(e);
 

@@ -9,8 +9,8 @@ The helper on gw connects for the others, so sshd sees them come from gw's own a
 import os
 import signal
 
-from common import Tunnel, expect, expect_in
-from lab import SUBNETS, Lab, wait_for
+from common import RUNTIME, Ecssh, Tunnel, expect, expect_in, timeout
+from lab import SUBNETS, Lab, diff, wait_for
 from test_lifecycle import BOB_ENV, carries, make_runtime_dir
 
 GATEWAY = ("10.9.0.0/24", "fd09::/64")
@@ -114,3 +114,53 @@ def test_through_a_jump_host(lab: Lab):
     expect(len(exact(lab)), 1, "exemptions by both ends")
     tunnel.down()
     tunnel.expect_restored()
+
+
+SHARED = """Host gw
+    ControlMaster auto
+    ControlPath ~/.ssh/shared
+    ControlPersist 600
+"""
+
+
+def share(lab: Lab) -> None:
+    """An ssh to gw that lends its connection to those that follow."""
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(SHARED + config.read_text())
+    lab.near.run(["ssh", "-fN", "gw"])
+    lab.near.run(["ssh", "-O", "check", "gw"])
+
+
+def test_jump_host_whose_connection_is_shared(lab: Lab):
+    """By others: the tunnel has one of its own, which can be told, and everything may be routed."""
+    lab.sshd(host=lab.far)
+    share(lab)
+    tunnel = Tunnel(lab, "--full", "-J", "gw", to="far", subnets=())
+    assert carries(lab.near, "10.78.0.2")
+    expect(len(exact(lab)), 1, "exemptions by both ends")
+    assert "cannot tell" not in tunnel.stderr(), tunnel.stderr()
+    lab.near.run(["ssh", "-O", "exit", "gw"])
+    assert carries(lab.near, "10.78.0.2")
+    tunnel.down()
+
+
+@timeout(120)
+def test_a_connection_that_cannot_be_seen(lab: Lab):
+    """That of an ssh which was there before: not to be routed into the tunnel that it carries."""
+    lab.sshd(host=lab.far)
+    share(lab)
+    before = lab.near.snapshot()
+    name = ("-o", "HostKeyAlias=far", "alice@10.77.0.2")
+    for way, how in ((("-J", "gw,far"), "ControlPath none"),
+                     (("-o", "ProxyCommand=ssh -W %h:%p gw"), "the address that the ProxyCommand connects to")):
+        Ecssh(lab.near, "up", "--full", *way, *name).fails(
+            RUNTIME, "cannot tell which connection carries the tunnel", how, "with -x")
+        expect(diff(before, lab.near.snapshot()), [])
+        tunnel = Tunnel(lab, "--full", "-x", "10.9.0.1", *way, *name[:-1], to=name[-1], subnets=())
+        expect_in("cannot tell which connection carries the tunnel", tunnel.stderr())
+        assert carries(lab.near, "10.78.0.2")
+        tunnel.down()
+        tunnel.expect_restored()
+    tunnel = Tunnel(lab, "-o", "ProxyCommand=ssh -W %h:%p gw", *name[:-1], to=name[-1], subnets=("10.78.0.0/24",))
+    assert carries(lab.near, "10.78.0.2")
+    tunnel.down()
