@@ -10,8 +10,6 @@
  *   are handed over as they come and have no flow.  TCP has an
  *   endpoint like any other, whose stream is one of a second session: its other
  *   end is the service, in this process.
- *
- *   It answers while there is no session with the gateway, too.
  */
 #include <errno.h>
 
