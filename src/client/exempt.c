@@ -297,6 +297,7 @@ static void take(struct client *c, pid_t pid)
 			continue;
 		}
 		*place = (struct exempt_connection){pid, peers[i]};
+		note_gateway(&c->exempt, &peers[i].remote);
 		mark(c, &socket, (enum ip_version)peers[i].remote.addr.version);
 	}
 }

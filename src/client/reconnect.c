@@ -27,6 +27,7 @@ enum {
 	QUICK_MAX_US = 4000000,
 	REFUSED_US = 60000000,
 	DOUBLINGS_MAX = 4, /* 4 s */
+	LOOK_UP_EACH = 3,  /* attempts */
 };
 
 /* Is it ssh or the server that will not, rather than the line? */
@@ -83,11 +84,26 @@ static void on_drop(void *ctx)
 	c->reconnect.n_failed++;
 }
 
+/*
+ * The address that is kept may be another host's by now, or one that is reached
+ * from elsewhere only.  So now and then ssh looks the name up itself, unless
+ * only the tunnel is asked for names.
+ */
+static void choose_address(struct client *c)
+{
+	bool looks_up = c->dns.mode != CLIENT_DNS_ALL &&
+			c->reconnect.n_failed % LOOK_UP_EACH == 0;
+
+	if (c->reconnect.has_pinned)
+		c->pins.n = looks_up ? 0 : 1;
+}
+
 static void on_attempt(void *ctx)
 {
 	struct client *c = ctx;
 	struct err err;
 
+	choose_address(c);
 	c->started_us = loop_now_us(c->loop);
 	if (way_start(c, &err) < 0)
 		(void)reconnect_takes(c, &err);
@@ -102,25 +118,32 @@ void reconnect_init(struct client *c)
 	r->timer = (struct timer){.on_fire = on_attempt, .ctx = c};
 }
 
-/*
- * Of each ssh from now on: in the background there is nobody to ask; nobody
- * waits for long; and the address of the gateway, or the jump host before it,
- * is kept, for its name may be one that only the tunnel's own resolver is asked
- * for.
- */
-static void prepare(struct client *c)
+/* Keep the address of the gateway, or of the jump host before it: its name may
+ * be one that only the tunnel's own resolver is asked for. */
+static void keep_address(struct client *c)
 {
 	struct ssh_peer peers[2];
 	struct err why;
 
+	if (c->pins.n > 0 ||
+	    starter_connections(c->starter, way_pid(c), peers, 2) != 1)
+		return;
+	if (way_pin(c, &peers[0].remote, 1, NULL, &why) == 0)
+		c->reconnect.has_pinned = true;
+	else
+		log_debug("%s", why.text);
+}
+
+/* For each ssh from now on: in the background there is nobody to ask, and
+ * nobody waits for long. */
+static void prepare(struct client *c)
+{
 	if (!c->config->reconnects || c->way == WAY_VIA)
 		return;
 	if (c->config->is_background)
 		c->ssh_flags |= SSH_START_BATCH;
 	c->ssh_flags |= SSH_START_IMPATIENT;
-	if (starter_connections(c->starter, way_pid(c), peers, 2) == 1 &&
-	    way_pin(c, &peers[0].remote, 1, NULL, &why) < 0)
-		log_debug("%s", why.text);
+	keep_address(c);
 }
 
 /* Said once, until it changes. */
@@ -166,9 +189,8 @@ bool reconnect_on_connected(struct client *c)
 	struct reconnect *r = &c->reconnect;
 	bool is_again = c->has_been_up;
 
-	if (!is_again)
-		prepare(c);
-	else
+	prepare(c);
+	if (is_again)
 		log_notice("connected to %s again, after %.1f s",
 			   status_gateway(c),
 			   (double)(loop_now_us(c->loop) - r->lost_us) /

@@ -14,6 +14,7 @@ struct client;
 struct reconnect {
 	struct loop_task drop; /* lets go of what is left of the last way */
 	struct timer timer;    /* armed: until the next attempt */
+	bool has_pinned;       /* the address that was seen */
 	unsigned n_failed;     /* attempts, since the tunnel was up */
 	mono_us_t lost_us;
 	struct err said; /* the last reason that was told */

@@ -141,6 +141,30 @@ def test_name_that_only_the_tunnel_knows(lab: Lab):
     tunnel.down()
 
 
+@timeout(120)
+def test_gateway_that_moves(lab: Lab):
+    """Its name leads elsewhere when it comes back; so does that of a jump host."""
+    lab.sshd(host=lab.far)
+    lab.gw.ip("addr add 10.9.0.3/24 dev lan0")
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    User alice\n"
+                                           "    HostKeyAlias gw\n")
+    for options, to in (((), "named"), (("-J", "named"), "far")):
+        lab.near.write("/etc/hosts", "10.9.0.1 gateway.lab.test\n")
+        tunnel = Tunnel(lab, "--reconnect", *options, to=to, subnets=("10.78.0.0/24",))
+        lab.gw.run(["nft", "add table inet away; add chain inet away in { type filter hook input priority 0 ; }; "
+                           "add rule inet away in ip daddr 10.9.0.1 tcp dport 22 reject with tcp reset"])
+        kill_session(lab)
+        lab.near.write("/etc/hosts", "10.9.0.3 gateway.lab.test\n")
+        for number in (1, 2):       # the second time nobody has to ask
+            wait_for(lambda: tunnel.stderr().count(f"connected to {to} again") == number, 20, tunnel.stderr())
+            lab.near.write("/etc/hosts", "")
+            kill_session(lab)
+        lab.near.run(["ecssh", "down"])
+        expect(tunnel.wait(), OK)
+        lab.gw.run(["nft", "delete table inet away"])
+
+
 def test_jump_host_that_only_the_tunnel_knows(lab: Lab):
     """Nor does anybody answer for the jump host's."""
     lab.sshd(host=lab.far)
