@@ -49,6 +49,19 @@ struct dns_way {
 	 */
 	int (*undo)(struct dns_host *host, const struct dns_record *record,
 		    struct err *err);
+	/* Both NULL: nobody else changes what was set.  True if that is still
+	 * in force, or gave way to what has a right to. */
+	bool (*is_ours)(struct dns_host *host, const struct dns_wish *wish,
+			const struct dns_record *record);
+	/*
+	 * It is not: set it again, after having saved a record by which what is
+	 * there now comes back.  The way may be another one afterwards.
+	 * Returns 0, or -errno with err; the record is good for undo in either
+	 * case.
+	 */
+	int (*renew)(struct dns_host *host, const struct dns_store *store,
+		     const struct dns_wish *wish, struct dns_record *record,
+		     struct dns_record_entry *entry, struct err *err);
 };
 
 /* By enum dns_way_kind, in the order in which they are tried; [0] is empty. */

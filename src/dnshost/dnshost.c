@@ -34,6 +34,14 @@ void dnshost_fini(struct dnshost *d)
 	d->record = NULL;
 }
 
+/* The wish in force. */
+static struct dns_wish wish_of(const struct dnshost *d)
+{
+	return (struct dns_wish){.device = d->wish.name,
+				 .ifindex = d->wish.ifindex,
+				 .dns = &d->wish.dns};
+}
+
 /* ---- set ---- */
 
 static int check(const struct dnshost_msg_request *wish, struct err *err)
@@ -85,9 +93,7 @@ int dnshost_set(struct dnshost *d, const struct dnshost_msg_request *request,
 	if (r < 0)
 		return r;
 	d->wish = *request;
-	struct dns_wish wish = {.device = d->wish.name,
-				.ifindex = d->wish.ifindex,
-				.dns = &d->wish.dns};
+	const struct dns_wish wish = wish_of(d);
 	r = -ENOENT;
 	for (int kind = 1; kind < DNS_WAY__N && r == -ENOENT; kind++) {
 		r = try_way(d, &store, (enum dns_way_kind)kind, &wish, err);
@@ -97,6 +103,34 @@ int dnshost_set(struct dnshost *d, const struct dnshost_msg_request *request,
 	}
 	dns_store_close(&store);
 	d->is_set = r == 0;
+	return r;
+}
+
+/* ---- while it is in force ---- */
+
+bool dnshost_can_renew(const struct dnshost *d)
+{
+	return d->is_set && dns_ways[d->record->way]->renew;
+}
+
+bool dnshost_is_ours(struct dnshost *d)
+{
+	const struct dns_wish wish = wish_of(d);
+
+	return dns_ways[d->record->way]->is_ours(&d->host, &wish, d->record);
+}
+
+int dnshost_renew(struct dnshost *d, struct err *err)
+{
+	const struct dns_wish wish = wish_of(d);
+	struct dns_store store;
+	int r = dns_store_open(&store, d->host.state, err);
+
+	if (r < 0)
+		return r;
+	r = dns_ways[d->record->way]->renew(&d->host, &store, &wish, d->record,
+					    &d->entry, err);
+	dns_store_close(&store);
 	return r;
 }
 

@@ -41,6 +41,17 @@ void dnshost_fini(struct dnshost *d);
 int dnshost_set(struct dnshost *d, const struct dnshost_msg_request *request,
 		char ret_way[BROKERMSG_NAME_MAX], struct err *err);
 
+/* True if the way of what is in force is one that others interfere with, as the
+ * two below are about. */
+bool dnshost_can_renew(const struct dnshost *d);
+
+/* False if what is in force was changed by somebody else. */
+bool dnshost_is_ours(struct dnshost *d);
+
+/* Keep what they have made of it for the end, and set ours again.  Returns 0,
+ * or -errno with err: theirs stays, now and at the end. */
+int dnshost_renew(struct dnshost *d, struct err *err);
+
 /* Undo that; no wish in force is no failure.  Returns 0, or -errno with err:
  * -ESTALE: it was left as somebody else has changed it. */
 int dnshost_clear(struct dnshost *d, struct err *err);

@@ -24,10 +24,12 @@
 #include "dnshost.h"
 #include "fd.h"
 #include "fd_msg.h"
+#include "keep.h"
 #include "log.h"
 
 struct worker {
 	struct dnshost d;
+	struct keep keep;
 	int sock;	 /* borrowed: to the broker */
 	int guardian_fd; /* owned; at its end if the guardian is; -1: none */
 	bool is_confined;
@@ -118,8 +120,12 @@ static int handle(struct worker *w, const struct dnshost_msg_request *request,
 		return r;
 	switch ((enum dnshost_msg_type)request->type) {
 	case DNSHOST_MSG_SET:
-		return dnshost_set(d, request, reply->name, err);
+		r = dnshost_set(d, request, reply->name, err);
+		if (r == 0)
+			keep_start(&w->keep, d);
+		return r;
 	case DNSHOST_MSG_CLEAR:
+		keep_stop(&w->keep);
 		return dnshost_clear(d, err);
 	case DNSHOST_MSG_REPLAY:
 		r = dnshost_replay(d, err);
@@ -159,13 +165,16 @@ static void turn(struct worker *w)
 				      .dns = &w->d.wish.dns};
 	struct err err;
 	short events = 0;
-	int timeout_ms;
+	int timeout_ms, keep_ms = keep_timeout_ms(&w->keep, clock_mono_us());
 	int bus_fd = dns_way_resolved_fd(&w->d.host, &events, &timeout_ms);
 	struct pollfd p[] = {{.fd = w->sock, .events = POLLIN},
 			     {.fd = w->guardian_fd, .events = POLLIN},
-			     {.fd = bus_fd, .events = events}};
+			     {.fd = bus_fd, .events = events},
+			     {.fd = w->keep.watch.fd, .events = POLLIN}};
 
-	if (poll(p, 3, timeout_ms) < 0 && errno != EINTR) {
+	if (keep_ms >= 0 && (timeout_ms < 0 || keep_ms < timeout_ms))
+		timeout_ms = keep_ms;
+	if (poll(p, 4, timeout_ms) < 0 && errno != EINTR) {
 		w->is_over = true;
 		return;
 	}
@@ -176,6 +185,7 @@ static void turn(struct worker *w)
 	else if (dns_way_resolved_turn(&w->d.host, w->d.is_set ? &wish : NULL,
 				       &err) < 0)
 		log_warn("%s, ignoring", err.text);
+	keep_turn(&w->keep, &w->d, clock_mono_us());
 }
 
 static void serve(struct worker *w)
@@ -184,6 +194,7 @@ static void serve(struct worker *w)
 
 	while (!w->is_over)
 		turn(w);
+	keep_stop(&w->keep);
 	if (dnshost_clear(&w->d, &err) < 0)
 		log_warn("%s", err.text);
 }
@@ -218,7 +229,7 @@ static int tidy_up(struct worker *w, struct err *err)
 
 void dnshost_run(int sock)
 {
-	struct worker w = {.sock = sock, .guardian_fd = -1};
+	struct worker w = {.sock = sock, .guardian_fd = -1, .keep = KEEP_NONE};
 	struct err err;
 
 	broker_ignore_signals();

@@ -110,3 +110,12 @@ bool resolv_text_is_resolved(const char *text, size_t len)
 			return false;
 	return n > 0;
 }
+
+bool resolv_text_is_resolvconf(const char *text, size_t len)
+{
+	static const char words[] = "enerated by resolvconf";
+	const char *end = memchr(text, '\n', len);
+
+	return end && text[0] == '#' &&
+	       memmem(text, (size_t)(end - text), words, sizeof(words) - 1);
+}

@@ -30,6 +30,9 @@ size_t resolv_text_build(const struct brokermsg_dns_set *dns,
 size_t resolv_text_servers(const char *text, size_t len,
 			   struct ip_addr *ret_servers, size_t max);
 
+/* True if the text begins with a line that says that resolvconf made it. */
+bool resolv_text_is_resolvconf(const char *text, size_t len);
+
 /* True if all servers of the text are the stub of systemd-resolved. */
 bool resolv_text_is_resolved(const char *text, size_t len);
 

@@ -10,8 +10,10 @@
  * it is made again from the record.  What cannot be replaced, because something
  * is mounted on it or /etc is read-only, is written into.
  *
- *   At the end ours must still be there, byte for byte: otherwise somebody else
- *   has written theirs meanwhile, which is the newer truth.
+ *   What somebody else writes meanwhile is the newer truth: it becomes the
+ *   original, and ours takes its place (renew).  Between two steps there is at
+ *   any time a record by which theirs stays or comes back.  At the end ours
+ * must still be there, byte for byte; else what is there is left alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -214,6 +216,31 @@ static int check_others(const struct dns_store *store, struct err *err)
 
 /* ---- the way ---- */
 
+/* Put ours in the place of the original, which the record has. */
+static int take_place(int dir_fd, const struct dns_host *host,
+		      const struct dns_store *store,
+		      const struct dns_wish *wish, struct dns_record *record,
+		      struct dns_record_entry *entry, struct err *err)
+{
+	record->written_len = (uint32_t)resolv_text_build(
+		wish->dns, wish->device, record->written);
+	int r = choose_name(record);
+	if (r < 0)
+		return cannot(host, r, err);
+	r = dns_store_save(store, entry, record, err);
+	if (r < 0)
+		return r;
+	r = replace(dir_fd, record);
+	if (!is_pinned(r) || record->original != DNS_ORIGINAL_FILE)
+		return r < 0 ? cannot(host, r, err) : 0;
+	record->is_in_place = 1;
+	r = dns_store_save(store, entry, record, err);
+	if (r < 0)
+		return r;
+	r = write_in_place(dir_fd, record->written, record->written_len);
+	return r < 0 ? cannot(host, r, err) : 0;
+}
+
 static int set(struct dns_host *host, const struct dns_store *store,
 	       const struct dns_wish *wish, struct dns_record *record,
 	       struct dns_record_entry *entry, struct err *err)
@@ -231,25 +258,54 @@ static int set(struct dns_host *host, const struct dns_store *store,
 	int r = check_others(store, err);
 	if (r == 0)
 		r = read_original(dir_fd, host, record, err);
-	if (r < 0)
-		return r;
-	record->written_len = (uint32_t)resolv_text_build(
-		wish->dns, wish->device, record->written);
-	r = choose_name(record);
-	if (r < 0)
+	return r < 0 ? r
+		     : take_place(dir_fd, host, store, wish, record, entry,
+				  err);
+}
+
+/* ---- while it is up ---- */
+
+static bool is_ours(struct dns_host *host, const struct dns_wish *wish,
+		    const struct dns_record *record)
+{
+	int dir_fd CLEANUP_FD = dns_way_open_etc(host);
+	char text[RESOLV_TEXT_MAX];
+	ssize_t n = dir_fd < 0 ? dir_fd
+			       : read_file(dir_fd, conf, text, sizeof(text));
+
+	(void)wish;
+	return n == (ssize_t)record->written_len &&
+	       memcmp(text, record->written, (size_t)n) == 0;
+}
+
+/*
+ * From the first step on theirs is what has to come back.  The older original
+ * goes first, for no record knows its name later on; the older record goes when
+ * the newer one is there, and until then finds what is not ours and leaves it
+ * alone.
+ */
+static int renew(struct dns_host *host, const struct dns_store *store,
+		 const struct dns_wish *wish, struct dns_record *record,
+		 struct dns_record_entry *entry, struct err *err)
+{
+	int dir_fd CLEANUP_FD = dns_way_open_etc(host);
+	struct dns_record *newer = malloc(sizeof(*newer));
+	int r = dir_fd < 0 ? dir_fd : newer ? 0 : -ENOMEM;
+
+	if (r < 0) {
+		free(newer);
 		return cannot(host, r, err);
-	r = dns_store_save(store, entry, record, err);
-	if (r < 0)
-		return r;
-	r = replace(dir_fd, record);
-	if (!is_pinned(r) || record->original != DNS_ORIGINAL_FILE)
-		return r < 0 ? cannot(host, r, err) : 0;
-	record->is_in_place = 1;
-	r = dns_store_save(store, entry, record, err);
-	if (r < 0)
-		return r;
-	r = write_in_place(dir_fd, record->written, record->written_len);
-	return r < 0 ? cannot(host, r, err) : 0;
+	}
+	dns_record_init(newer, DNS_WAY_FILE, wish->ifindex, wish->device);
+	r = read_original(dir_fd, host, newer, err);
+	if (r == 0) {
+		if (record->kept[0] != '\0')
+			(void)unlinkat(dir_fd, record->kept, 0);
+		*record = *newer;
+		r = take_place(dir_fd, host, store, wish, record, entry, err);
+	}
+	free(newer);
+	return r;
 }
 
 /* ---- the end ---- */
@@ -368,4 +424,6 @@ const struct dns_way dns_way_file = {
 	.name = "resolv.conf",
 	.set = set,
 	.undo = undo,
+	.is_ours = is_ours,
+	.renew = renew,
 };

@@ -5,6 +5,10 @@
  * It keeps what each interface has told it, and makes resolv.conf out of that.
  * Whether it does is seen from what it makes: one that is installed but not in
  * charge of resolv.conf is told to forget, and is no way.
+ *
+ * What others tell it while the tunnel is up it weighs itself.  What others
+ * write past it, it writes over when it is told again; if not, it has lost its
+ * charge, and the file is taken as where there is no resolvconf.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +55,17 @@ static void name_entry(const struct dns_host *host, const char *device,
 		       device);
 }
 
+static int tell(const char *path, const char *entry,
+		const struct dns_wish *wish, struct err *err)
+{
+	/* Of these Debian's takes no notice. */
+	const char *const argv[] = {path, "-a", entry, "-m", "0", "-x", NULL};
+	char text[RESOLV_TEXT_MAX];
+
+	(void)resolv_text_build(wish->dns, wish->device, text);
+	return program_run(argv, text, NULL, 0, DNS_WAY_TIMEOUT_MS, err);
+}
+
 static int forget(const char *path, const char *entry, struct err *err)
 {
 	const char *const argv[] = {path, "-d", entry, NULL};
@@ -80,7 +95,7 @@ static int set(struct dns_host *host, const struct dns_store *store,
 	       const struct dns_wish *wish, struct dns_record *record,
 	       struct dns_record_entry *entry, struct err *err)
 {
-	char name[IFACE_MAX], text[RESOLV_TEXT_MAX];
+	char name[IFACE_MAX];
 	const char *path = find(host);
 
 	/* It has no word for "only these names" that all of its programs
@@ -88,13 +103,10 @@ static int set(struct dns_host *host, const struct dns_store *store,
 	if (!path || wish->dns->mode == BROKERMSG_DNS_SPLIT)
 		return err_set(err, -ENOENT, "there is no resolvconf here");
 	name_entry(host, wish->device, name);
-	/* Of these Debian's takes no notice. */
-	const char *const argv[] = {path, "-a", name, "-m", "0", "-x", NULL};
-	(void)resolv_text_build(wish->dns, wish->device, text);
 	int r = dns_store_save(store, entry, record, err);
 	if (r < 0)
 		return r;
-	r = program_run(argv, text, NULL, 0, DNS_WAY_TIMEOUT_MS, err);
+	r = tell(path, name, wish, err);
 	if (r == 0 && has_taken_effect(host, wish->dns))
 		return 0;
 	(void)forget(path, name, NULL);
@@ -102,6 +114,65 @@ static int set(struct dns_host *host, const struct dns_store *store,
 		     : err_set(err, -ENOENT,
 			       "%s is not in charge of %s/resolv.conf", path,
 			       host->etc);
+}
+
+/* ---- while it is up ---- */
+
+static bool is_ours(struct dns_host *host, const struct dns_wish *wish,
+		    const struct dns_record *record)
+{
+	char text[RESOLV_TEXT_MAX];
+	int len = dns_way_read_conf(host, text, sizeof(text));
+
+	(void)record;
+	return has_taken_effect(host, wish->dns) ||
+	       (len > 0 && resolv_text_is_resolvconf(text, (size_t)len));
+}
+
+/* The record of the new way takes the place of ours once it is on disk. */
+static int become_file(struct dns_host *host, const struct dns_store *store,
+		       const struct dns_wish *wish, struct dns_record *record,
+		       struct dns_record_entry *entry, struct err *err)
+{
+	struct dns_record *newer = malloc(sizeof(*newer));
+	struct dns_record_entry before = *entry;
+
+	if (!newer)
+		return err_set(err, -ENOMEM, "out of memory");
+	dns_record_init(newer, DNS_WAY_FILE, wish->ifindex, wish->device);
+	int r = dns_way_file.set(host, store, wish, newer, entry, err);
+	if (strcmp(before.file, entry->file) != 0)
+		*record = *newer;
+	free(newer);
+	return r;
+}
+
+/* What it has been told already changes nothing for it. */
+static int tell_again(const char *path, const char *entry,
+		      const struct dns_wish *wish)
+{
+	const char *const argv[] = {path, "-u", NULL};
+	int r = tell(path, entry, wish, NULL);
+
+	return r < 0 ? r
+		     : program_run(argv, "", NULL, 0, DNS_WAY_TIMEOUT_MS, NULL);
+}
+
+static int renew(struct dns_host *host, const struct dns_store *store,
+		 const struct dns_wish *wish, struct dns_record *record,
+		 struct dns_record_entry *entry, struct err *err)
+{
+	char name[IFACE_MAX];
+	const char *path = find(host);
+
+	if (path) {
+		name_entry(host, wish->device, name);
+		if (tell_again(path, name, wish) == 0 &&
+		    has_taken_effect(host, wish->dns))
+			return 0;
+		(void)forget(path, name, NULL);
+	}
+	return become_file(host, store, wish, record, entry, err);
 }
 
 static int undo(struct dns_host *host, const struct dns_record *record,
@@ -123,4 +194,6 @@ const struct dns_way dns_way_resolvconf = {
 	.name = "resolvconf",
 	.set = set,
 	.undo = undo,
+	.is_ours = is_ours,
+	.renew = renew,
 };

@@ -409,3 +409,48 @@ def test_debians_resolvconf(lab: Lab):
     lab.near.run(["ecssh", "down"])
     expect(up.wait(5), OK, "exit status")
     expect(text.read_text(), before, "resolv.conf")
+
+
+def test_openresolv_that_is_bypassed(lab: Lab):
+    """By a DHCP client that writes resolv.conf itself."""
+    install(lab.near, "openresolv")
+    lab.near.run(["resolvconf", "-a", "up0.dhcp"], stdin=f"nameserver {LAN_SERVER}\n")
+    tunnel = Tunnel(lab, *NAMED, "--dns", "all")
+    made = conf(lab)
+    lab.near.write(CONF, "nameserver 198.51.100.7\n")
+    wait_for(lambda: conf(lab) == made, 5, "ours is in place again")
+    expect(address_of(lab), SERVER, "far.lab.test")
+    wait_for(lambda: "resolvconf was told so again" in tunnel.stderr(), what="said so")
+    # What it is told by others it weighs itself.
+    lab.near.run(["resolvconf", "-a", "up0.dhcp"], stdin="nameserver 198.51.100.8\n")
+    expect(address_of(lab), SERVER, "far.lab.test")
+    tunnel.down()
+    expect_in("nameserver 198.51.100.8", conf(lab))
+    assert "198.1" not in conf(lab).replace("198.51.", ""), conf(lab)
+
+
+def test_debians_resolvconf_that_loses_its_charge(lab: Lab):
+    """Its link is replaced by a file."""
+    install(lab.near, "resolvconf")
+    lab.near.path("/run/resolvconf/interface").mkdir(parents=True)
+    lab.near.write("/run/resolvconf/enable-updates", "")
+    lab.near.path(CONF).unlink()
+    lab.near.path(CONF).symlink_to("/run/resolvconf/resolv.conf")
+    lab.near.run(["resolvconf", "-a", "up0.dhcp"], stdin=f"nameserver {LAN_SERVER}\n")
+    up = Ecssh(lab.near, "up", *NAMED, "--dns", "all", "gw", *SUBNETS).connected()
+    # A client that follows the link, which resolvconf then writes over.
+    text = lab.near.path("/run/resolvconf/resolv.conf")
+    made = text.read_text()
+    lab.near.write("/run/resolvconf/new", "nameserver 198.51.100.6\n")
+    lab.near.run(["mv", "/run/resolvconf/new", "/run/resolvconf/resolv.conf"])
+    wait_for(lambda: text.read_text() == made, 5, "resolvconf's is in place again")
+    # One that does not.
+    lab.near.path(CONF).unlink()
+    lab.near.write(CONF, "nameserver 198.51.100.7\n")
+    wait_for(lambda: "Made by ecssh" in conf(lab), 5, "ours is in place")
+    expect(address_of(lab), SERVER, "far.lab.test")
+    assert "198.1" not in text.read_text(), "resolvconf has forgotten it"
+    lab.near.run(["ecssh", "down"])
+    expect(up.wait(5), OK, "exit status")
+    expect(conf(lab), "nameserver 198.51.100.7\n", CONF)
+    expect(records(lab), [], "records")

@@ -13,10 +13,12 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +27,7 @@
 #include "confine.h"
 #include "dnshost.h"
 #include "fd.h"
+#include "keep.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -373,6 +376,243 @@ static void records_lead_nowhere_else(void **state)
 	free(r);
 }
 
+/* ---- changed while it is in force ---- */
+
+static const char theirs[] = "nameserver 198.51.100.7\n";
+
+/* The ways in which somebody else does it. */
+enum change {
+	CHANGE_WRITTEN_INTO,
+	CHANGE_RENAMED,
+	CHANGE_LINK,
+	CHANGE_REMOVED,
+	CHANGE__N,
+};
+
+static void change(struct rig *rig, enum change how)
+{
+	char conf[128], other[128];
+
+	(void)snprintf(conf, sizeof(conf), "%s", in_etc(rig, "resolv.conf"));
+	(void)snprintf(other, sizeof(other), "%s", in_etc(rig, "other"));
+	switch (how) {
+	case CHANGE_WRITTEN_INTO:
+		write_file(conf, theirs, 0644);
+		break;
+	case CHANGE_RENAMED:
+		write_file(other, theirs, 0604);
+		assert_int_equal(rename(other, conf), 0);
+		break;
+	case CHANGE_LINK:
+		write_file(other, theirs, 0644);
+		assert_int_equal(unlink(conf), 0);
+		assert_int_equal(symlink("other", conf), 0);
+		break;
+	case CHANGE_REMOVED:
+		assert_int_equal(unlink(conf), 0);
+		break;
+	case CHANGE__N:
+		break;
+	}
+}
+
+/* resolv.conf is what they have made of it, and nothing of ours lies about. */
+static void expect_theirs(struct rig *rig, enum change how)
+{
+	struct stat st;
+	bool is_there = lstat(in_etc(rig, "resolv.conf"), &st) == 0;
+
+	assert_int_equal(is_there, how != CHANGE_REMOVED);
+	if (is_there) {
+		assert_string_equal(conf_text(rig), theirs);
+		assert_int_equal(S_ISLNK(st.st_mode), how == CHANGE_LINK);
+	}
+	if (how == CHANGE_RENAMED)
+		assert_int_equal(st.st_mode & 07777, 0604);
+	assert_int_equal(count(rig->etc, ""),
+			 is_there + S_ISLNK(st.st_mode) * is_there);
+	assert_int_equal(count(rig->state, "dns-"), 0);
+}
+
+static void changed_by_others_is_kept_for_the_end(void **state)
+{
+	struct rig *rig = *state;
+
+	for (enum change how = 0; how < CHANGE__N; how++) {
+		(void)unlink(in_etc(rig, "resolv.conf"));
+		(void)unlink(in_etc(rig, "other"));
+		write_file(in_etc(rig, "resolv.conf"), "nameserver 192.0.2.1\n",
+			   0640);
+		assert_int_equal(set(rig, NULL), 0);
+		assert_true(dnshost_can_renew(&rig->d));
+		assert_true(dnshost_is_ours(&rig->d));
+		change(rig, CHANGE_RENAMED);
+		assert_false(dnshost_is_ours(&rig->d));
+		assert_int_equal(dnshost_renew(&rig->d, NULL), 0);
+		/* And once more. */
+		change(rig, how);
+		assert_int_equal(dnshost_renew(&rig->d, NULL), 0);
+		assert_true(dnshost_is_ours(&rig->d));
+		assert_string_equal(conf_text(rig), ours);
+		assert_int_equal(count(rig->state, "dns-"), 1);
+		assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+		expect_theirs(rig, how);
+	}
+}
+
+/* What cannot be kept stays. */
+static void changed_into_what_cannot_be_kept(void **state)
+{
+	struct rig *rig = *state;
+	struct err err;
+
+	assert_int_equal(set(rig, NULL), 0);
+	assert_int_equal(unlink(in_etc(rig, "resolv.conf")), 0);
+	assert_int_equal(mkdir(in_etc(rig, "resolv.conf"), 0755), 0);
+	assert_false(dnshost_is_ours(&rig->d));
+	assert_int_equal(dnshost_renew(&rig->d, &err), -EINVAL);
+	assert_int_equal(dnshost_clear(&rig->d, &err), -ESTALE);
+	assert_int_equal(count(rig->etc, ""), 1);
+	assert_int_equal(count(rig->state, "dns-"), 0);
+}
+
+/* A child that sets, finds it changed, and is killed after that many stops at
+ * system calls of renewing.  Returns whether it was still at it. */
+static bool killed_while_renewing(struct rig *rig, enum change how,
+				  unsigned n_stops)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (set(rig, NULL) < 0)
+			_exit(2);
+		change(rig, how);
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+			_exit(3);
+		(void)raise(SIGSTOP);
+		_exit(dnshost_renew(&rig->d, NULL) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status));
+	for (unsigned i = 0; i < n_stops && WIFSTOPPED(status); i++) {
+		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+	if (!WIFSTOPPED(status)) {
+		assert_int_equal(WEXITSTATUS(status), 0);
+		return false;
+	}
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return true;
+}
+
+static void killed_at_any_step_theirs_comes_back(void **state)
+{
+	struct rig *rig = *state;
+	unsigned n_stops = 0;
+
+	for (enum change how = 0; how < CHANGE__N; how++)
+		for (n_stops = 0;; n_stops++) {
+			(void)unlink(in_etc(rig, "resolv.conf"));
+			(void)unlink(in_etc(rig, "other"));
+			write_file(in_etc(rig, "resolv.conf"),
+				   "nameserver 192.0.2.1\n", 0640);
+			bool is_killed =
+				killed_while_renewing(rig, how, n_stops);
+			assert_int_equal(dnshost_replay(&rig->d, NULL), 0);
+			expect_theirs(rig, how);
+			if (!is_killed)
+				break;
+		}
+	/* Or this shows nothing. */
+	assert_true(n_stops > 40);
+}
+
+static void changes_are_noticed(void **state)
+{
+	struct rig *rig = *state;
+	struct conf_watch w = {.fd = -1};
+
+	for (enum change how = 0; how < CHANGE__N; how++) {
+		(void)unlink(in_etc(rig, "resolv.conf"));
+		(void)unlink(in_etc(rig, "other"));
+		write_file(in_etc(rig, "resolv.conf"), ours, 0644);
+		assert_int_equal(conf_watch_arm(&w, rig->etc), 0);
+		assert_false(conf_watch_read(&w));
+		write_file(in_etc(rig, "hosts"), "", 0644);
+		assert_false(conf_watch_read(&w));
+		change(rig, how);
+		assert_true(conf_watch_read(&w));
+		assert_false(conf_watch_read(&w));
+	}
+	conf_watch_disarm(&w);
+}
+
+/* Where resolv.conf leads is elsewhere. */
+static void changes_behind_a_link_are_noticed(void **state)
+{
+	struct rig *rig = *state;
+	struct conf_watch w = {.fd = -1};
+	char dir[96], path[128], other[128];
+
+	(void)snprintf(dir, sizeof(dir), "%s/run", rig->root);
+	(void)snprintf(path, sizeof(path), "%s/made.conf", dir);
+	(void)snprintf(other, sizeof(other), "%s/made.conf.tmp", dir);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	write_file(path, ours, 0644);
+	assert_int_equal(unlink(in_etc(rig, "resolv.conf")), 0);
+	assert_int_equal(symlink(path, in_etc(rig, "resolv.conf")), 0);
+	assert_int_equal(conf_watch_arm(&w, rig->etc), 0);
+	write_file(path, theirs, 0644);
+	assert_true(conf_watch_read(&w));
+	write_file(other, theirs, 0644);
+	assert_false(conf_watch_read(&w));
+	assert_int_equal(rename(other, path), 0);
+	assert_true(conf_watch_read(&w));
+	conf_watch_disarm(&w);
+}
+
+static void who_does_not_stop_wins_for_a_minute(void **state)
+{
+	struct rig *rig = *state;
+	struct keep k = KEEP_NONE;
+	mono_us_t now_us = clock_mono_us();
+
+	assert_int_equal(set(rig, NULL), 0);
+	keep_start(&k, &rig->d);
+	keep_turn(&k, &rig->d, now_us + US_PER_SEC);
+	assert_int_equal(keep_timeout_ms(&k, now_us), -1);
+	for (int i = 0; i < KEEP_RENEWED_MAX; i++) {
+		change(rig, CHANGE_RENAMED);
+		now_us += US_PER_SEC;
+		keep_turn(&k, &rig->d, now_us);
+		assert_string_equal(conf_text(rig), theirs); /* not settled */
+		assert_int_equal(keep_timeout_ms(&k, now_us),
+				 KEEP_SETTLE_US / US_PER_MS + 1);
+		now_us += KEEP_SETTLE_US;
+		keep_turn(&k, &rig->d, now_us);
+		assert_string_equal(conf_text(rig), ours);
+	}
+	for (int i = 0; i < 2; i++) {
+		change(rig, CHANGE_RENAMED);
+		keep_turn(&k, &rig->d, now_us);
+		now_us += KEEP_SETTLE_US;
+		keep_turn(&k, &rig->d, now_us);
+		assert_string_equal(conf_text(rig), theirs);
+	}
+	assert_in_range(keep_timeout_ms(&k, now_us), 40000, 60000);
+	now_us += KEEP_PERIOD_US;
+	keep_turn(&k, &rig->d, now_us);
+	assert_string_equal(conf_text(rig), ours);
+	keep_stop(&k);
+	assert_int_equal(keep_timeout_ms(&k, now_us), -1);
+	assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+	assert_string_equal(conf_text(rig), theirs);
+}
+
 /* ---- resolvconf ---- */
 
 /* One that makes resolv.conf of what it is told. */
@@ -403,6 +643,54 @@ static void resolvconf_is_told_and_told_to_forget(void **state)
 	(void)snprintf(path, sizeof(path), "%s/environment", rig->root);
 	assert_null(strstr(read_file(path), "HOME"));
 	assert_int_equal(count(rig->state, "dns-"), 0);
+}
+
+static void resolvconf_that_is_bypassed_is_told_again(void **state)
+{
+	struct rig *rig = *state;
+	char way[BROKERMSG_NAME_MAX], path[128];
+
+	write_file(rig->tool, tool, 0755);
+	assert_int_equal(dnshost_set(&rig->d, &rig->wish, way, NULL), 0);
+	assert_true(dnshost_is_ours(&rig->d));
+	change(rig, CHANGE_RENAMED);
+	assert_false(dnshost_is_ours(&rig->d));
+	assert_int_equal(dnshost_renew(&rig->d, NULL), 0);
+	assert_true(dnshost_is_ours(&rig->d));
+	assert_int_equal(rig->d.record->way, DNS_WAY_RESOLVCONF);
+	/* What it makes of what others tell it is its own business. */
+	write_file(in_etc(rig, "resolv.conf"),
+		   "# Generated by resolvconf\nnameserver 198.51.100.7\n",
+		   0644);
+	assert_true(dnshost_is_ours(&rig->d));
+	assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+	(void)snprintf(path, sizeof(path), "%s/calls", rig->root);
+	assert_string_equal(read_file(path), "-a lo.ecssh -m 0 -x\n"
+					     "-a lo.ecssh -m 0 -x\n"
+					     "-u\n"
+					     "-d lo.ecssh\n");
+}
+
+/* As Debian's once resolv.conf leads to its own file no more. */
+static void resolvconf_that_has_lost_its_charge(void **state)
+{
+	struct rig *rig = *state;
+	char way[BROKERMSG_NAME_MAX], path[128];
+
+	write_file(rig->tool, tool, 0755);
+	assert_int_equal(dnshost_set(&rig->d, &rig->wish, way, NULL), 0);
+	change(rig, CHANGE_RENAMED);
+	write_file(rig->tool, "#!/bin/sh\necho \"$1 $2\" >>\"${0%/*}/calls\"\n",
+		   0755);
+	assert_int_equal(dnshost_renew(&rig->d, NULL), 0);
+	assert_string_equal(conf_text(rig), ours);
+	assert_int_equal(count(rig->state, "dns-"), 1);
+	die(rig);
+	assert_int_equal(dnshost_replay(&rig->d, NULL), 0);
+	expect_theirs(rig, CHANGE_RENAMED);
+	(void)snprintf(path, sizeof(path), "%s/calls", rig->root);
+	assert_string_equal(read_file(path), "-a lo.ecssh -m 0 -x\n"
+					     "-a lo.ecssh\n-u \n-d lo.ecssh\n");
 }
 
 static void debians_has_an_order(void **state)
@@ -649,7 +937,15 @@ int main(void)
 		rig_test(a_state_directory_of_others_is_not_believed),
 		rig_test(damaged_records_are_removed_and_not_followed),
 		cmocka_unit_test(records_lead_nowhere_else),
+		rig_test(changed_by_others_is_kept_for_the_end),
+		rig_test(changed_into_what_cannot_be_kept),
+		rig_test(killed_at_any_step_theirs_comes_back),
+		rig_test(changes_are_noticed),
+		rig_test(changes_behind_a_link_are_noticed),
+		rig_test(who_does_not_stop_wins_for_a_minute),
 		rig_test(resolvconf_is_told_and_told_to_forget),
+		rig_test(resolvconf_that_is_bypassed_is_told_again),
+		rig_test(resolvconf_that_has_lost_its_charge),
 		rig_test(debians_has_an_order),
 		rig_test(a_resolvconf_not_in_charge_is_passed_by),
 		rig_test(a_resolvconf_that_fails_is_an_error),
