@@ -20,6 +20,7 @@
 #include "log.h"
 #include "nft_kill.h"
 #include "nft_near.h"
+#include "print_dns.h"
 #include "sysctl.h"
 
 enum {
@@ -30,6 +31,7 @@ enum {
 
 struct print {
 	int tun_fd; /* owned: the end of the engine's that we keep */
+	struct print_dns dns;
 	bool is_undoing;
 };
 
@@ -196,29 +198,9 @@ static int dns_set(void *ctx, const struct journal_link *link,
 		   const struct brokermsg_dns_set *dns,
 		   char ret_way[BROKERMSG_NAME_MAX], struct err *err)
 {
-	bool is_all = dns->mode == BROKERMSG_DNS_ALL;
-	char text[ADDR_TEXT_MAX];
+	struct print *p = ctx;
 
-	(void)ctx;
-	(void)err;
-	(void)printf("# where systemd-resolved does not run, resolvconf or "
-		     "/etc/resolv.conf instead:\nresolvectl dns %s",
-		     link->name);
-	for (uint32_t i = 0; i < dns->n_servers; i++) {
-		struct ip_addr a =
-			addr_make((enum ip_version)dns->servers[i].version,
-				  dns->servers[i].bytes);
-
-		(void)printf(" %s", addr_format(&a, text));
-	}
-	(void)printf("\nresolvectl domain %s%s", link->name,
-		     is_all ? " '~.'" : "");
-	for (uint32_t i = 0; i < dns->n_domains; i++)
-		(void)printf(" '%s'", dns->domains[i]);
-	(void)printf("\nresolvectl default-route %s %s\n", link->name,
-		     is_all ? "yes" : "no");
-	(void)snprintf(ret_way, BROKERMSG_NAME_MAX, "resolved");
-	return 0;
+	return print_dns_set(&p->dns, link->name, dns, ret_way, err);
 }
 
 /* ---- filters ---- */
@@ -276,7 +258,7 @@ static int apply(void *ctx, const struct journal_change *change, bool is_undo,
 		(void)printf("ip link del dev %s\n", device);
 		break;
 	case CHANGE_NAMES:
-		(void)printf("resolvectl revert %s\n", device);
+		print_dns_undo(&((struct print *)ctx)->dns, device);
 		break;
 	case CHANGE_FORWARD:
 	case CHANGE__N:
