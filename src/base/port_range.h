@@ -15,6 +15,12 @@ struct port_range {
 	uint16_t last;
 };
 
+static inline bool port_range_equal(const struct port_range *a,
+				    const struct port_range *b)
+{
+	return a->first == b->first && a->last == b->last;
+}
+
 static inline bool port_range_is_sound(const struct port_range *r)
 {
 	return r->first == 0 ? r->last == 0 : r->first <= r->last;

@@ -84,6 +84,7 @@ struct client {
 	char dial_path[PATH_MAX]; /* of ecssh-dial; "": not found */
 	uint32_t ssh_flags;	  /* enum ssh_start_flag */
 	struct dialer_pins pins;  /* see way_pin */
+	struct port_range ports;  /* of our own; zeros: any */
 	enum way way;
 	struct ssh_stdio *ssh;		 /* WAY_HELPER, as the next three */
 	struct mux_sock *sock;		 /* its control socket */

@@ -13,8 +13,10 @@
  */
 #include "exempt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "brokermsg.h"
@@ -24,6 +26,8 @@
 #include "rtnl.h"
 
 enum { PEERS_MAX = 32 };
+
+static_assert((int)EXEMPT_GATEWAYS_MAX == (int)DIALER_ENDPOINTS_MAX, "");
 
 /* ---- other tunnels of this host ---- */
 
@@ -91,11 +95,22 @@ static void mark(struct client *c, const struct ssh_socket *socket,
 		log_debug("ssh's connection is not marked: %s", why.text);
 }
 
+static struct broker_exemption exemption(const struct ssh_peer *peer)
+{
+	return (struct broker_exemption){
+		.local = peer->local.addr,
+		.from = {peer->local.port, peer->local.port},
+		.remote = peer->remote,
+		.uid = BROKER_CLIENT_NO_UID,
+	};
+}
+
 /* Returns 0, or -errno with err: nothing has changed then. */
 static int add(struct client *c, const struct ssh_peer *peer, struct err *err)
 {
-	return broker_client_exempt_add(c->broker, &peer->local, &peer->remote,
-					BROKER_CLIENT_NO_UID, err);
+	struct broker_exemption it = exemption(peer);
+
+	return broker_client_exempt_add(c->broker, &it, err);
 }
 
 static void complain(struct client *c, const struct err *why)
@@ -242,40 +257,61 @@ int exempt_admin(struct client *c, struct err *err)
 
 /* ---- those that come later ---- */
 
-/* What one user opens to the gateways. */
+/* What one user opens. */
 static void change_dialling(struct client *c, bool is_dialling, uid_t uid)
 {
-	const struct endpoint any = {0};
+	const struct dialer_pins *to = &c->exempt.dialling;
 	struct err why;
 
-	for (size_t i = 0; i < c->exempt.n_gateways; i++) {
-		const struct endpoint *to = &c->exempt.gateways[i];
-		int r = is_dialling ? broker_client_exempt_add(c->broker, &any,
-							       to, uid, &why)
-				    : broker_client_exempt_del(c->broker, &any,
-							       to, uid, &why);
+	for (size_t i = 0; i < to->n; i++) {
+		const struct broker_exemption it = {
+			.from = to->from, .remote = to->to[i], .uid = uid};
+		int r = is_dialling
+				? broker_client_exempt_add(c->broker, &it, &why)
+				: broker_client_exempt_del(c->broker, &it,
+							   &why);
 
 		if (r < 0)
 			log_debug("%s", why.text);
 	}
 }
 
-static void set_dialling(struct client *c, bool is_dialling)
+static void change_all(struct client *c, bool is_dialling)
 {
-	struct exempt *e = &c->exempt;
-
-	if (!e->is_up || !c->broker || e->is_dialling == is_dialling)
-		return;
-	e->is_dialling = is_dialling;
 	change_dialling(c, is_dialling, geteuid());
 	/* A strict reverse path filter takes an answer for root's. */
 	if (geteuid() != 0)
 		change_dialling(c, is_dialling, 0);
 }
 
+/* Where ssh looks the name up itself it is taken to find what was seen. */
+static void begin_dialling(struct client *c)
+{
+	struct exempt *e = &c->exempt;
+
+	if (!e->is_up || !c->broker || e->dialling.n > 0)
+		return;
+	e->dialling = c->pins;
+	if (c->pins.n == 0) {
+		e->dialling =
+			(struct dialer_pins){.n = (uint32_t)e->n_gateways};
+		memcpy(e->dialling.to, e->gateways, sizeof(e->gateways));
+	}
+	change_all(c, true);
+}
+
+static void end_dialling(struct client *c)
+{
+	struct exempt *e = &c->exempt;
+
+	if (e->is_up && c->broker)
+		change_all(c, false);
+	e->dialling.n = 0;
+}
+
 void exempt_dial(struct client *c)
 {
-	set_dialling(c, true);
+	begin_dialling(c);
 }
 
 static void take(struct client *c, pid_t pid)
@@ -308,7 +344,7 @@ void exempt_dialled(struct client *c, pid_t pid)
 		return;
 	if (pid != 0)
 		take(c, pid);
-	set_dialling(c, false);
+	end_dialling(c);
 }
 
 void exempt_drop(struct client *c, pid_t pid)
@@ -322,10 +358,9 @@ void exempt_drop(struct client *c, pid_t pid)
 		if (it->pid == 0 || (pid != 0 && it->pid != pid))
 			continue;
 		it->pid = 0;
+		const struct broker_exemption gone = exemption(&it->peer);
 		if (e->is_up && c->broker &&
-		    broker_client_exempt_del(c->broker, &it->peer.local,
-					     &it->peer.remote,
-					     BROKER_CLIENT_NO_UID, &why) < 0)
+		    broker_client_exempt_del(c->broker, &gone, &why) < 0)
 			log_debug("%s", why.text);
 	}
 }

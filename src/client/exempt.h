@@ -3,9 +3,9 @@
  * exempt: what carries the tunnel goes past it, and nothing else does.
  *
  * A connection of ssh that is there is told from all others by its two ends,
- * and by a mark on its socket; one that is being opened by where it goes and
- * whose it is.  Where that cannot be, the address is left out of the routes,
- * for everybody on this host.
+ * and by a mark on its socket; one that is being opened by where it goes, whose
+ * it is, and the ports that it may begin at if it is ours to say.  Where that
+ * cannot be, the address is left out of the routes, for everybody on this host.
  */
 #ifndef ECSSH_EXEMPT_H
 #define ECSSH_EXEMPT_H
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "dialer.h"
 #include "err.h"
 #include "ssh_peers.h"
 
@@ -36,7 +37,9 @@ struct exempt {
 	/* Where ssh was seen to connect to. */
 	struct endpoint gateways[EXEMPT_GATEWAYS_MAX];
 	size_t n_gateways;
-	bool is_dialling; /* the gateways are exempted, for our user */
+	/* An ssh is about to connect there: that is exempted, for our user, and
+	 * n 0 means that none is. */
+	struct dialer_pins dialling;
 	bool has_complained;
 };
 

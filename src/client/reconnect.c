@@ -118,8 +118,11 @@ void reconnect_init(struct client *c)
 	r->timer = (struct timer){.on_fire = on_attempt, .ctx = c};
 }
 
-/* Keep the address of the gateway, or of the jump host before it: its name may
- * be one that only the tunnel's own resolver is asked for. */
+/*
+ * Keep the address of the gateway, or of the jump host before it: its name may
+ * be one that only the tunnel's own resolver is asked for.  And from ports of
+ * our own nothing but ssh goes past the tunnel while it connects.
+ */
 static void keep_address(struct client *c)
 {
 	struct ssh_peer peers[2];
@@ -128,22 +131,24 @@ static void keep_address(struct client *c)
 	if (c->pins.n > 0 ||
 	    starter_connections(c->starter, way_pid(c), peers, 2) != 1)
 		return;
-	if (way_pin(c, &peers[0].remote, 1, NULL, &why) == 0)
+	if (way_pin(c, &peers[0].remote, 1, &c->ports, &why) == 0)
 		c->reconnect.has_pinned = true;
 	else
 		log_debug("%s", why.text);
 }
 
-/* For each ssh from now on: in the background there is nobody to ask, and
- * nobody waits for long. */
+/* For each ssh from now on; where it is to connect again, in the background,
+ * there is nobody to ask, and nobody waits for long. */
 static void prepare(struct client *c)
 {
-	if (!c->config->reconnects || c->way == WAY_VIA)
+	if (c->way == WAY_VIA)
+		return;
+	keep_address(c);
+	if (!c->config->reconnects)
 		return;
 	if (c->config->is_background)
 		c->ssh_flags |= SSH_START_BATCH;
 	c->ssh_flags |= SSH_START_IMPATIENT;
-	keep_address(c);
 }
 
 /* Said once, until it changes. */

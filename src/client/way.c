@@ -602,6 +602,9 @@ int way_prepare(struct client *c, struct err *err)
 
 	if (r < 0 || c->config->block_only)
 		return r;
+	/* While we may still look at what the kernel gives to others. */
+	if (port_range_choose(&c->ports) < 0)
+		log_debug("there are no ports for ssh's own use");
 	c->skips_helper = skips_helper(c);
 	if (!c->skips_helper)
 		r = load_helper(c, err);

@@ -16,6 +16,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "port_range.h"
 
 struct rtnl;
 
@@ -49,7 +50,8 @@ struct rtnl_rule {
 	uint32_t table;
 	struct ip_addr from, to; /* version 0: any */
 	uint8_t ip_proto;	 /* of IANA; ports need one */
-	uint16_t from_port, to_port;
+	struct port_range from_ports;
+	uint16_t to_port;
 	uint32_t mark; /* of the packet, all 32 bits of it */
 	bool has_uid;  /* only sockets of: */
 	uint32_t uid;

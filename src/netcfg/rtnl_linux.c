@@ -618,11 +618,12 @@ int rtnl_route_dump(struct rtnl *rtnl, struct rtnl_route **ret, size_t *ret_n,
  * Rules
  */
 
-static void put_port(struct nlmsghdr *nlh, uint16_t type, uint16_t port)
+static void put_ports(struct nlmsghdr *nlh, uint16_t type, uint16_t first,
+		      uint16_t last)
 {
-	struct fib_rule_port_range range = {port, port};
+	struct fib_rule_port_range range = {first, last};
 
-	if (port != 0)
+	if (first != 0)
 		mnl_attr_put(nlh, type, sizeof(range), &range);
 }
 
@@ -649,8 +650,9 @@ static int change_rule(struct rtnl *rtnl, uint16_t type, int flags,
 	}
 	if (rule->ip_proto != 0)
 		mnl_attr_put_u8(nlh, FRA_IP_PROTO, rule->ip_proto);
-	put_port(nlh, FRA_SPORT_RANGE, rule->from_port);
-	put_port(nlh, FRA_DPORT_RANGE, rule->to_port);
+	put_ports(nlh, FRA_SPORT_RANGE, rule->from_ports.first,
+		  rule->from_ports.last);
+	put_ports(nlh, FRA_DPORT_RANGE, rule->to_port, rule->to_port);
 	if (rule->mark != 0) {
 		mnl_attr_put_u32(nlh, FRA_FWMARK, rule->mark);
 		mnl_attr_put_u32(nlh, FRA_FWMASK, UINT32_MAX);
@@ -680,15 +682,24 @@ int rtnl_rule_add(struct rtnl *rtnl, const struct rtnl_rule *rule,
 	return 0;
 }
 
-/* Returns false unless both ends of the range are the same. */
-static bool get_port(const struct nlattr *attr, uint16_t *ret_port)
+static bool get_ports(const struct nlattr *attr, struct port_range *ret)
 {
 	const struct fib_rule_port_range *range = mnl_attr_get_payload(attr);
 
-	if (mnl_attr_get_payload_len(attr) != sizeof(*range) ||
-	    range->start != range->end)
+	if (mnl_attr_get_payload_len(attr) != sizeof(*range))
 		return false;
-	*ret_port = range->start;
+	*ret = (struct port_range){range->start, range->end};
+	return true;
+}
+
+/* Returns false unless both ends of the range are the same. */
+static bool get_port(const struct nlattr *attr, uint16_t *ret_port)
+{
+	struct port_range range;
+
+	if (!get_ports(attr, &range) || range.first != range.last)
+		return false;
+	*ret_port = range.first;
 	return true;
 }
 
@@ -737,7 +748,7 @@ static bool take_rule_attr(const struct nlattr *attr, unsigned char family,
 		rule->ip_proto = get_u8(attr);
 		return true;
 	case FRA_SPORT_RANGE:
-		return get_port(attr, &rule->from_port);
+		return get_ports(attr, &rule->from_ports);
 	case FRA_DPORT_RANGE:
 		return get_port(attr, &rule->to_port);
 	case FRA_FWMARK:
@@ -800,9 +811,9 @@ static bool rules_equal(const struct rtnl_rule *a, const struct rtnl_rule *b)
 	return a->version == b->version && a->priority == b->priority &&
 	       a->table == b->table && addr_equal(&a->from, &b->from) &&
 	       addr_equal(&a->to, &b->to) && a->ip_proto == b->ip_proto &&
-	       a->from_port == b->from_port && a->to_port == b->to_port &&
-	       a->mark == b->mark && a->has_uid == b->has_uid &&
-	       (!a->has_uid || a->uid == b->uid);
+	       port_range_equal(&a->from_ports, &b->from_ports) &&
+	       a->to_port == b->to_port && a->mark == b->mark &&
+	       a->has_uid == b->has_uid && (!a->has_uid || a->uid == b->uid);
 }
 
 int rtnl_rule_del(struct rtnl *rtnl, const struct rtnl_rule *rule,

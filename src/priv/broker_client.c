@@ -574,35 +574,30 @@ int broker_client_route_del(struct broker_client *c, const struct subnet *dst,
 }
 
 static int change_exempt(struct broker_client *c, enum brokermsg_type type,
-			 const struct endpoint *local,
-			 const struct endpoint *remote, uint32_t uid,
-			 struct err *err)
+			 const struct broker_exemption *it, struct err *err)
 {
 	struct brokermsg_exempt m = {.type = type,
-				     .version = remote->addr.version,
-				     .local_port = local->port,
-				     .remote_port = remote->port,
-				     .uid = uid};
+				     .version = it->remote.addr.version,
+				     .first_port = it->from.first,
+				     .last_port = it->from.last,
+				     .remote_port = it->remote.port,
+				     .uid = it->uid};
 
-	memcpy(m.local, local->addr.bytes, sizeof(m.local));
-	memcpy(m.remote, remote->addr.bytes, sizeof(m.remote));
+	memcpy(m.local, it->local.bytes, sizeof(m.local));
+	memcpy(m.remote, it->remote.addr.bytes, sizeof(m.remote));
 	return call(c, &m, sizeof(m), err);
 }
 
 int broker_client_exempt_add(struct broker_client *c,
-			     const struct endpoint *local,
-			     const struct endpoint *remote, uint32_t uid,
-			     struct err *err)
+			     const struct broker_exemption *it, struct err *err)
 {
-	return change_exempt(c, BROKERMSG_EXEMPT_ADD, local, remote, uid, err);
+	return change_exempt(c, BROKERMSG_EXEMPT_ADD, it, err);
 }
 
 int broker_client_exempt_del(struct broker_client *c,
-			     const struct endpoint *local,
-			     const struct endpoint *remote, uint32_t uid,
-			     struct err *err)
+			     const struct broker_exemption *it, struct err *err)
 {
-	return change_exempt(c, BROKERMSG_EXEMPT_DEL, local, remote, uid, err);
+	return change_exempt(c, BROKERMSG_EXEMPT_DEL, it, err);
 }
 
 int broker_client_mark(struct broker_client *c, int fd, enum ip_version version,

@@ -13,6 +13,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "port_range.h"
 
 struct broker_client;
 struct brokermsg_dns_set;
@@ -123,18 +124,24 @@ int broker_client_route_del(struct broker_client *client,
 			    const struct subnet *dst, struct err *err);
 
 /*
- * Have a TCP connection go past all tunnels: that from local to remote; or,
- * with port 0 of local, each that the user uid opens to remote (local's address
- * may be missing then) and BROKER_CLIENT_NO_UID in the first case.  What was
- * added twice has to be deleted twice.
+ * TCP connections: with BROKER_CLIENT_NO_UID that one from local and a port
+ * (both of from) to remote; else each that the user opens to remote from one of
+ * these ports, or from any.
  */
+struct broker_exemption {
+	struct ip_addr local; /* version 0: any */
+	struct port_range from;
+	struct endpoint remote;
+	uint32_t uid;
+};
+
+/* Have them go past all tunnels.  What was added twice has to be deleted
+ * twice. */
 int broker_client_exempt_add(struct broker_client *client,
-			     const struct endpoint *local,
-			     const struct endpoint *remote, uint32_t uid,
+			     const struct broker_exemption *it,
 			     struct err *err);
 int broker_client_exempt_del(struct broker_client *client,
-			     const struct endpoint *local,
-			     const struct endpoint *remote, uint32_t uid,
+			     const struct broker_exemption *it,
 			     struct err *err);
 
 /* Mark the packets of a TCP connection, of IP version 4 or 6, and have marked

@@ -128,8 +128,8 @@ static struct rtnl_rule kernel_rule(const struct journal_rule *rule)
 		.version = rule->version,
 		.priority = rule->priority,
 		.table = is_tunnel ? BROKERMSG_TABLE : RTNL_TABLE_MAIN,
-		.from = rule->local.addr, /* none, but of an exemption */
-		.from_port = rule->local.port,
+		.from = rule->local, /* none, but of an exemption */
+		.from_ports = rule->from,
 		.to = rule->remote.addr,
 		.to_port = rule->remote.port,
 		.ip_proto = is_exempt ? IPPROTO_TCP : 0,

@@ -142,13 +142,15 @@ static void print_exemption(const struct journal_rule *rule)
 {
 	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX];
 
-	if (rule->local.addr.version)
-		(void)printf(" from %s", addr_format(&rule->local.addr, local));
+	if (rule->local.version)
+		(void)printf(" from %s", addr_format(&rule->local, local));
 	(void)printf(" to %s ipproto tcp dport %u",
 		     addr_format(&rule->remote.addr, remote),
 		     rule->remote.port);
-	if (rule->local.port)
-		(void)printf(" sport %u", rule->local.port);
+	if (rule->from.first)
+		(void)printf(" sport %u", rule->from.first);
+	if (rule->from.first != rule->from.last)
+		(void)printf("-%u", rule->from.last);
 	if (rule->has_uid)
 		(void)printf(" uidrange %u-%u", rule->uid, rule->uid);
 	(void)printf(" lookup main");

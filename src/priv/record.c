@@ -72,17 +72,11 @@ int record_make(struct record *r, const struct journal_change *change,
 static bool is_same(const struct journal_change *a,
 		    const struct journal_change *b)
 {
-	const struct journal_rule *x = &a->rule, *y = &b->rule;
-
 	if (a->kind != b->kind)
 		return false;
 	if (a->kind == CHANGE_ADDR || a->kind == CHANGE_ROUTE)
 		return subnet_equal(&a->net, &b->net);
-	return a->kind != CHANGE_RULE ||
-	       (x->kind == y->kind && x->version == y->version &&
-		x->has_uid == y->has_uid && x->uid == y->uid &&
-		endpoint_equal(&x->local, &y->local) &&
-		endpoint_equal(&x->remote, &y->remote));
+	return a->kind != CHANGE_RULE || journal_rule_equal(&a->rule, &b->rule);
 }
 
 int record_find(const struct record *r, const struct journal_change *like)

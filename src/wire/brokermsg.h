@@ -138,9 +138,10 @@ struct brokermsg_exempt {
 	uint32_t version;    /* 4: 4 or 6 */
 	uint8_t local[16];   /* 8: as above; zeros: any */
 	uint8_t remote[16];  /* 24 */
-	uint32_t local_port; /* 40: 0: any */
-	uint32_t remote_port; /* 44 */
-	uint32_t uid;	      /* 48: of who connects, or BROKERMSG_NO_UID */
+	uint32_t first_port; /* 40: of local; zeros: any */
+	uint32_t last_port;  /* 44 */
+	uint32_t remote_port; /* 48 */
+	uint32_t uid;	      /* 52: of who connects, or BROKERMSG_NO_UID */
 };
 
 /* With it comes a connected TCP socket. */
@@ -234,7 +235,7 @@ static_assert(sizeof(struct brokermsg_hello) == 8, "");
 static_assert(sizeof(struct brokermsg_tun_create) == 28, "");
 static_assert(sizeof(struct brokermsg_addr) == 24, "");
 static_assert(sizeof(struct brokermsg_route) == 28, "");
-static_assert(sizeof(struct brokermsg_exempt) == 52, "");
+static_assert(sizeof(struct brokermsg_exempt) == 56, "");
 static_assert(sizeof(struct brokermsg_mark) == 8, "");
 static_assert(sizeof(struct brokermsg_forward) == 8, "");
 static_assert(sizeof(struct brokermsg_dns_set) == 4172, "");

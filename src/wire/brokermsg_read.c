@@ -162,9 +162,22 @@ static int read_route(const struct brokermsg_route *m, struct subnet *ret,
 	return r;
 }
 
+static int read_ports(uint32_t first, uint32_t last, struct port_range *ret,
+		      struct err *err)
+{
+	*ret = (struct port_range){(uint16_t)first, (uint16_t)last};
+	return first <= UINT16_MAX && last <= UINT16_MAX &&
+			       port_range_is_sound(ret)
+		       ? 0
+		       : err_set(err, -EINVAL,
+				 "the ports %u to %u are no range", first,
+				 last);
+}
+
 /*
  * What goes past the tunnels.  A connection that is there is told from all
- * others by its four names; one that is to come by its user besides.
+ * others by its four names; one that is to come by its user, and maybe by some
+ * ports of this host.
  */
 static int read_exempt(const struct brokermsg_exempt *m,
 		       struct journal_rule *ret, struct err *err)
@@ -173,26 +186,28 @@ static int read_exempt(const struct brokermsg_exempt *m,
 				    .version = (uint8_t)m->version,
 				    .has_uid = m->uid != BROKERMSG_NO_UID,
 				    .uid = m->uid};
-	struct ip_addr local = {0}, remote = {0};
+	struct ip_addr *remote = &rule.remote.addr;
 	bool has_local = !brokermsg_is_zero(m->local, sizeof(m->local));
-	int r = brokermsg_read_addr(m->version, m->remote, &remote, err);
+	int r = brokermsg_read_addr(m->version, m->remote, remote, err);
 
 	if (r == 0 && has_local)
-		r = brokermsg_read_addr(m->version, m->local, &local, err);
+		r = brokermsg_read_addr(m->version, m->local, &rule.local, err);
+	if (r == 0)
+		r = read_ports(m->first_port, m->last_port, &rule.from, err);
 	if (r < 0)
 		return r;
-	struct subnet net = subnet_of_addr(&remote);
+	struct subnet net = subnet_of_addr(remote);
 	if (m->remote_port == 0 || m->remote_port > UINT16_MAX ||
-	    m->local_port > UINT16_MAX || subnet_is_special(&net))
+	    subnet_is_special(&net))
 		return err_set(err, -EINVAL,
 			       "an exemption needs the address of a host and a "
 			       "port");
-	if (m->local_port != 0 ? !has_local || rule.has_uid : !rule.has_uid)
+	if (!rule.has_uid && (!has_local || rule.from.first == 0 ||
+			      rule.from.first != rule.from.last))
 		return err_set(err, -EINVAL,
 			       "an exemption is for one connection, or for the "
 			       "next ones of one user");
-	rule.local = (struct endpoint){local, (uint16_t)m->local_port};
-	rule.remote = (struct endpoint){remote, (uint16_t)m->remote_port};
+	rule.remote.port = (uint16_t)m->remote_port;
 	*ret = rule;
 	return 0;
 }
@@ -256,19 +271,6 @@ static int read_tunnel(const char name[BROKERMSG_TUNNEL_MAX],
 	return check_name(name, BROKERMSG_TUNNEL_MAX, '_', "tunnel", err);
 }
 
-static int read_ports(const struct brokermsg_kill_on *m, struct port_range *ret,
-		      struct err *err)
-{
-	*ret = (struct port_range){(uint16_t)m->first_port,
-				   (uint16_t)m->last_port};
-	return m->first_port <= UINT16_MAX && m->last_port <= UINT16_MAX &&
-			       port_range_is_sound(ret)
-		       ? 0
-		       : err_set(err, -EINVAL,
-				 "the ports %u to %u are no range",
-				 m->first_port, m->last_port);
-}
-
 static int read_kill(const struct brokermsg_kill_on *m,
 		     struct brokermsg_kill *ret, struct err *err)
 {
@@ -284,7 +286,7 @@ static int read_kill(const struct brokermsg_kill_on *m,
 			       BROKERMSG_GATEWAYS_MAX, BROKERMSG_LANS_MAX,
 			       m->n_gateways, m->n_lans);
 	ret->uid = m->uid;
-	r = read_ports(m, &ret->from, err);
+	r = read_ports(m->first_port, m->last_port, &ret->from, err);
 	for (; ret->n_gateways < m->n_gateways && r == 0; ret->n_gateways++)
 		r = read_endpoint(&m->gateways[ret->n_gateways],
 				  &ret->gateways[ret->n_gateways], err);

@@ -36,11 +36,12 @@ struct rule_payload {
 	uint8_t has_uid;      /* 3 */
 	uint32_t priority;    /* 4 */
 	uint32_t uid;	      /* 8 */
-	uint16_t local_port;  /* 12 */
+	uint16_t first_port;  /* 12: of local */
 	uint16_t remote_port; /* 14 */
 	uint8_t local[16];    /* 16 */
 	uint8_t remote[16];   /* 32: zeros but for EXEMPT */
-	uint8_t zeros[48];    /* 48 */
+	uint16_t last_port;   /* 48 */
+	uint8_t zeros[46];    /* 50 */
 };
 
 static_assert(sizeof(struct head_block) == JOURNAL_BLOCK_BYTES, "");
@@ -125,15 +126,16 @@ static void build_rule(const struct journal_rule *rule,
 	struct rule_payload p = {
 		.kind = (uint8_t)rule->kind,
 		.version = rule->version,
-		.has_local = rule->local.addr.version != 0,
+		.has_local = rule->local.version != 0,
 		.has_uid = rule->has_uid,
 		.priority = rule->priority,
 		.uid = rule->uid,
-		.local_port = rule->local.port,
+		.first_port = rule->from.first,
 		.remote_port = rule->remote.port,
+		.last_port = rule->from.last,
 	};
 
-	memcpy(p.local, rule->local.addr.bytes, sizeof(p.local));
+	memcpy(p.local, rule->local.bytes, sizeof(p.local));
 	memcpy(p.remote, rule->remote.addr.bytes, sizeof(p.remote));
 	memcpy(out, &p, sizeof(p));
 }
@@ -144,9 +146,10 @@ static int parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
 	struct rule_payload p;
 
 	memcpy(&p, payload, sizeof(p));
+	struct port_range from = {p.first_port, p.last_port};
 	if (p.kind >= JOURNAL_RULE__N ||
 	    (p.version != IPV4 && p.version != IPV6) || p.has_local > 1 ||
-	    p.has_uid > 1)
+	    p.has_uid > 1 || !port_range_is_sound(&from))
 		return -EBADMSG;
 	*ret = (struct journal_rule){
 		.kind = (enum journal_rule_kind)p.kind,
@@ -154,12 +157,11 @@ static int parse_rule(const uint8_t payload[JOURNAL_PAYLOAD_BYTES],
 		.priority = p.priority,
 		.has_uid = p.has_uid,
 		.uid = p.uid,
-		.local.port = p.local_port,
+		.from = from,
 		.remote.port = p.remote_port,
 	};
 	if (p.has_local)
-		ret->local.addr =
-			addr_make((enum ip_version)p.version, p.local);
+		ret->local = addr_make((enum ip_version)p.version, p.local);
 	if (p.kind == JOURNAL_RULE_EXEMPT)
 		ret->remote.addr =
 			addr_make((enum ip_version)p.version, p.remote);
@@ -217,6 +219,16 @@ int journal_parse_change(const struct journal_record *record,
 	change.kind = (enum journal_change_kind)record->kind;
 	*ret = change;
 	return 0;
+}
+
+bool journal_rule_equal(const struct journal_rule *a,
+			const struct journal_rule *b)
+{
+	return a->kind == b->kind && a->version == b->version &&
+	       a->has_uid == b->has_uid && a->uid == b->uid &&
+	       addr_equal(&a->local, &b->local) &&
+	       port_range_equal(&a->from, &b->from) &&
+	       endpoint_equal(&a->remote, &b->remote);
 }
 
 int journal_tell(const struct journal_change *change, struct err *said)

@@ -17,6 +17,7 @@
 #include "addr.h"
 #include "brokermsg.h"
 #include "err.h"
+#include "port_range.h"
 
 enum {
 	JOURNAL_BLOCK_BYTES = 128, /* the head, and each record */
@@ -38,8 +39,10 @@ struct journal_rule {
 	enum journal_rule_kind kind;
 	uint8_t version; /* enum ip_version */
 	uint32_t priority;
-	/* Of a connection: */
-	struct endpoint local, remote;
+	/* Of a connection, or of those that are to come: */
+	struct ip_addr local;
+	struct port_range from; /* of local */
+	struct endpoint remote;
 	bool has_uid;
 	uint32_t uid;
 };
@@ -115,6 +118,10 @@ bool journal_build_change(const struct journal_change *change,
 /* Returns 0, or -EBADMSG: it is no change that we know. */
 int journal_parse_change(const struct journal_record *record,
 			 struct journal_change *ret);
+
+/* But for the priority. */
+bool journal_rule_equal(const struct journal_rule *a,
+			const struct journal_rule *b);
 
 /* Say what was taken back.  Returns 0. */
 int journal_tell(const struct journal_change *change, struct err *said);

@@ -141,8 +141,10 @@ static int rule_add(struct kernel *k, const struct journal_rule *rule,
 	assert_always(rule->kind != JOURNAL_RULE_EXEMPT ||
 		      (rule->remote.addr.version == rule->version &&
 		       rule->remote.port != 0 &&
-		       (rule->has_uid || (rule->local.addr.version != 0 &&
-					  rule->local.port != 0))));
+		       port_range_is_sound(&rule->from) &&
+		       (rule->has_uid ||
+			(rule->local.version != 0 && rule->from.first != 0 &&
+			 rule->from.first == rule->from.last))));
 	int r = change(k, err);
 	if (r < 0)
 		return r;

@@ -25,9 +25,8 @@ static void check_change(const struct journal_record *record)
 	assert_always(a->version == IPV4 || a->version == IPV6);
 	assert_always(a->remote.addr.version == 0 ||
 		      a->remote.addr.version == a->version);
-	assert_always(endpoint_equal(&a->local, &b->local) &&
-		      endpoint_equal(&a->remote, &b->remote) &&
-		      a->priority == b->priority && a->uid == b->uid);
+	assert_always(port_range_is_sound(&a->from));
+	assert_always(journal_rule_equal(a, b) && a->priority == b->priority);
 }
 
 static void check(const uint8_t *block)

@@ -522,17 +522,18 @@ def journal():
     def record(kind, seq, payload):
         return block(b"ecjr" + struct.pack("=II", kind, seq) + payload.ljust(96, b"\0"))
 
-    def rule(kind, version, priority, local=b"", remote=b"", ports=(0, 0), uid=None):
-        return struct.pack("=BBBBIIHH16s16s", kind, version, bool(local), uid is not None, priority, uid or 0, *ports,
-                           local, remote)
+    def rule(kind, version, priority, local=b"", remote=b"", ports=(0, 0, 0), uid=None):
+        first, last, to = ports
+        return struct.pack("=BBBBIIHH16s16sH", kind, version, bool(local), uid is not None, priority, uid or 0, first, to,
+                           local, remote, last)
 
     head = block(b"ecsshjnl" + struct.pack("=IIQ", 1, 0, 4711) + bytes(range(16)))
     tunnel = rule(0, 4, 5100)
     for name, data in {
             "head": head,
             "tunnel": head + record(1, 1, tunnel) + bytes(128),
-            "connection": head + record(1, 1, rule(1, 4, 5000, A4, B4, (40000, 22))),
-            "user": head + record(1, 1, rule(1, 6, 5000, b"", B6, (0, 22), 1000)),
+            "connection": head + record(1, 1, rule(1, 4, 5000, A4, B4, (40000, 40000, 22))),
+            "user": head + record(1, 1, rule(1, 6, 5000, b"", B6, (20000, 20511, 22), 1000)),
             "damaged": head + record(1, 1, tunnel)[:-1] + b"?",
             "later": head + record(99, 1, b"something else"),
             "bare": tunnel.ljust(128, b"\0"),

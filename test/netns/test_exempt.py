@@ -7,10 +7,11 @@ The helper on gw connects for the others, so sshd sees them come from gw's own a
 """
 
 import os
+import re
 import signal
 
 from common import RUNTIME, Ecssh, Tunnel, expect, expect_in, timeout
-from lab import SUBNETS, Lab, diff, wait_for
+from lab import SUBNETS, USERS, Lab, diff, wait_for
 from test_lifecycle import BOB_ENV, carries, make_runtime_dir
 
 GATEWAY = ("10.9.0.0/24", "fd09::/64")
@@ -80,6 +81,37 @@ def test_a_connection_made_again_is_exempted(lab: Lab):
     assert after != before, after
     assert not any("uidrange" in rule for rule in rules(lab)), rules(lab)
     expect(comes_from(lab), THROUGH, "another ssh")
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def leads(lab: Lab, port: int | None = None, user: str = "root") -> bool:
+    """What this user sends to sshd on gw, maybe from a port, goes past the tunnel."""
+    sport = ("sport", port) if port else ()
+    route = lab.near.run(["ip", "route", "get", "10.9.0.1", "ipproto", "tcp", *sport, "dport", 22, "uid", USERS.get(user, 0)])
+    return "dev up0" in route.stdout
+
+
+def test_while_ssh_connects_again(lab: Lab):
+    """Nor does anything else of the same user's, or of root's, go past the tunnel then."""
+    make_runtime_dir(lab)
+    tunnel = Tunnel(lab, "--reconnect", subnets=SUBNETS + GATEWAY, user="bob", env=BOB_ENV)
+    assert not leads(lab, user="bob")
+    lab.gw.run(["nft", "add table inet away; add chain inet away in { type filter hook input priority 0 ; }; "
+                       "add rule inet away in tcp dport 22 drop"])
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    wait_for(lambda: any("uidrange" in rule for rule in rules(lab)), 20, "a connection is being opened")
+    ports = {re.search(r"sport (\d+)-(\d+)", rule).groups() for rule in rules(lab) if "uidrange" in rule}
+    expect(len(ports), 1, f"ranges of {rules(lab)}")
+    first, last = map(int, ports.pop())
+    for user in ("bob", "root"):
+        assert leads(lab, first, user) and leads(lab, last, user)
+        assert not leads(lab, user=user) and not leads(lab, first - 1, user) and not leads(lab, last + 1, user)
+    assert not leads(lab, first, "alice"), "of another user"
+    lab.gw.run(["nft", "delete table inet away"])
+    wait_for(lambda: "again, after" in tunnel.stderr(), 20, "connected again")
+    assert carries(lab.near)
+    wait_for(lambda: not any("uidrange" in rule for rule in rules(lab)), 20, "none is being opened")
     tunnel.down()
     tunnel.expect_restored()
 

@@ -110,14 +110,15 @@ static void write_rule(const struct journal_rule *rule, char arg[128])
 {
 	static const char *const kinds[] = {"tunnel", "exempt", "mark"};
 
-	char local[ENDPOINT_TEXT_MAX] = "any", remote[ENDPOINT_TEXT_MAX];
+	char local[ADDR_TEXT_MAX] = "any", remote[ENDPOINT_TEXT_MAX];
 	int len = snprintf(arg, 128, "%s%u %u", kinds[rule->kind],
 			   rule->version, rule->priority);
 
 	if (rule->kind == JOURNAL_RULE_EXEMPT) {
-		if (rule->local.addr.version)
-			(void)endpoint_format(&rule->local, local);
-		(void)snprintf(arg + len, 128 - (size_t)len, " %s %s%s", local,
+		if (rule->local.version)
+			(void)addr_format(&rule->local, local);
+		(void)snprintf(arg + len, 128 - (size_t)len, " %s %u-%u %s%s",
+			       local, rule->from.first, rule->from.last,
 			       endpoint_format(&rule->remote, remote),
 			       rule->has_uid ? " uid" : "");
 	}
@@ -805,8 +806,8 @@ static const size_t request_sizes[BROKERMSG__N] = {
 	4,
 	8,
 	4,
-	52,
-	52,
+	56,
+	56,
 	8,
 	[BROKERMSG_CLEANUP] = 4,
 	[BROKERMSG_DNS_SET] = 4172,
@@ -1242,11 +1243,12 @@ static void broker_bounds_addresses_and_routes(void **state)
 }
 
 static int ask_exempt(struct rig *rig, uint32_t type, const char *local,
-		      uint32_t local_port, const char *remote,
-		      uint32_t remote_port, uint32_t uid)
+		      uint32_t first_port, uint32_t last_port,
+		      const char *remote, uint32_t remote_port, uint32_t uid)
 {
 	struct brokermsg_exempt m = {.type = type,
-				     .local_port = local_port,
+				     .first_port = first_port,
+				     .last_port = last_port,
 				     .remote_port = remote_port,
 				     .uid = uid};
 	struct ip_addr addr;
@@ -1266,54 +1268,67 @@ static void broker_exempts_connections(void **state)
 	const uint32_t add = BROKERMSG_EXEMPT_ADD, del = BROKERMSG_EXEMPT_DEL;
 	struct rig *rig = rig_up(state);
 
-	assert_int_equal(ask_exempt(rig, add, NULL, 0, "192.0.2.1", 22, 1000),
+	assert_int_equal(
+		ask_exempt(rig, add, NULL, 0, 0, "192.0.2.1", 22, 1000), 0);
+	assert_int_equal(ask_exempt(rig, add, "192.0.2.9", 40000, 40000,
+				    "192.0.2.1", 22, BROKERMSG_NO_UID),
 			 0);
-	assert_int_equal(ask_exempt(rig, add, "192.0.2.9", 40000, "192.0.2.1",
-				    22, BROKERMSG_NO_UID),
-			 0);
-	assert_int_equal(ask_exempt(rig, del, NULL, 0, "192.0.2.1", 22, 1000),
-			 0);
-	assert_int_equal(ask_exempt(rig, del, NULL, 0, "192.0.2.1", 22, 1000),
-			 -ENOENT);
-	assert_int_equal(ask_exempt(rig, del, "192.0.2.9", 40001, "192.0.2.1",
-				    22, BROKERMSG_NO_UID),
+	assert_int_equal(
+		ask_exempt(rig, add, NULL, 20000, 20511, "192.0.2.1", 22, 1000),
+		0);
+	assert_int_equal(
+		ask_exempt(rig, del, NULL, 0, 0, "192.0.2.1", 22, 1000), 0);
+	assert_int_equal(
+		ask_exempt(rig, del, NULL, 0, 0, "192.0.2.1", 22, 1000),
+		-ENOENT);
+	assert_int_equal(
+		ask_exempt(rig, del, NULL, 20000, 20510, "192.0.2.1", 22, 1000),
+		-ENOENT);
+	assert_int_equal(ask_exempt(rig, del, "192.0.2.9", 40001, 40001,
+				    "192.0.2.1", 22, BROKERMSG_NO_UID),
 			 -ENOENT);
 	assert_int_equal(ask_plain(rig, BROKERMSG_BYE), 0);
 	assert_string_equal(
 		rig->kernel.log,
-		"rule+ exempt4 5007 any 192.0.2.1:22 uid; "
-		"rule+ exempt4 5007 192.0.2.9:40000 192.0.2.1:22; "
-		"rule- exempt4 5007 any 192.0.2.1:22 uid; "
-		"rule- exempt4 5007 192.0.2.9:40000 192.0.2.1:22; link-; ");
+		"rule+ exempt4 5007 any 0-0 192.0.2.1:22 uid; "
+		"rule+ exempt4 5007 192.0.2.9 40000-40000 192.0.2.1:22; "
+		"rule+ exempt4 5007 any 20000-20511 192.0.2.1:22 uid; "
+		"rule- exempt4 5007 any 0-0 192.0.2.1:22 uid; "
+		"rule- exempt4 5007 any 20000-20511 192.0.2.1:22 uid; "
+		"rule- exempt4 5007 192.0.2.9 40000-40000 192.0.2.1:22; "
+		"link-; ");
 }
 
 static void broker_exempts_no_address_alone(void **state)
 {
 	static const struct {
 		const char *local;
-		uint32_t local_port;
+		uint32_t first_port, last_port;
 		const char *remote;
 		uint32_t remote_port, uid;
 	} cases[] = {
-		{NULL, 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
-		{"192.0.2.9", 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
-		{"192.0.2.9", 40000, "192.0.2.1", 0, BROKERMSG_NO_UID},
-		{"192.0.2.9", 40000, "192.0.2.1", 22, 1000},
-		{NULL, 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
-		{NULL, 0, "192.0.2.1", 0, 1000},
-		{NULL, 0, "192.0.2.1", 65536 + 22, 1000},
-		{"192.0.2.9", 65536, "192.0.2.1", 22, BROKERMSG_NO_UID},
-		{NULL, 0, "0.0.0.0", 22, 1000},
-		{NULL, 0, "::", 22, 1000},
-		{NULL, 0, "127.0.0.1", 22, 1000},
-		{"fd00::9", 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{NULL, 0, 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{"192.0.2.9", 0, 0, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{"192.0.2.9", 40000, 40000, "192.0.2.1", 0, BROKERMSG_NO_UID},
+		{"192.0.2.9", 40000, 40001, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{"192.0.2.9", 40001, 40000, "192.0.2.1", 22, 1000},
+		{NULL, 40000, 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{NULL, 0, 40000, "192.0.2.1", 22, 1000},
+		{NULL, 40000, 0, "192.0.2.1", 22, 1000},
+		{NULL, 0, 0, "192.0.2.1", 0, 1000},
+		{NULL, 0, 0, "192.0.2.1", 65536 + 22, 1000},
+		{"192.0.2.9", 65536, 65536, "192.0.2.1", 22, BROKERMSG_NO_UID},
+		{NULL, 0, 0, "0.0.0.0", 22, 1000},
+		{NULL, 0, 0, "::", 22, 1000},
+		{NULL, 0, 0, "127.0.0.1", 22, 1000},
+		{"fd00::9", 40000, 40000, "192.0.2.1", 22, BROKERMSG_NO_UID},
 	};
 	struct rig *rig = rig_up(state);
 
 	for (size_t i = 0; i < N(cases); i++)
 		assert_int_equal(ask_exempt(rig, BROKERMSG_EXEMPT_ADD,
-					    cases[i].local, cases[i].local_port,
-					    cases[i].remote,
+					    cases[i].local, cases[i].first_port,
+					    cases[i].last_port, cases[i].remote,
 					    cases[i].remote_port, cases[i].uid),
 				 -EINVAL);
 	assert_string_equal(rig->kernel.log, "");
@@ -1326,7 +1341,7 @@ static void broker_bounds_rules(void **state)
 	for (uint32_t i = 0; i <= BROKERMSG_RULES_MAX; i++) {
 		rig->kernel.log[0] = '\0';
 		assert_int_equal(ask_exempt(rig, BROKERMSG_EXEMPT_ADD, NULL, 0,
-					    "192.0.2.1", 1 + i, 0),
+					    0, "192.0.2.1", 1 + i, 0),
 				 i < BROKERMSG_RULES_MAX ? 0 : -E2BIG);
 	}
 }

@@ -97,15 +97,26 @@ static void an_exemption_is_for_a_connection_or_a_user(void **state)
 	assert_int_equal(read_it(&m, &got), 0);
 	assert_int_equal(got.rule.kind, JOURNAL_RULE_EXEMPT);
 	assert_true(got.rule.has_uid);
-	assert_int_equal(got.rule.local.addr.version, 0);
+	assert_int_equal(got.rule.local.version, 0);
+	assert_int_equal(got.rule.from.first, 0);
 	assert_int_equal(got.rule.remote.port, 22);
-	m.local[0] = 10;
-	m.local_port = 40000;
+	m.first_port = 20000;
 	assert_int_equal(read_it(&m, &got), -EINVAL);
-	m.uid = BROKERMSG_NO_UID;
+	m.last_port = 65536 + 20511;
+	assert_int_equal(read_it(&m, &got), -EINVAL);
+	m.last_port = 20511;
+	assert_int_equal(read_it(&m, &got), 0);
+	assert_int_equal(got.rule.from.first, 20000);
+	assert_int_equal(got.rule.from.last, 20511);
+	m.local[0] = 10;
+	m.uid = BROKERMSG_NO_UID; /* these would be many connections */
+	assert_int_equal(read_it(&m, &got), -EINVAL);
+	m.last_port = 20000;
 	assert_int_equal(read_it(&m, &got), 0);
 	assert_false(got.rule.has_uid);
-	assert_int_equal(got.rule.local.port, 40000);
+	assert_int_equal(got.rule.local.version, IPV4);
+	m.local[0] = 0;
+	assert_int_equal(read_it(&m, &got), -EINVAL);
 }
 
 static void flags_that_are_not_known_are_refused(void **state)

@@ -71,11 +71,13 @@ static void journal_keeps_rules(void **state)
 		{.kind = JOURNAL_RULE_EXEMPT,
 		 .version = 4,
 		 .priority = 5001,
-		 .local = {{IPV4, {10, 9, 0, 2}}, 40000},
+		 .local = {IPV4, {10, 9, 0, 2}},
+		 .from = {40000, 40000},
 		 .remote = {{IPV4, {10, 9, 0, 1}}, 22}},
 		{.kind = JOURNAL_RULE_EXEMPT,
 		 .version = 6,
 		 .priority = 5002,
+		 .from = {20000, 20511},
 		 .remote = {{IPV6, {0xfd, 9, [15] = 1}}, 22},
 		 .has_uid = true,
 		 .uid = 1000},
@@ -96,11 +98,19 @@ static void journal_keeps_rules(void **state)
 		assert_int_equal(back.kind, rules[i].kind);
 		assert_int_equal(back.version, rules[i].version);
 		assert_int_equal(back.priority, rules[i].priority);
-		assert_true(endpoint_equal(&back.local, &rules[i].local));
+		assert_true(addr_equal(&back.local, &rules[i].local));
+		assert_true(port_range_equal(&back.from, &rules[i].from));
 		assert_true(endpoint_equal(&back.remote, &rules[i].remote));
 		assert_int_equal(back.has_uid, rules[i].has_uid);
 		assert_int_equal(back.uid, rules[i].uid);
+		assert_true(journal_rule_equal(&back, &rules[i]));
+		back.from.last++;
+		assert_false(journal_rule_equal(&back, &rules[i]));
 	}
+	record.payload[13] += 2; /* the first port is above the last one */
+	assert_int_equal(journal_parse_change(&record, &change), -EBADMSG);
+	record.payload[13] -= 2;
+	assert_int_equal(journal_parse_change(&record, &change), 0);
 	record.payload[0] = JOURNAL_RULE__N;
 	assert_int_equal(journal_parse_change(&record, &change), -EBADMSG);
 	record.payload[0] = 0;

@@ -460,13 +460,22 @@ static void rtnl_makes_rules_and_takes_back_those_alone(void **state)
 		 .from = net("10.9.0.2").addr,
 		 .to = net("10.9.0.1").addr,
 		 .ip_proto = 6,
-		 .from_port = 40000,
+		 .from_ports = {40000, 40000},
 		 .to_port = 22},
 		{.version = IPV6,
 		 .priority = 5000,
 		 .table = RTNL_TABLE_MAIN,
 		 .to = net("fd09::1").addr,
 		 .ip_proto = 6,
+		 .to_port = 22,
+		 .has_uid = true,
+		 .uid = 0},
+		{.version = IPV6,
+		 .priority = 5000,
+		 .table = RTNL_TABLE_MAIN,
+		 .to = net("fd09::1").addr,
+		 .ip_proto = 6,
+		 .from_ports = {20000, 20511},
 		 .to_port = 22,
 		 .has_uid = true,
 		 .uid = 0},
@@ -483,10 +492,13 @@ static void rtnl_makes_rules_and_takes_back_those_alone(void **state)
 				 -EEXIST);
 	}
 	assert_int_equal(count_rules(f->rtnl, 5100, false), 2);
-	assert_int_equal(count_rules(f->rtnl, 5000, false), 3);
+	assert_int_equal(count_rules(f->rtnl, 5000, false), 4);
 	/* A part of what one says is not that one. */
 	struct rtnl_rule part = rules[2];
-	part.from_port = 0;
+	part.from_ports = (struct port_range){0};
+	assert_int_equal(rtnl_rule_del(f->rtnl, &part, &err), -ENOENT);
+	part = rules[4];
+	part.from_ports.last--;
 	assert_int_equal(rtnl_rule_del(f->rtnl, &part, &err), -ENOENT);
 	part = rules[3];
 	part.has_uid = false;
