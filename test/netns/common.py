@@ -71,6 +71,15 @@ def expect_in(part: str, text: str) -> None:
     assert part.lower() in text.lower(), f"{part!r} is not in:\n{text}"
 
 
+def rules_one_by_one(snapshot: dict) -> dict:
+    """Of nftables, and without the numbers that the kernel gives them, which those made anew do not keep."""
+    def unnumbered(value):
+        if isinstance(value, dict):
+            return {key: unnumbered(item) for key, item in value.items() if key != "handle"}
+        return [unnumbered(item) for item in value] if isinstance(value, list) else value
+    return {**snapshot, "nft": unnumbered(snapshot["nft"]["nftables"])}
+
+
 class Ecssh:
     """A foreground `ecssh` process on near, its messages in a file."""
 

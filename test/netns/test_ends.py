@@ -4,14 +4,12 @@
 near has everything that there is to be undone: --full, names, the kill switch.
 """
 
-import json
 import os
-import re
 import signal
 import time
 from contextlib import suppress
 
-from common import OK, Ecssh, alone, expect, expect_in, timeout
+from common import OK, Ecssh, alone, expect, expect_in, rules_one_by_one, timeout
 from lab import HELPER, Lab, diff, wait_for
 from services import ECHO
 
@@ -47,9 +45,8 @@ def up(lab: Lab) -> Ecssh:
 
 
 def state(lab: Lab) -> dict:
-    """Rules without the numbers that the kernel gives them: a switch that is taken over is made anew."""
-    snapshot = lab.near.snapshot()
-    return {**snapshot, "nft": [re.sub(r'"handle": \d+', "", json.dumps(snapshot["nft"]))]}
+    """A switch that is taken over is made anew."""
+    return rules_one_by_one(lab.near.snapshot())
 
 
 def as_before(lab: Lab, before: dict, since: float, what: str) -> None:

@@ -4,17 +4,11 @@
  * journal it and its keeper are killed.  The real one's objects, with the
  * function that tells the keeper wrapped by the linker (--wrap).
  *
- * /run/faulty says when: "before 7" (nothing is written down yet of change 7)
- * or "after 7" (it is, and not made).  /run/faulty.done says that it was done.
+ * "before 7": nothing is written down yet of change 7; "after 7": it is, and
+ * not made.
  */
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "broker.h"
+#include "faulty.h"
 #include "journal_file.h"
 #include "keeper.h"
 
@@ -33,41 +27,11 @@ int __real_keeper_start(const struct keeper_charge *charge, int *ret_fd,
 int __wrap_keeper_start(const struct keeper_charge *charge, int *ret_fd,
 			struct err *err);
 
-static char when[16];	   /* "before", "after" */
-static unsigned change_no; /* of which */
 static unsigned n_changes; /* so far */
-
-/* The only process that has us for its parent and this name. */
-static void kill_keeper(void)
-{
-	char path[64], name[32];
-	int child;
-	FILE *f = fopen("/proc/thread-self/children", "re");
-
-	while (f && fscanf(f, "%d", &child) == 1) {
-		(void)snprintf(path, sizeof(path), "/proc/%d/comm", child);
-		FILE *comm = fopen(path, "re");
-
-		name[0] = '\0';
-		if (comm && fgets(name, sizeof(name), comm) &&
-		    strncmp(name, "ecssh-keeper", 12) == 0)
-			(void)kill(child, SIGKILL);
-		if (comm)
-			(void)fclose(comm);
-	}
-	if (f)
-		(void)fclose(f);
-}
 
 static void maybe_die(const char *moment, unsigned number)
 {
-	if (number != change_no || strcmp(moment, when) != 0)
-		return;
-	int fd = open("/run/faulty.done", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0)
-		(void)!write(fd, "done", 4);
-	kill_keeper();
-	(void)raise(SIGKILL);
+	faulty_moment("broker", "ecssh-keeper", moment, number);
 }
 
 /* What is on disk comes first, then the keeper: so this begins a change. */
@@ -94,15 +58,10 @@ void __wrap_keeper_note(int fd, const struct broker_note *note,
 	maybe_die("after", n_changes);
 }
 
-/* While we may still read it. */
+/* While we may still read what was asked for. */
 int __wrap_keeper_start(const struct keeper_charge *charge, int *ret_fd,
 			struct err *err)
 {
-	FILE *f = fopen("/run/faulty", "re");
-
-	if (!f || fscanf(f, "%15s %u", when, &change_no) != 2)
-		change_no = 0;
-	if (f)
-		(void)fclose(f);
+	maybe_die("", 0);
 	return __real_keeper_start(charge, ret_fd, err);
 }
