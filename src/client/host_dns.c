@@ -95,7 +95,15 @@ int host_dns_up(struct host_dns *dns, const struct client_config *config,
 	dns->why_not = why;
 	if (!is_auto || r == -EPIPE)
 		return err_set(err, r, "%s", why.text);
-	log_warn("names are asked for where they were before: %s", why.text);
+	/* With --full nobody expects it. */
+	if (config->is_full)
+		log_warn("names are looked up outside the tunnel, although "
+			 "everything else goes into it: %s (--dns all would "
+			 "make an error of this)",
+			 why.text);
+	else
+		log_warn("names are asked for where they were before: %s",
+			 why.text);
 	return 0;
 }
 
@@ -151,7 +159,7 @@ void host_dns_print_text(const struct host_dns *dns, FILE *out)
 	char text[ADDR_TEXT_MAX];
 
 	if (dns->why_not.text[0] != '\0')
-		(void)fprintf(out, "  names       as before: %s\n",
+		(void)fprintf(out, "  names       outside the tunnel: %s\n",
 			      dns->why_not.text);
 	if (dns->mode <= CLIENT_DNS_OFF)
 		return;

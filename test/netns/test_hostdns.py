@@ -8,7 +8,7 @@ import os
 import signal
 
 from common import OK, RUNTIME, USAGE, Ecssh, Tunnel, expect, expect_in, timeout
-from lab import SUBNETS, Lab, diff, wait_for
+from lab import BUILD, SUBNETS, Lab, diff, wait_for
 
 SERVER = "10.77.0.2"
 CONF = "/etc/resolv.conf"
@@ -206,6 +206,38 @@ def test_what_cannot_be_had_is_said(lab: Lab):
     up.fails(RUNTIME, "no name server is known")
     wait_for(lambda: not diff(before, lab.near.snapshot()), what="restored")
     expect(records(lab), [], "records")
+
+
+def test_full_that_cannot_have_names(lab: Lab):
+    """By itself it goes on, and says clearly what that means; with --dns all it does not."""
+    def expect_refused(why: str, *options: str, user: str = "root") -> None:
+        before = lab.near.snapshot()
+        Ecssh(lab.near, "up", "--full", "--dns", "all", *options, "gw", user=user).fails(RUNTIME, why)
+        wait_for(lambda: not diff(before, lab.near.snapshot()), what="restored")
+        tunnel = Tunnel(lab, "--full", *options, subnets=(), user=user)
+        expect_in("names are looked up outside the tunnel", tunnel.stderr())
+        expect_in(why, tunnel.stderr())
+        expect((tunnel.status()["dns"]["mode"], why in tunnel.status()["dns"]["why_not"]), ("off", True))
+        expect_in(f"names       outside the tunnel: {tunnel.status()['dns']['why_not']}",
+                  lab.near.run(["ecssh", "status"], user).stdout)
+        expect(conf(lab), tunnel.before["resolv.conf"], CONF)
+        tunnel.down()
+        tunnel.expect_restored()
+    # A gateway without a resolver.
+    lab.gw.write(CONF, "")
+    expect_refused("no name server is known")
+    # No nft where it is looked for.
+    lab.near.run(["cp", "/usr/sbin/nft", "/usr/local/sbin/"])
+    lab.near.run(["mount", "--bind", "/bin/false", "/usr/sbin/nft"])
+    lab.gw.write(CONF, f"nameserver {SERVER}\n")
+    expect_refused("nft")
+    lab.near.run(["umount", "/usr/sbin/nft"])
+    # A broker by file capability.
+    lab.near.run(["cp", f"{BUILD}/ecssh-broker", "/run/broker"])
+    lab.near.run(["setcap", "cap_net_admin+ep", "/run/broker"])
+    lab.near.run(["mount", "--bind", "/run/broker", f"{BUILD}/ecssh-broker"])
+    lab.near.run(["sh", "-c", "mknod -m 666 /run/tun c 10 200 && mount --bind /run/tun /dev/net/tun"])
+    expect_refused("root", user="bob")
 
 
 def test_an_ssh_on_a_port_of_the_dns_is_not_cut_off(lab: Lab):
