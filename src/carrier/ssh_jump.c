@@ -69,10 +69,10 @@ bool ssh_jump_find(const struct ssh_dest *to, const struct ssh_config *config,
 
 /* The same words in the same order as OpenSSH's, and then our own. */
 static void put_ssh(struct text *t, const struct ssh_jump *jump,
-		    const char *ssh_path, size_t n_verbose)
+		    const struct ssh_jump_use *use)
 {
 	text_put(t, "ProxyCommand='");
-	dialer_put_path(t, ssh_path ? ssh_path : "ssh", 1);
+	dialer_put_path(t, use->ssh_path ? use->ssh_path : "ssh", 1);
 	text_put(t, "'");
 	if (jump->dest.user[0] != '\0')
 		text_put(t, " -l %s", jump->dest.user);
@@ -80,27 +80,28 @@ static void put_ssh(struct text *t, const struct ssh_jump *jump,
 		text_put(t, " -p %u", jump->dest.port);
 	if (jump->file)
 		text_put(t, " -F %s", jump->file);
-	for (size_t i = 0; i < n_verbose && i < VERBOSE_MAX; i++)
+	for (size_t i = 0; i < use->n_verbose && i < VERBOSE_MAX; i++)
 		text_put(t, " -v");
 	text_put(t, " -o ControlPath=none");
+	if (use->is_batch)
+		text_put(t, " -o BatchMode=yes");
 }
 
 int ssh_jump_add(struct ssh_options *o, const struct ssh_jump *jump,
-		 const char *ssh_path, size_t n_verbose, const char *program,
-		 const struct dialer_pins *pins, char text[DIALER_TEXT_MAX],
+		 const struct ssh_jump_use *use, char text[DIALER_TEXT_MAX],
 		 struct err *err)
 {
 	struct text t = {.out = text, .cap = DIALER_TEXT_MAX};
 
-	if ((ssh_path && !can_be_quoted(ssh_path)) ||
-	    (pins->n > 0 && !can_be_quoted(program)))
+	if ((use->ssh_path && !can_be_quoted(use->ssh_path)) ||
+	    (use->pins->n > 0 && !can_be_quoted(use->program)))
 		return err_set(err, -EINVAL,
 			       "with a jump host the path of ecssh-dial must "
 			       "have none of ' \" $ ` \\ ! in it");
-	put_ssh(&t, jump, ssh_path, n_verbose);
-	if (pins->n > 0) {
+	put_ssh(&t, jump, use);
+	if (use->pins->n > 0) {
 		text_put(&t, " -o ProxyUseFdpass=yes -o \"");
-		dialer_put_command(&t, program, pins, 2);
+		dialer_put_command(&t, use->program, use->pins, 2);
 		text_put(&t, "\"");
 	}
 	text_put(&t, " -W '[%%h]:%%p' %s", jump->dest.host);

@@ -11,6 +11,7 @@
 #define ECSSH_SSH_JUMP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "dialer.h"
@@ -38,15 +39,22 @@ bool ssh_jump_find(const struct ssh_dest *to, const struct ssh_config *config,
 		   const struct ssh_options *o, const char *ssh_path,
 		   uint32_t timeout_ms, struct ssh_jump *ret_jump);
 
+/* How its ssh is started; borrows. */
+struct ssh_jump_use {
+	const char *ssh_path; /* NULL: "ssh" */
+	size_t n_verbose;     /* how often -v is said */
+	bool is_batch;	      /* nobody is asked anything */
+	const char *program;  /* as of dialer_add, with pins; NULL if n is 0 */
+	const struct dialer_pins *pins;
+};
+
 /*
- * Add to o the ProxyCommand that leads by jump; pins as of dialer_add, with
- * their program, which may be NULL if n is 0.  n_verbose: how often -v is said.
- * text is written, and borrowed for the life of o.  Returns 0, or with err:
- * -EINVAL: a shell would misread ssh_path or program; -E2BIG.
+ * Add to o the ProxyCommand that leads by jump.  text is written, and borrowed
+ * for the life of o.  Returns 0, or with err: -EINVAL: a shell would misread
+ * ssh_path or program; -E2BIG.
  */
 int ssh_jump_add(struct ssh_options *o, const struct ssh_jump *jump,
-		 const char *ssh_path, size_t n_verbose, const char *program,
-		 const struct dialer_pins *pins, char text[DIALER_TEXT_MAX],
+		 const struct ssh_jump_use *use, char text[DIALER_TEXT_MAX],
 		 struct err *err);
 
 #endif

@@ -83,13 +83,19 @@ static int add_way(const struct ssh_plan *plan, const struct ssh_start *start,
 		   const struct ssh_options *user, struct ssh_start_cmd *c,
 		   struct err *err)
 {
-	size_t n_verbose = ssh_options_count(user, 'v') +
-			   (is_talkative(user, start) ? 1 : 0);
+	const struct ssh_jump_use use = {
+		.ssh_path = plan->ssh_path,
+		.n_verbose = ssh_options_count(user, 'v') +
+			     (is_talkative(user, start) ? 1 : 0),
+		.is_batch = start->kind == SSH_START_JOIN ||
+			    (start->flags & SSH_START_BATCH),
+		.program = plan->dial_path,
+		.pins = &start->pins,
+	};
 
 	if (plan->jump)
-		return ssh_jump_add(&c->options, plan->jump, plan->ssh_path,
-				    n_verbose, plan->dial_path, &start->pins,
-				    c->dialer, err);
+		return ssh_jump_add(&c->options, plan->jump, &use, c->dialer,
+				    err);
 	if (start->pins.n > 0)
 		return dialer_add(&c->options, plan->dial_path, &start->pins,
 				  c->dialer, err);

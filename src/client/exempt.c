@@ -284,12 +284,17 @@ static void change_all(struct client *c, bool is_dialling)
 		change_dialling(c, is_dialling, 0);
 }
 
-/* Where ssh looks the name up itself it is taken to find what was seen. */
+/*
+ * Where ssh looks the name up itself it is taken to find what was seen.  But
+ * not if it does so only to find out if that is another one now: it may try in
+ * vain, which others' connections are not to go past the tunnel for.
+ */
 static void begin_dialling(struct client *c)
 {
 	struct exempt *e = &c->exempt;
 
-	if (!e->is_up || !c->broker || e->dialling.n > 0)
+	if (!e->is_up || !c->broker || e->dialling.n > 0 ||
+	    (c->pins.n == 0 && c->reconnect.has_pinned))
 		return;
 	e->dialling = c->pins;
 	if (c->pins.n == 0) {

@@ -116,6 +116,24 @@ def test_while_ssh_connects_again(lab: Lab):
     tunnel.expect_restored()
 
 
+def test_while_ssh_looks_the_name_up_again(lab: Lab):
+    """It connects by itself then, and nothing is exempted, for it could be told from nothing else."""
+    config = lab.near.path("/root/.ssh/config")
+    config.write_text(config.read_text() + "\nHost named\n    HostName gateway.lab.test\n    HostKeyAlias gw\n")
+    lab.near.write("/etc/hosts", "10.9.0.1 gateway.lab.test\n")
+    tunnel = Tunnel(lab, "--reconnect", to="named", subnets=SUBNETS + GATEWAY)
+    lab.near.write("/etc/hosts", "10.9.0.9 gateway.lab.test\n")        # nobody, so that it takes its time
+    lab.gw.run(["nft", "add table inet away; add chain inet away in { type filter hook input priority 0 ; }; "
+                       "add rule inet away in tcp dport 22 reject with tcp reset"])
+    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    wait_for(lambda: [ssh for ssh in lab.near.processes("^ssh$") if "ecssh-dial" not in ssh.args], 20, "a look-up")
+    assert not leads(lab) and not any("uidrange" in rule for rule in rules(lab)), rules(lab)
+    lab.gw.run(["nft", "delete table inet away"])
+    wait_for(lambda: "again, after" in tunnel.stderr(), 30, "connected again")
+    assert carries(lab.near)
+    tunnel.down()
+
+
 def test_further_connections_are_exempted(lab: Lab):
     tunnel = Tunnel(lab, "--connections", "3", subnets=SUBNETS + GATEWAY)
     wait_for(lambda: len(exact(lab)) == 3, 20, "three connections are exempted")

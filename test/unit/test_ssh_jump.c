@@ -145,16 +145,18 @@ static void the_command_is_that_of_openssh_and_our_own(void **state)
 				       .file = "/etc/other"};
 	static char text[DIALER_TEXT_MAX];
 	struct dialer_pins pins = {0};
+	struct ssh_jump_use use = {
+		.n_verbose = 4, .is_batch = true, .pins = &pins};
 	struct ssh_options o = {0};
 	struct err err;
 
 	(void)state;
-	assert_int_equal(
-		ssh_jump_add(&o, &jump, NULL, 4, NULL, &pins, text, &err), 0);
-	assert_string_equal(o.words[1],
-			    "ProxyCommand='ssh' -l alice -p 2200 -F /etc/other "
-			    "-v -v -v -o ControlPath=none -W '[%h]:%p' "
-			    "bastion");
+	assert_int_equal(ssh_jump_add(&o, &jump, &use, text, &err), 0);
+	assert_string_equal(
+		o.words[1],
+		"ProxyCommand='ssh' -l alice -p 2200 -F /etc/other "
+		"-v -v -v -o ControlPath=none -o BatchMode=yes -W '[%h]:%p' "
+		"bastion");
 	assert_string_equal(o.words[3], "ProxyUseFdpass=no");
 
 	jump = (struct ssh_jump){.dest = {"", "bastion", 0}};
@@ -163,10 +165,10 @@ static void the_command_is_that_of_openssh_and_our_own(void **state)
 	pins.to[0].port = 22;
 	assert_int_equal(addr_parse("192.0.2.1", &pins.to[0].addr), 0);
 	pins.from = (struct port_range){20000, 20511};
-	assert_int_equal(ssh_jump_add(&o, &jump, "/100%/ssh", 0,
-				      "/a b/100%/ecssh-dial", &pins, text,
-				      &err),
-			 0);
+	use = (struct ssh_jump_use){.ssh_path = "/100%/ssh",
+				    .program = "/a b/100%/ecssh-dial",
+				    .pins = &pins};
+	assert_int_equal(ssh_jump_add(&o, &jump, &use, text, &err), 0);
 	assert_string_equal(
 		o.words[1],
 		"ProxyCommand='/100%%/ssh' -o ControlPath=none "
@@ -187,11 +189,14 @@ static void paths_that_a_shell_would_misread_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		assert_int_equal(ssh_jump_add(&o, &jump, NULL, 0, paths[i],
-					      &pins, text, &err),
+		struct ssh_jump_use dial = {.program = paths[i], .pins = &pins},
+				    ssh = {.ssh_path = paths[i],
+					   .program = "/x",
+					   .pins = &pins};
+
+		assert_int_equal(ssh_jump_add(&o, &jump, &dial, text, &err),
 				 -EINVAL);
-		assert_int_equal(ssh_jump_add(&o, &jump, paths[i], 0, "/x",
-					      &pins, text, &err),
+		assert_int_equal(ssh_jump_add(&o, &jump, &ssh, text, &err),
 				 -EINVAL);
 	}
 	assert_int_equal(o.n_words, 0);
