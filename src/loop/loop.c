@@ -11,18 +11,27 @@
  *   epoll hands out pointers to struct loop_io.  A handler may remove another
  *   descriptor whose event is already in the batch; loop_io_del therefore
  *   strikes it from the rest of the batch.
+ *
+ *   Deadlines go on while this host sleeps, but epoll's timeouts do not: a
+ *   timer of the kernel's, by the clock of the deadlines, ends the longer waits
+ *   when the host wakes up.
  */
 #include "loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "err.h"
 #include "fd.h"
 
-enum { BATCH_MAX = 64 };
+enum {
+	BATCH_MAX = 64,
+	/* What is over so soon after waking up needs no timer. */
+	SHORT_WAIT_US = 1000000,
+};
 
 struct loop {
 	int epoll_fd;
@@ -34,8 +43,28 @@ struct loop {
 	int batch_len, batch_at;
 	struct timer **heap; /* owned array of borrowed timers, least first */
 	uint32_t heap_len, heap_cap;
-	struct list tasks; /* struct loop_task */
+	struct list tasks;   /* struct loop_task */
+	struct loop_io wake; /* fd owned; -1: virtual time */
+	mono_us_t wake_us;   /* when it is due; 0: it is not set */
 };
+
+static void on_wake(void *ctx, uint32_t events)
+{
+	struct loop *loop = ctx;
+	uint64_t n;
+
+	(void)events;
+	(void)!read(loop->wake.fd, &n, sizeof(n));
+	loop->wake_us = 0;
+}
+
+static int open_wake(struct loop *loop)
+{
+	loop->wake.fd =
+		timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	return loop->wake.fd < 0 ? -errno
+				 : loop_io_add(loop, &loop->wake, EPOLLIN);
+}
 
 struct loop *loop_new(enum loop_time time)
 {
@@ -46,8 +75,11 @@ struct loop *loop_new(enum loop_time time)
 	loop->time = time;
 	loop->now_us = time == LOOP_TIME_REAL ? clock_mono_us() : US_PER_SEC;
 	list_init(&loop->tasks);
+	loop->wake =
+		(struct loop_io){.fd = -1, .on_event = on_wake, .ctx = loop};
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0)
+	if (loop->epoll_fd < 0 ||
+	    (time == LOOP_TIME_REAL && open_wake(loop) < 0))
 		return loop_free(loop);
 	return loop;
 }
@@ -56,6 +88,7 @@ struct loop *loop_free(struct loop *loop)
 {
 	if (!loop)
 		return NULL;
+	fd_close(&loop->wake.fd);
 	fd_close(&loop->epoll_fd);
 	free(loop->heap);
 	free(loop);
@@ -236,12 +269,28 @@ void loop_io_del(struct loop *loop, struct loop_io *io)
 			loop->batch[i].data.ptr = NULL;
 }
 
-static int wait_timeout_ms(const struct loop *loop)
+/* One that is due earlier will do: it is set anew then. */
+static void set_wake(struct loop *loop, mono_us_t due_us)
+{
+	struct itimerspec at = {
+		.it_value = {.tv_sec = (time_t)(due_us / US_PER_SEC),
+			     .tv_nsec = (long)(due_us % US_PER_SEC * 1000)}};
+
+	if (loop->wake_us > loop->now_us && loop->wake_us <= due_us)
+		return;
+	/* If it fails we are late by the time that was slept. */
+	if (timerfd_settime(loop->wake.fd, TFD_TIMER_ABSTIME, &at, NULL) == 0)
+		loop->wake_us = due_us;
+}
+
+static int wait_timeout_ms(struct loop *loop)
 {
 	uint64_t us = loop_next_timer_us(loop);
 
 	if (us == UINT64_MAX)
 		return -1;
+	if (us > SHORT_WAIT_US && loop->wake.fd >= 0)
+		set_wake(loop, loop->now_us + us);
 	uint64_t ms = (us + US_PER_MS - 1) / US_PER_MS;
 	return ms > 86400000 ? 86400000 : (int)ms;
 }

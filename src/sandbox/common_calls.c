@@ -46,9 +46,11 @@ const struct sandbox_call sandbox_common[] = {
 #endif
 	{.nr = SYS_ppoll},
 	{.nr = SYS_clock_gettime},
+	{.nr = SYS_timerfd_settime},
 #ifdef SYS_clock_gettime64
 	{.nr = SYS_clock_gettime64},
 	{.nr = SYS_ppoll_time64},
+	{.nr = SYS_timerfd_settime64},
 	{.nr = SYS_futex_time64},
 #endif
 	{.nr = SYS_close},

@@ -6,8 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -560,6 +565,103 @@ static void loop_run_sleeps_until_the_deadline_and_stops(void **state)
 	(void)loop_free(rec.loop);
 }
 
+/* What the kernel says of our only timerfd, as /proc/self/fdinfo has it. */
+static void read_timerfd(char ret_info[512])
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *e;
+	bool is_found = false;
+
+	assert_non_null(dir);
+	while (!is_found && (e = readdir(dir))) {
+		char target[64] = "", path[300];
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, target,
+				       sizeof(target) - 1);
+
+		is_found = n > 0 && strstr(target, "[timerfd]");
+		if (!is_found)
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%s",
+			       e->d_name);
+		FILE *f = fopen(path, "re");
+		assert_non_null(f);
+		ret_info[fread(ret_info, 1, 511, f)] = '\0';
+		(void)fclose(f);
+	}
+	(void)closedir(dir);
+	assert_true(is_found);
+}
+
+static uint64_t seconds_until_woken(void)
+{
+	char info[512];
+
+	read_timerfd(info);
+	assert_non_null(strstr(info, "clockid: 7\n")); /* CLOCK_BOOTTIME */
+	const char *value = strstr(info, "it_value: (");
+	assert_non_null(value);
+	return strtoull(value + 11, NULL, 10);
+}
+
+static void on_stop_reading(void *ctx, uint32_t events)
+{
+	(void)events;
+	on_stop(ctx);
+}
+
+/* Or they would be late by the time that this host has slept. */
+static void loop_is_woken_for_deadlines_by_a_clock_that_counts_sleep(
+	void **state)
+{
+	struct record rec = record_of(LOOP_TIME_REAL);
+	struct noting_timer a = timer_of(&rec, 'a'), b = timer_of(&rec, 'b');
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	struct loop_io io = {
+		.fd = fds[0], .on_event = on_stop_reading, .ctx = &rec};
+	assert_int_equal(loop_io_add(rec.loop, &io, EPOLLIN), 0);
+
+	arm(&a, 500 * US_PER_MS); /* not for this */
+	assert_int_equal(loop_run(rec.loop), 0);
+	assert_int_equal(seconds_until_woken(), 0);
+	arm(&a, 100 * US_PER_SEC);
+	assert_int_equal(loop_run(rec.loop), 0);
+	assert_in_range(seconds_until_woken(), 90, 99);
+	arm(&b, 50 * US_PER_SEC);
+	assert_int_equal(loop_run(rec.loop), 0);
+	assert_in_range(seconds_until_woken(), 40, 49);
+	/* To be woken too early does no harm. */
+	timer_disarm(rec.loop, &b.timer);
+	assert_int_equal(loop_run(rec.loop), 0);
+	assert_in_range(seconds_until_woken(), 40, 49);
+	assert_string_equal(rec.events, "ssss");
+	loop_io_del(rec.loop, &io);
+	(void)loop_free(rec.loop);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+/* What has woken it is over then. */
+static void loop_waits_again_after_it_was_woken(void **state)
+{
+	struct record rec = record_of(LOOP_TIME_REAL);
+	struct timer end = {.on_fire = on_stop, .ctx = &rec};
+	struct timespec used;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		timer_arm(rec.loop, &end, 1050 * US_PER_MS);
+		assert_int_equal(loop_run(rec.loop), 0);
+	}
+	assert_string_equal(rec.events, "ss");
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+	assert_int_equal(used.tv_sec, 0);
+	(void)loop_free(rec.loop);
+}
+
 static void loop_free_accepts_null_and_armed_timers(void **state)
 {
 	struct record rec = record_of(LOOP_TIME_VIRTUAL);
@@ -593,6 +695,9 @@ int main(void)
 		cmocka_unit_test(loop_lets_a_handler_remove_itself),
 		cmocka_unit_test(loop_handles_more_descriptors_than_a_batch),
 		cmocka_unit_test(loop_run_sleeps_until_the_deadline_and_stops),
+		cmocka_unit_test(
+			loop_is_woken_for_deadlines_by_a_clock_that_counts_sleep),
+		cmocka_unit_test(loop_waits_again_after_it_was_woken),
 		cmocka_unit_test(loop_free_accepts_null_and_armed_timers),
 	};
 
