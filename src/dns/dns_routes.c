@@ -11,7 +11,9 @@
  *
  *   The names are followed within one answer: from the question by its aliases
  *   to a name that has the addresses.  It is enough that one of these names is
- *   in a domain.
+ *   in a domain.  A program may connect to what a record of type HTTPS or SVCB
+ *   hints at before it knows better (RFC 9460 section 7.3), so that is routed,
+ *   too.
  */
 #include "dns_routes.h"
 
@@ -217,36 +219,51 @@ static bool find_last(const struct dns_routes *r, const struct dns_msg *m,
 	return is_ours && name->len > 0;
 }
 
-static bool is_address(const struct dns_record *rec)
+/* The addresses in a record, at most max. */
+static size_t read_addresses(const struct dns_msg *m,
+			     const struct dns_record *rec,
+			     struct ip_addr *ret_addrs, size_t max)
 {
-	return rec->class == DNS_CLASS_IN &&
-	       ((rec->type == DNS_A && rec->data_len == 4) ||
-		(rec->type == DNS_AAAA && rec->data_len == 16));
+	const uint8_t *data = m->bytes + rec->data_at;
+
+	if (rec->class != DNS_CLASS_IN || max == 0)
+		return 0;
+	if (rec->type == DNS_SVCB || rec->type == DNS_HTTPS)
+		return dns_parse_hints(m, rec, ret_addrs, max);
+	if (rec->type == DNS_A && rec->data_len == 4)
+		ret_addrs[0] = addr_make(IPV4, data);
+	else if (rec->type == DNS_AAAA && rec->data_len == 16)
+		ret_addrs[0] = addr_make(IPV6, data);
+	else
+		return 0;
+	return 1;
 }
 
 void dns_routes_on_answer(struct dns_routes *r, const struct dns_msg *answer)
 {
+	struct ip_addr addrs[DNS_ROUTES_ANSWER_MAX];
 	struct name name, owner;
 	struct dns_walk walk;
 	struct dns_record rec;
-	unsigned n = 0;
+	size_t n = 0;
 
 	read_name(answer, DNS_HEADER_LEN, &name);
 	if (answer->n[DNS_ANSWER] == 0 || !find_last(r, answer, &name))
 		return;
 	dns_walk_begin(&walk, answer);
-	while (dns_walk_next(&walk, &rec) && rec.section == DNS_ANSWER &&
-	       n < DNS_ROUTES_ANSWER_MAX) {
-		if (!is_address(&rec))
+	while (dns_walk_next(&walk, &rec) && rec.section == DNS_ANSWER) {
+		size_t n_more = read_addresses(answer, &rec, addrs,
+					       DNS_ROUTES_ANSWER_MAX - n);
+
+		if (n_more == 0)
 			continue;
 		read_name(answer, rec.at, &owner);
 		if (!is_same(&owner, &name))
 			continue;
-		struct ip_addr a = addr_make(rec.type == DNS_A ? IPV4 : IPV6,
-					     answer->bytes + rec.data_at);
-
-		note(r, &a, rec.ttl_s > DNS_TTL_MAX_S ? 0 : rec.ttl_s);
-		n++;
+		for (size_t i = 0; i < n_more; i++)
+			note(r, &addrs[i],
+			     rec.ttl_s > DNS_TTL_MAX_S ? 0 : rec.ttl_s);
+		n += n_more;
 	}
 }
 

@@ -6,7 +6,7 @@
  * so far, and what is there ends before that, too: so it ends, however the
  * pointers are set.
  *
- * Spec: RFC 1035 section 4; RFC 2308; RFC 6891 section 6
+ * Spec: RFC 1035 section 4; RFC 2308; RFC 6891 section 6; RFC 9460
  */
 #include "dns_parse.h"
 
@@ -21,6 +21,10 @@ enum {
 	RECORD_FIXED_LEN = 10,	/* type, class, TTL, length */
 	SOA_FIXED_LEN = 20,	/* behind its two names */
 	EDNS_DO = 0x8000,
+	/* Parameters of SVCB and HTTPS: RFC 9460 section 14.3.2 */
+	PARAM_HEAD_LEN = 4, /* key, length */
+	PARAM_IPV4HINT = 4,
+	PARAM_IPV6HINT = 6,
 };
 
 static uint8_t lower(uint8_t c)
@@ -187,6 +191,50 @@ int dns_parse(const uint8_t *in, size_t len, struct dns_msg *ret)
 	*ret = m;
 	return 0;
 }
+
+/* ---- hints ---- */
+
+/* One parameter's value as addresses of one length, behind those n. */
+static size_t read_addresses(const uint8_t *value, size_t len,
+			     enum ip_version version, struct ip_addr *ret,
+			     size_t n, size_t max)
+{
+	size_t step = version == IPV4 ? 4 : 16;
+
+	for (; len >= step && n < max; value += step, len -= step)
+		ret[n++] = addr_make(version, value);
+	return n;
+}
+
+size_t dns_parse_hints(const struct dns_msg *msg, const struct dns_record *rec,
+		       struct ip_addr *ret_addrs, size_t max)
+{
+	size_t at = rec->data_at + 2, end = rec->data_at + rec->data_len;
+	size_t n = 0;
+
+	/* The target's name, which is not compressed. */
+	while (at < end && msg->bytes[at] > 0 &&
+	       msg->bytes[at] <= DNS_LABEL_MAX)
+		at += 1 + (size_t)msg->bytes[at];
+	if (at >= end || msg->bytes[at++] != 0)
+		return 0;
+	while (end - at >= PARAM_HEAD_LEN) {
+		uint16_t key = bytes_get_u16(msg->bytes + at);
+		size_t len = bytes_get_u16(msg->bytes + at + 2);
+
+		at += PARAM_HEAD_LEN;
+		if (len > end - at)
+			break;
+		if (key == PARAM_IPV4HINT || key == PARAM_IPV6HINT)
+			n = read_addresses(msg->bytes + at, len,
+					   key == PARAM_IPV4HINT ? IPV4 : IPV6,
+					   ret_addrs, n, max);
+		at += len;
+	}
+	return n;
+}
+
+/* ---- the same ---- */
 
 bool dns_parse_is_same_question(const struct dns_msg *a,
 				const struct dns_msg *b)

@@ -2,7 +2,7 @@
 /*
  * dns_parse: messages of the DNS, checked as a whole before they are used.
  *
- * Spec: RFC 1035 section 4; RFC 6891 section 6
+ * Spec: RFC 1035 section 4; RFC 6891 section 6; RFC 9460 section 2.2
  */
 #ifndef ECSSH_DNS_PARSE_H
 #define ECSSH_DNS_PARSE_H
@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "addr.h"
 
 enum {
 	DNS_HEADER_LEN = 12,
@@ -27,6 +29,8 @@ enum dns_type {
 	DNS_SIG = 24,
 	DNS_AAAA = 28,
 	DNS_OPT = 41,
+	DNS_SVCB = 64,
+	DNS_HTTPS = 65,
 	DNS_TSIG = 250,
 	DNS_ANY = 255,
 };
@@ -117,6 +121,11 @@ bool dns_walk_next(struct dns_walk *w, struct dns_record *ret);
  */
 size_t dns_parse_name(const uint8_t *in, size_t len, size_t at,
 		      uint8_t ret_name[DNS_NAME_MAX], size_t *ret_end);
+
+/* The addresses that a record of type SVCB or HTTPS hints at, at most max;
+ * returns how many.  Of one that is not sound, those before the fault. */
+size_t dns_parse_hints(const struct dns_msg *msg, const struct dns_record *rec,
+		       struct ip_addr *ret_addrs, size_t max);
 
 /* Both messages ask the same, maybe in other letters. */
 bool dns_parse_is_same_question(const struct dns_msg *a,

@@ -27,9 +27,11 @@ static void check_walk(const struct dns_msg *m)
 	unsigned n = 0;
 	struct dns_walk walk;
 	struct dns_record r;
+	struct ip_addr hints[4];
 
 	dns_walk_begin(&walk, m);
 	while (dns_walk_next(&walk, &r)) {
+		assert_always(dns_parse_hints(m, &r, hints, 4) <= 4);
 		assert_always(r.data_at + r.data_len <= m->end);
 		assert_always(r.ttl_at + 4 <= m->end);
 		n++;

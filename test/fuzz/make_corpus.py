@@ -415,6 +415,8 @@ def dns():
             "nothing": whole(0x8183, (0, 1, 1), soa + opt),
             "many": whole(0x81a0, (60, 0, 2), 60 * record + opt + record),
             "text": whole(0x8180, (1, 0, 0), b"\xc0\x0c\0\x10\0\x01\0\0\0\x3c\x01\0\xff" + 255 * b"t"),
+            "hints": whole(0x8180, (1, 0, 0), b"\xc0\x0c\0\x41\0\x01\0\0\0\x3c\0\x28\0\x01\x01a\0\0\x01\0\x03\x02h2\0\x04\0\x04"
+                           b"\x0a\0\0\x01\0\x06\0\x10" + 16 * b"\xfd"),
             "signed": whole(0x0100, (0, 0, 1), b"\x01k\0\0\xfa\0\xff\0\0\0\0\0\0"),
             "root": struct.pack("!HHHHHH", 7, 0x8180, 1, 0, 0, 0) + b"\0\0\x02\0\x01",
             "loop": whole(0x8180, (1, 0, 0), b"\x01a\xc0\x1b" + record[2:]),

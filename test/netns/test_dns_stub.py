@@ -38,6 +38,11 @@ host-record=cdn.other.test,{DEEP}
 cname=www.corp.test,a.corp.test
 cname=alias.corp.test,cdn.other.test
 cname=into.other.test,deep.corp.test
+host-record=end.other.test,10.78.0.20,fd78::20
+cname=middle.other.test,end.other.test
+cname=chain.corp.test,middle.other.test
+host-record=first.corp.test,10.78.255.1
+dns-rr=hint.corp.test,65,000100000400080a4e001e0a09004d00060010fd78000000000000000000000000001e
 txt-record=t.corp.test,hello there
 address=/many.test/{DEEP}
 server=/silent.test/{FAR}#{FILTERED}
@@ -54,17 +59,17 @@ ptr-record=2.0.77.10.in-addr.arpa,a.corp.test
 """ + "".join(f"txt-record=big.corp.test,{number:02}{'x' * 198}\n" for number in range(BIG))
 
 
-def serve(lab: Lab) -> None:
+def serve(lab: Lab, zone: str = ZONE) -> None:
     """dnsmasq as the resolver that gw itself uses."""
-    lab.gw.write("/etc/dnsmasq-lab.conf", ZONE)
+    lab.gw.write("/etc/dnsmasq-lab.conf", zone)
     lab.gw.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
     lab.gw.popen(["dnsmasq", "-k", "-C", "/etc/dnsmasq-lab.conf", "--user=root", "--pid-file="])
     wait_for(lambda: lab.gw.run(["dig", "@127.0.0.1", "+short", "+time=1", "+tries=1", "a.corp.test"],
                                 check=False).stdout == FAR + "\n", 5, "dnsmasq answers")
 
 
-def start(lab: Lab, *arguments: object, subnets: tuple = (DOMAIN,)) -> Tunnel:
-    serve(lab)
+def start(lab: Lab, *arguments: object, subnets: tuple = (DOMAIN,), zone: str = ZONE) -> Tunnel:
+    serve(lab, zone)
     return Tunnel(lab, *arguments, subnets=subnets)
 
 
@@ -280,6 +285,58 @@ def test_addresses_are_routed_by_name(lab: Lab):
     expect((resolver["routes"], resolver["routes_refused"], resolver["routes_failed"]), (3, 0, 0), str(resolver))
     expect(resolver["routed_domains"], [DOMAIN])
     expect_in("3 addresses routed", lab.near.run(["ecssh", "status"]).stdout)
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_aliases_of_aliases(lab: Lab):
+    """Of both families, out of the domain by two steps, and into it."""
+    tunnel = start(lab)
+    before = routes(lab)
+    dig(tunnel, "end.other.test")
+    expect(routes(lab), before, "a name in no domain")
+    expect(dig(tunnel, "+short", "chain.corp.test", "AAAA").split()[-1], "fd78::20")
+    expect(routes(lab) - before, {"fd78::20"})
+    expect(dig(tunnel, "+short", "chain.corp.test").split()[-1], "10.78.0.20")
+    expect(routes(lab) - before, {"fd78::20", "10.78.0.20"})
+    expect(dig(tunnel, "+short", "into.other.test").split()[-1], DEEP)
+    expect(routes(lab) - before, {"fd78::20", "10.78.0.20", DEEP})
+    tunnel.down()
+    tunnel.expect_restored()
+
+
+def test_hints_are_routed(lab: Lab):
+    """What a browser may connect to before it knows A and AAAA; not what must stay out."""
+    tunnel = start(lab)
+    before = routes(lab)
+    expect_in("ipv6hint=fd78::1e", dig(tunnel, "hint.corp.test", "HTTPS"))
+    expect(routes(lab) - before, {"10.78.0.30", "fd78::1e"})
+    expect(tunnel.status()["resolver"]["routes_refused"], 1, "10.9.0.77, in the local network")
+    tunnel.down()
+
+
+@timeout(90)
+def test_of_too_many_addresses_the_oldest_gives_way(lab: Lab):
+    """A route that goes is gone in the kernel, too."""
+    pool = "".join(f"host-record=p{n}.corp.test,10.78.{1 + n // 200}.{n % 200 + 1}\n" for n in range(1024))
+    tunnel = start(lab, zone=ZONE + pool)
+    with lab.near.socket(kind=socket.SOCK_DGRAM) as sock:
+        at, before = addresses(tunnel)[0], routes(lab)
+
+        def told(name: str) -> None:
+            sock.sendto(query(1, name), (at, 53))
+            sock.recv(4096)
+        told("first.corp.test")
+        told("deep.corp.test")
+        for n in range(1022):
+            told(f"p{n}.corp.test")
+        expect(len(routes(lab) - before), 1024)
+        told("first.corp.test")     # so that it is not the oldest any more
+        told("p1022.corp.test")
+        expect((len(routes(lab) - before), DEEP in routes(lab), "10.78.255.1" in routes(lab)), (1024, False, True))
+    resolver = tunnel.status()["resolver"]
+    expect((resolver["routes"], resolver["routes_expired"]), (1024, 1))
+    expect(connect_error(lab.near, DEEP, ECHO, 2), "ENETUNREACH")
     tunnel.down()
     tunnel.expect_restored()
 

@@ -177,7 +177,49 @@ static uint32_t n_now(const struct fixture *x)
 	return dns_routes_stats(x->routes).n;
 }
 
+/* Priority 1 and a target, "" for the owner's name, and parameters. */
+static void put_service(struct message *m, const char *owner, uint16_t type,
+			const char *params, size_t len)
+{
+	uint8_t data[200] = {0, 1, 3, 's', 'v', 'c', 0};
+
+	memcpy(data + 7, params, len);
+	put_record(m, owner, type, 60, data, 7 + len);
+}
+
+#define PUT_SERVICE(m, owner, type, params) \
+	put_service(m, owner, type, params, sizeof(params) - 1)
+
 /* ---- which ---- */
+
+static void hints_are_routed(void **state)
+{
+	struct fixture *x = *state;
+	struct message m;
+
+	begin(&m, "a.corp.example");
+	put_alias(&m, "a.corp.example", "b.test");
+	/* alpn=h2, ipv4hint of two, ipv6hint */
+	PUT_SERVICE(&m, "b.test", DNS_HTTPS,
+		    "\0\1\0\3\2h2"
+		    "\0\4\0\x8\x0a\0\0\1\x0a\0\0\2"
+		    "\0\6\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\3");
+	/* Of another name; too long; an alias (RFC 9460 section 2.4.2). */
+	PUT_SERVICE(&m, "c.test", DNS_HTTPS, "\0\4\0\4\x0a\0\0\x9");
+	PUT_SERVICE(&m, "b.test", DNS_SVCB, "\0\4\0\4\x0a\0\0\4\0\6\0\x11\xfd");
+	put_record(&m, "b.test", DNS_HTTPS, 60, "\0\0\3svc", 7);
+	put_record(&m, "b.test", DNS_HTTPS, 60, "\0\1\3sv", 5);
+	put_record(&m, "b.test", DNS_HTTPS, 60, "\0", 1);
+	put_record(&m, "b.test", DNS_HTTPS, 60, "\0\1\xc0\x0c\0\4\0\4abcd", 12);
+	tell(x, &m);
+	assert_int_equal(n_now(x), 4);
+	assert_true(was_added(x, "10.0.0.1") && was_added(x, "10.0.0.2"));
+	assert_true(was_added(x, "fd00::3") && was_added(x, "10.0.0.4"));
+	begin(&m, "b.test");
+	PUT_SERVICE(&m, "b.test", DNS_HTTPS, "\0\4\0\4\x0a\0\0\5");
+	tell(x, &m);
+	assert_int_equal(n_now(x), 4);
+}
 
 static void names_of_the_domains_are_routed(void **state)
 {
@@ -347,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(names_of_the_domains_are_routed),
+		TEST(hints_are_routed),
 		TEST(aliases_are_followed),
 		TEST(aliases_in_a_circle_end),
 		TEST(odd_records_are_passed_over),
