@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "client.h"
 #include "cmd.h"
 #include "ctl_client.h"
@@ -106,15 +107,19 @@ static size_t print_kill_switches(bool is_json)
 {
 	struct killnote notes[KILL_NOTES_MAX];
 	char text[KILL_NOTES_TEXT_MAX];
+
+	cleanup_refresh_notes();
 	size_t n = kill_notes_load(notes, KILL_NOTES_MAX);
 
 	if (is_json && n > 0)
 		(void)fputs("], \"kill_switches\": [", stdout);
 	for (size_t i = 0; i < n; i++) {
 		if (is_json)
-			(void)printf("%s{\"name\": \"%s\", \"since\": %lld}",
+			(void)printf("%s{\"name\": \"%s\", \"since\": %lld, "
+				     "\"gone\": %lld}",
 				     i > 0 ? ", " : "", notes[i].name,
-				     (long long)notes[i].since_s);
+				     (long long)notes[i].since_s,
+				     (long long)notes[i].gone_s);
 		else
 			(void)printf("%s\n",
 				     kill_notes_describe(&notes[i], text));

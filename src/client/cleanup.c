@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "beside.h"
 #include "broker_client.h"
 #include "client.h"
 #include "ctl_client.h"
 #include "escape.h"
+#include "kill_notes.h"
 #include "log.h"
 
 enum { FAILURES_MAX = 1000 }; /* more than there can be records */
@@ -47,7 +49,27 @@ unsigned cleanup_all(struct broker_client *broker)
 	unsigned n;
 
 	(void)clean(broker, &n);
+	kill_notes_refresh(broker);
 	return n;
+}
+
+void cleanup_refresh_notes(void)
+{
+	char path[PATH_MAX];
+	struct broker_start how = {.path = path, .via = BROKER_VIA_DIRECT};
+	struct broker_client *broker = NULL;
+	struct killnote note;
+	struct err why;
+	int r = -ENOENT;
+
+	if (geteuid() == 0 && kill_notes_load(&note, 1) > 0)
+		r = beside_find("ecssh-broker", path, &why);
+	if (r == 0)
+		r = broker_client_start(&broker, &how, &why);
+	if (r < 0)
+		return;
+	kill_notes_refresh(broker);
+	(void)broker_client_stop(broker, NULL);
 }
 
 static void on_socket_removed(const char *path)
@@ -77,6 +99,7 @@ int cleanup_run(void)
 	}
 	unsigned n_failed = clean(broker, &n);
 
+	kill_notes_refresh(broker);
 	(void)broker_client_stop(broker, NULL);
 	if (n == 0 && n_sockets == 0 && n_failed == 0)
 		log_notice("nothing to clean up");

@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker_client.h"
 #include "fd.h"
+#include "log.h"
 #include "text.h"
 
 static bool load(int dir_fd, uint64_t netns, const char *file,
@@ -56,20 +58,55 @@ bool kill_notes_find(const char *tunnel, struct killnote *ret_note)
 	return false;
 }
 
+void kill_notes_refresh(struct broker_client *broker)
+{
+	struct killnote notes[KILL_NOTES_MAX];
+	size_t n = kill_notes_load(notes, KILL_NOTES_MAX);
+	struct err why;
+
+	for (size_t i = 0; i < n; i++)
+		if (broker_client_kill_look(broker, notes[i].name, &why) < 0)
+			log_debug("%s", why.text);
+}
+
+static const char *format_time(int64_t at_s, char out[32])
+{
+	time_t at = (time_t)at_s;
+	struct tm tm;
+
+	if (!localtime_r(&at, &tm) || strftime(out, 32, "%F %T", &tm) == 0)
+		(void)snprintf(out, 32, "?");
+	return out;
+}
+
+static const char *describe_gone(const struct killnote *note,
+				 char out[KILL_NOTES_TEXT_MAX])
+{
+	char since[32], seen[32];
+
+	(void)snprintf(out, KILL_NOTES_TEXT_MAX,
+		       "the kill switch of %s, in force since %s, is not any "
+		       "more: somebody else has taken its rules away, as was "
+		       "found at %s, and nothing is held back; \"ecssh up "
+		       "--kill-switch\" puts it in force again, \"ecssh down "
+		       "%s\" forgets it",
+		       note->name, format_time(note->since_s, since),
+		       format_time(note->gone_s, seen), note->name);
+	return out;
+}
+
 const char *kill_notes_describe(const struct killnote *note,
 				char out[KILL_NOTES_TEXT_MAX])
 {
 	struct text t = {.out = out, .cap = KILL_NOTES_TEXT_MAX};
-	char since[32] = "?", gateway[ENDPOINT_TEXT_MAX];
-	time_t at = (time_t)note->since_s;
-	struct tm tm;
+	char since[32], gateway[ENDPOINT_TEXT_MAX];
 
-	if (localtime_r(&at, &tm))
-		(void)strftime(since, sizeof(since), "%F %T", &tm);
+	if (note->gone_s != 0)
+		return describe_gone(note, out);
 	text_put(&t,
 		 "the kill switch of %s is in force since %s: nothing leaves "
 		 "this host but through the tunnel and to ",
-		 note->name, since);
+		 note->name, format_time(note->since_s, since));
 	for (size_t i = 0; i < note->n_gateways && i < 4; i++)
 		text_put(&t, "%s%s", i > 0 ? ", " : "",
 			 endpoint_format(&note->gateways[i], gateway));

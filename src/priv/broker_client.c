@@ -631,13 +631,25 @@ int broker_client_kill_on(struct broker_client *c,
 	return call(c, kill, sizeof(*kill), err);
 }
 
-int broker_client_kill_off(struct broker_client *c, const char *name,
-			   struct err *err)
+static int call_kill(struct broker_client *c, enum brokermsg_type type,
+		     const char *name, struct err *err)
 {
-	struct brokermsg_kill_off m = {.type = BROKERMSG_KILL_OFF};
+	struct brokermsg_kill_off m = {.type = type};
 
 	memcpy(m.name, name, strnlen(name, sizeof(m.name)));
 	return call(c, &m, sizeof(m), err);
+}
+
+int broker_client_kill_off(struct broker_client *c, const char *name,
+			   struct err *err)
+{
+	return call_kill(c, BROKERMSG_KILL_OFF, name, err);
+}
+
+int broker_client_kill_look(struct broker_client *c, const char *name,
+			    struct err *err)
+{
+	return call_kill(c, BROKERMSG_KILL_LOOK, name, err);
 }
 
 int broker_client_forward(struct broker_client *c, uint32_t flags,

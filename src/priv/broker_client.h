@@ -160,6 +160,11 @@ int broker_client_kill_on(struct broker_client *client,
 int broker_client_kill_off(struct broker_client *client, const char *name,
 			   struct err *err);
 
+/* Have the note about a tunnel's kill switch say whether its rules are there.
+ * Before there is a device. */
+int broker_client_kill_look(struct broker_client *client, const char *name,
+			    struct err *err);
+
 /*
  * Take back one thing that tunnels have left which were killed: before
  * broker_client_tun_create.  Returns 0 with said: what it was; -ENOENT: there

@@ -238,11 +238,10 @@ static int kernel_kill(void *ctx, const struct brokermsg_request *request,
 	struct kernel *k = ctx;
 	struct brokermsg_kill_order order = {.asks_uid = k->asks_uid};
 	struct brokermsg_reply reply;
-	int r;
 
 	mate_start(&k->kill);
 	memcpy(&order.request, request->bytes, brokermsg_size(request->type));
-	r = mate_ask(&k->kill, &order, sizeof(order), &reply, err);
+	int r = mate_ask(&k->kill, &order, sizeof(order), &reply, err);
 	mate_stop(&k->kill);
 	return r;
 }

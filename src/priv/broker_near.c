@@ -209,5 +209,6 @@ const struct broker_request broker_near_requests[BROKERMSG__N] = {
 	[BROKERMSG_DNS_CLEAR] = {PHASE_UP, 0, on_dns_clear},
 	[BROKERMSG_KILL_ON] = {PHASE_IDLE, 0, on_kill},
 	[BROKERMSG_KILL_OFF] = {PHASE_IDLE | PHASES_DEVICE, 0, on_kill},
+	[BROKERMSG_KILL_LOOK] = {PHASE_IDLE, 0, on_kill},
 	[BROKERMSG_BYE] = {PHASES_ALL, PHASE_END, broker_on_bye},
 };

@@ -213,6 +213,8 @@ static int kill_switch(void *ctx, const struct brokermsg_request *request,
 	char out[NFT_KILL_TEXT_MAX];
 	struct text rules = {.out = out, .cap = sizeof(out)};
 
+	if (request->type == BROKERMSG_KILL_LOOK)
+		return 0;
 	if (request->type == BROKERMSG_KILL_ON) {
 		(void)puts("# the kill switch, and a note about it for who "
 			   "starts the next tunnel:");

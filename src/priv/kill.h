@@ -33,4 +33,12 @@ int kill_on(const struct kill_place *place, const struct brokermsg_kill *kill,
 /* Lift it, whether or not it is in force.  Returns 0 or -errno with err. */
 int kill_off(const struct kill_place *place, const char *name, struct err *err);
 
+/*
+ * Have its note say since when it is known that somebody else has taken its
+ * rules away, or that they are there.  Returns 0; -ENOENT: there is no note; or
+ * -errno, with err.
+ */
+int kill_look(const struct kill_place *place, const char *name,
+	      struct err *err);
+
 #endif

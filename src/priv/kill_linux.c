@@ -232,3 +232,37 @@ int kill_off(const struct kill_place *p, const char *name, struct err *err)
 		remove_note(p, name);
 	return r;
 }
+
+static int find_rules(const char *name, bool *ret_is_there, struct err *err)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "list table inet ecssh-kill-%s\n",
+		       name);
+	int r = nft_run(text, NULL, 0, err);
+
+	*ret_is_there = r == 0;
+	if (r != -EPROTO || !strstr(err->text, "No such file"))
+		return r;
+	err->text[0] = '\0';
+	return 0;
+}
+
+int kill_look(const struct kill_place *p, const char *name, struct err *err)
+{
+	struct killnote note;
+	bool is_there;
+
+	if (!find_note(p, name, &note))
+		return err_set(err, -ENOENT,
+			       "there is no note about a kill switch of %s",
+			       name);
+	int r = find_rules(name, &is_there, err);
+	if (r < 0 || is_there == (note.gone_s == 0))
+		return r;
+	note.gone_s = is_there ? 0 : time(NULL);
+	r = write_note(p, &note);
+	return r < 0 ? err_set(err, r, "cannot write the note: %s",
+			       strerror(-r))
+		     : 0;
+}

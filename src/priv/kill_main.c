@@ -20,16 +20,20 @@ static int obey(const struct brokermsg_kill_order *order, struct err *err)
 	struct kill_place place;
 	uint32_t type = order->request.type;
 
-	if (type != BROKERMSG_KILL_ON && type != BROKERMSG_KILL_OFF)
+	if (type != BROKERMSG_KILL_ON && type != BROKERMSG_KILL_OFF &&
+	    type != BROKERMSG_KILL_LOOK)
 		return err_set(err, -EPROTO, "no order has the number %u",
 			       type);
 	int r = brokermsg_read(&order->request, &request, err);
 	if (r < 0)
 		return r;
 	kill_open(&place, order->asks_uid);
-	r = type == BROKERMSG_KILL_ON
-		    ? kill_on(&place, &request.kill, err)
-		    : kill_off(&place, request.kill.name, err);
+	if (type == BROKERMSG_KILL_ON)
+		r = kill_on(&place, &request.kill, err);
+	else if (type == BROKERMSG_KILL_OFF)
+		r = kill_off(&place, request.kill.name, err);
+	else
+		r = kill_look(&place, request.kill.name, err);
 	kill_close(&place);
 	return r;
 }

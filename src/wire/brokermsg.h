@@ -71,6 +71,7 @@ enum brokermsg_type {
 	BROKERMSG_GUARD = 16,
 	BROKERMSG_DNS_SET = 17,
 	BROKERMSG_DNS_CLEAR = 18,
+	BROKERMSG_KILL_LOOK = 19,
 	BROKERMSG__N,
 };
 
@@ -183,7 +184,7 @@ struct brokermsg_kill_on {
 };
 
 struct brokermsg_kill_off {
-	uint32_t type;			 /* 0: BROKERMSG_KILL_OFF */
+	uint32_t type; /* 0: BROKERMSG_KILL_OFF, BROKERMSG_KILL_LOOK */
 	char name[BROKERMSG_TUNNEL_MAX]; /* 4: NUL-padded */
 };
 

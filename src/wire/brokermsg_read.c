@@ -27,6 +27,7 @@ size_t brokermsg_size(uint32_t type)
 		[BROKERMSG_CLEANUP] = sizeof(struct brokermsg_head),
 		[BROKERMSG_KILL_ON] = sizeof(struct brokermsg_kill_on),
 		[BROKERMSG_KILL_OFF] = sizeof(struct brokermsg_kill_off),
+		[BROKERMSG_KILL_LOOK] = sizeof(struct brokermsg_kill_off),
 		[BROKERMSG_GUARD] = sizeof(struct brokermsg_guard),
 		[BROKERMSG_DNS_SET] = sizeof(struct brokermsg_dns_set),
 		[BROKERMSG_DNS_CLEAR] = sizeof(struct brokermsg_head),
@@ -362,6 +363,7 @@ int brokermsg_read(const void *bytes, struct brokermsg_request *ret,
 	case BROKERMSG_KILL_ON:
 		return read_kill(&m->kill_on, &ret->kill, err);
 	case BROKERMSG_KILL_OFF:
+	case BROKERMSG_KILL_LOOK:
 		return read_tunnel(m->kill_off.name, &ret->kill, err);
 	case BROKERMSG_DNS_SET:
 		ret->dns = m->dns;

@@ -48,7 +48,7 @@ struct brokermsg_request {
 		struct brokermsg_tun tun;     /* TUN_CREATE */
 		struct subnet net;	      /* ADDR_ADD: a host; ROUTE_* */
 		struct journal_rule rule;     /* EXEMPT_*, without priority */
-		struct brokermsg_kill kill;   /* KILL_ON; KILL_OFF: its name */
+		struct brokermsg_kill kill;   /* KILL_ON; others: its name */
 		struct brokermsg_dns_set dns; /* DNS_SET */
 	};
 };

@@ -3,7 +3,7 @@
  * killnote: the note that says which kill switch is in force, and why.
  *
  * A file "NETNS-TUNNEL" with lines of a keyword and a value: uid, since, maybe
- * "from PORT PORT", and an "allow ADDR PORT" for each gateway.
+ * gone and "from PORT PORT", and an "allow ADDR PORT" for each gateway.
  */
 #include "killnote.h"
 
@@ -28,6 +28,8 @@ size_t killnote_format(const struct killnote *note, char out[KILLNOTE_TEXT_MAX])
 	char addr[ADDR_TEXT_MAX];
 
 	text_put(&t, "uid %u\nsince %" PRId64 "\n", note->uid, note->since_s);
+	if (note->gone_s != 0)
+		text_put(&t, "gone %" PRId64 "\n", note->gone_s);
 	if (note->from.first != 0)
 		text_put(&t, "from %u %u\n", note->from.first, note->from.last);
 	for (size_t i = 0; i < note->n_gateways; i++)
@@ -100,10 +102,11 @@ static bool read_line(char *line, struct killnote *note)
 		note->uid = (uint32_t)number;
 		return true;
 	}
-	if (strcmp(line, "since") != 0 ||
+	bool is_since = strcmp(line, "since") == 0;
+	if ((!is_since && strcmp(line, "gone") != 0) ||
 	    !read_number(value, INT64_MAX, &number))
 		return false;
-	note->since_s = (int64_t)number;
+	*(is_since ? &note->since_s : &note->gone_s) = (int64_t)number;
 	return true;
 }
 

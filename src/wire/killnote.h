@@ -28,6 +28,8 @@ struct killnote {
 	char name[BROKERMSG_TUNNEL_MAX]; /* of the tunnel */
 	uint32_t uid; /* who had it put in force, and may lift it */
 	int64_t since_s;
+	/* When it was found that its rules are not there; 0: not. */
+	int64_t gone_s;
 	struct endpoint gateways[BROKERMSG_GATEWAYS_MAX];
 	size_t n_gateways;
 	struct port_range from; /* as in a KILL_ON */

@@ -350,6 +350,46 @@ def test_what_is_in_force_is_told(lab: Lab):
     assert not in_force(lab)
 
 
+def test_rules_that_were_taken_away_are_missed(lab: Lab):
+    """By who may look: root's status, and every up and cleanup, which have a broker. The others are told from then on."""
+    def status(user: str) -> str:
+        return lab.near.run(["ecssh", "status"], user, check=False).stdout
+
+    def put_and_flush() -> str:
+        expect(Ecssh(lab.near, "up", "--block-only", "gw").wait(), OK)
+        assert in_force(lab)
+        expect_in(there, status("root"))
+        rules = lab.near.run(["nft", "list", "ruleset"]).stdout
+        lab.near.run(["nft", "flush", "ruleset"])
+        expect_in(there, status("alice"))
+        return rules
+    there, gone = "the kill switch of gw is in force since", "somebody else has taken its rules away"
+    rules = put_and_flush()
+    for user in ("root", "alice"):
+        expect_in(gone, status(user))
+    report = json.loads(lab.near.run(["ecssh", "status", "--json"], "alice", check=False).stdout)
+    assert abs(report["kill_switches"][0]["gone"] - time.time()) < 60, report
+    lab.near.run(["nft", "-f", "-"], stdin=rules)
+    expect_in(there, status("root"))
+
+    put_and_flush()
+    expect_in(gone, lab.near.run(["ecssh", "cleanup"], "bob").stderr)
+    put_and_flush()
+    plain = Ecssh(lab.near, "up", "gw", "10.77.0.0/24", user="bob").connected()
+    expect_in(gone, plain.stderr())
+    plain.interrupt()
+    expect(plain.wait(), OK)
+    again = Ecssh(lab.near, "up", "--kill-switch", "gw", "10.77.0.0/24").connected()
+    assert in_force(lab)
+    expect_in(there, status("alice"))
+    again.interrupt()
+    expect(again.wait(), OK)
+    put_and_flush()
+    expect_in(gone, status("root"))
+    expect(lab.near.run(["ecssh", "down", "gw"]).returncode, OK)
+    assert "kill switch" not in status("root")
+
+
 def test_down_lifts_that_of_a_tunnel_without_one(lab: Lab):
     """As a service has it: the switch is one unit, the tunnel another."""
     block = Ecssh(lab.near, "up", "--block-only", "gw")

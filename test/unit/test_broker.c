@@ -814,6 +814,7 @@ static const size_t request_sizes[BROKERMSG__N] = {
 	[BROKERMSG_DNS_CLEAR] = 4,
 	[BROKERMSG_KILL_ON] = 1272,
 	[BROKERMSG_KILL_OFF] = 52,
+	[BROKERMSG_KILL_LOOK] = 52,
 	[BROKERMSG_GUARD] = 8,
 };
 
@@ -827,6 +828,7 @@ static void check_phases(bool is_far)
 		[IDLE] = {[BROKERMSG_TUN_CREATE] = BOTH,
 			  [BROKERMSG_KILL_ON] = NEAR,
 			  [BROKERMSG_KILL_OFF] = NEAR,
+			  [BROKERMSG_KILL_LOOK] = NEAR,
 			  [BROKERMSG_TUNE] = FAR,
 			  [BROKERMSG_CLEANUP] = NEAR,
 			  [BROKERMSG_BYE] = BOTH},

@@ -274,16 +274,21 @@ static void ports_that_are_no_range_are_refused(void **state)
 	}
 }
 
-static void names_of_kill_switches_to_be_lifted_are_checked(void **state)
+static void names_of_kill_switches_are_checked(void **state)
 {
-	struct brokermsg_kill_off m = {BROKERMSG_KILL_OFF, "_gw"};
+	static const uint32_t types[] = {BROKERMSG_KILL_OFF,
+					 BROKERMSG_KILL_LOOK};
 	struct brokermsg_request got;
 
 	(void)state;
-	assert_int_equal(read_it(&m, &got), 0);
-	assert_string_equal(got.kill.name, "_gw");
-	m.name[0] = '-';
-	assert_int_equal(read_it(&m, &got), -EINVAL);
+	for (size_t i = 0; i < 2; i++) {
+		struct brokermsg_kill_off m = {types[i], "_gw"};
+
+		assert_int_equal(read_it(&m, &got), 0);
+		assert_string_equal(got.kill.name, "_gw");
+		m.name[0] = '-';
+		assert_int_equal(read_it(&m, &got), -EINVAL);
+	}
 }
 
 int main(void)
@@ -301,8 +306,7 @@ int main(void)
 		cmocka_unit_test(holes_that_are_none_or_too_large_are_refused),
 		cmocka_unit_test(the_numbers_are_bounded),
 		cmocka_unit_test(ports_that_are_no_range_are_refused),
-		cmocka_unit_test(
-			names_of_kill_switches_to_be_lifted_are_checked),
+		cmocka_unit_test(names_of_kill_switches_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

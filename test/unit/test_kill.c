@@ -211,6 +211,7 @@ static void note_is_read_as_it_was_written(void **state)
 	struct killnote note = {.name = "gw-1.x",
 				.uid = 20002,
 				.since_s = 1796008731,
+				.gone_s = 1796008740,
 				.from = {20000, 20511},
 				.n_gateways = 2},
 			again;
@@ -227,6 +228,7 @@ static void note_is_read_as_it_was_written(void **state)
 	assert_string_equal(again.name, note.name);
 	assert_int_equal(again.uid, note.uid);
 	assert_int_equal(again.since_s, note.since_s);
+	assert_int_equal(again.gone_s, note.gone_s);
 	assert_int_equal(again.n_gateways, 2);
 	assert_int_equal(again.from.first, 20000);
 	assert_int_equal(again.from.last, 20511);
@@ -259,6 +261,7 @@ static void bad_notes_are_refused(void **state)
 		"uid -1\nallow 10.0.0.1 22\n",
 		"uid 4294967295\nallow 10.0.0.1 22\n",
 		"uid 1\nsince x\nallow 10.0.0.1 22\n",
+		"uid 1\ngone x\nallow 10.0.0.1 22\n",
 		"uid 1\nallow 10.0.0.1 22\nmore 1\n",
 		"uid 1\nallow 10.0.0.1 22\nfrom 1\n",
 		"uid 1\nallow 10.0.0.1 22\nfrom 0 0\n",
