@@ -29,7 +29,6 @@
 #include "rtnl.h"
 
 enum {
-	PEERS_MAX = 32,
 	LOOK_US = 2000000, /* what this host is like does not change faster */
 };
 
@@ -106,9 +105,12 @@ int stub_route(struct client *c, struct err *err)
 
 /* ---- what must not be routed ---- */
 
-/* Take in what this host is like now.  Keeps what is known if that fails. */
-static void look(struct stub *s, mono_us_t now_us)
+/* Take in what this host is like now.  Keeps what is known if that fails.  Not
+ * for each name: what carries us is found by reading much of /proc. */
+static void look(struct client *c)
 {
+	struct stub *s = &c->stub;
+	mono_us_t now_us = loop_now_us(c->loop);
 	struct connected_list connected = {0};
 	struct rtnl_addr *addrs = NULL;
 	size_t n = 0;
@@ -130,16 +132,13 @@ static void look(struct stub *s, mono_us_t now_us)
 	s->connected = connected;
 	s->own = own;
 	s->n_own = own ? n : 0;
+	int n_peers = way_peers(c, s->peers, STUB_PEERS_MAX);
+	s->n_peers = n_peers > 0 ? (size_t)n_peers : 0;
 	s->looked_us = now_us;
 }
 
-static bool is_of_this_host(struct stub *s, const struct ip_addr *a,
-			    mono_us_t now_us)
+static bool is_of_this_host(const struct stub *s, const struct ip_addr *a)
 {
-	look(s, now_us);
-	/* Who does not know what is his own routes nothing. */
-	if (!s->looked_us)
-		return true;
 	for (size_t i = 0; i < s->n_own; i++)
 		if (addr_equal(&s->own[i], a))
 			return true;
@@ -159,13 +158,10 @@ static bool is_ipv4_in_ipv6(const struct ip_addr *a)
 	       (a->bytes[10] == 0 || a->bytes[10] == 0xff);
 }
 
-static bool carries_us(const struct client *c, const struct ip_addr *a)
+static bool carries_us(const struct stub *s, const struct ip_addr *a)
 {
-	struct ip_addr peers[PEERS_MAX];
-	int n = way_peers(c, peers, PEERS_MAX);
-
-	for (int i = 0; i < n; i++)
-		if (addr_equal(&peers[i], a))
+	for (size_t i = 0; i < s->n_peers; i++)
+		if (addr_equal(&s->peers[i], a))
 			return true;
 	return false;
 }
@@ -181,11 +177,14 @@ static bool lies_in(const struct subnet *nets, size_t n,
 
 static bool must_stay_out(struct client *c, const struct ip_addr *a)
 {
+	look(c);
 	return addr_is_loopback(a) || addr_is_link_local(a) ||
 	       addr_is_multicast(a) || is_ipv4_in_ipv6(a) ||
 	       lies_in(c->config->excludes, c->config->n_excludes, a) ||
-	       carries_us(c, a) || addr_equal(&c->admin_remote.addr, a) ||
-	       is_of_this_host(&c->stub, a, loop_now_us(c->loop));
+	       /* Who does not know what is his own routes nothing. */
+	       !c->stub.looked_us || carries_us(&c->stub, a) ||
+	       addr_equal(&c->admin_remote.addr, a) ||
+	       is_of_this_host(&c->stub, a);
 }
 
 /* ---- routes of domains ---- */
@@ -347,6 +346,7 @@ int stub_attach(struct client *c, struct err *err)
 
 	if (!local.addr4.version && !local.addr6.version)
 		return 0;
+	c->stub.looked_us = 0; /* something else may carry us now */
 	if (!c->stub.dns && !(c->peer.capabilities & FRAME_CAP_RESOLVE)) {
 		return say_no_resolver(c, err);
 	}

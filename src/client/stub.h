@@ -18,7 +18,10 @@
 struct client;
 struct rtnl;
 
-enum { STUB_ADDRS_MAX = 2 };
+enum {
+	STUB_ADDRS_MAX = 2,
+	STUB_PEERS_MAX = 32,
+};
 
 /* Storage is the client's; all zeros: there is none. */
 struct stub {
@@ -30,6 +33,8 @@ struct stub {
 	struct connected_list connected;
 	struct ip_addr *own; /* owned */
 	size_t n_own;
+	struct ip_addr peers[STUB_PEERS_MAX]; /* what carries the tunnel */
+	size_t n_peers;
 	mono_us_t looked_us; /* 0: never */
 };
 
