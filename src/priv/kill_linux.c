@@ -250,7 +250,7 @@ static int find_rules(const char *name, bool *ret_is_there, struct err *err)
 
 int kill_look(const struct kill_place *p, const char *name, struct err *err)
 {
-	struct killnote note;
+	struct killnote note = {.uid = UINT32_MAX};
 	bool is_there;
 
 	if (!find_note(p, name, &note))
