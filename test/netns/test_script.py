@@ -8,12 +8,14 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
-from common import OK, RUNTIME, SSH, USAGE, Ecssh, Tunnel, expect, expect_in
+from common import OK, RUNTIME, SSH, USAGE, Ecssh, Skip, Tunnel, expect, expect_in
 from lab import BUILD, PYTHON, USERS, Host, Lab, diff, wait_for
 from services import ECHO
 
 FAR = "10.77.0.2"
+VPNC_SCRIPT = Path("/usr/share/vpnc-scripts/vpnc-script")
 NOTES = "/tmp/notes"        # where scripts leave what they saw
 OURS = re.compile(r"(?m)^((?:reason|VPN\w+|TUN\w+|LOG_LEVEL|IDLE_TIMEOUT|INTERNAL_\w+|CISCO_\w+)=.*)$")
 
@@ -157,6 +159,34 @@ def test_every_end(lab: Lab):
         wait_for(lambda: not lab.near.processes("^ecssh-script$"), what="its runner has gone")
         lab.near.run(["sh", "-c", f"rm {NOTES}/*"])
         tunnel.expect_restored()
+
+
+def vpnc_script(lab: Lab, options: tuple, subnets: tuple, v6: str) -> None:
+    """Twice: it ends when asked to, and it is killed; v6: the route that the script makes last."""
+    if not VPNC_SCRIPT.exists():
+        raise Skip("no vpnc-script: ./dev deps test")
+    for end in (Tunnel.down, lambda tunnel: os.kill(tunnel.engine().pid, signal.SIGKILL)):
+        tunnel = Tunnel(lab, "--dns", "off", "--script", VPNC_SCRIPT, *options, subnets=subnets)
+        wait_for(lambda: v6 in lab.near.run(["ip", "-6", "route"]).stdout, what="the script made its routes")
+        wait_for(lambda: not lab.near.processes("^vpnc-script$"), what="the script is through")
+        expect_in("10.9.0.1 dev up0", lab.near.run(["ip", "route"]).stdout)     # that to the gateway
+        assert carries(lab)
+        end(tunnel)
+        tunnel.wait(10)
+        tunnel.expect_restored()
+        for said in ("No such file", "not found", "syntax", "expr:"):
+            assert said not in tunnel.stderr(), tunnel.stderr()
+
+
+def test_vpnc_script_itself(lab: Lab):
+    """The one of Debian's package, which makes addresses and routes of its own besides, and takes them back."""
+    vpnc_script(lab, ("-x", "10.77.0.128/25"), ("10.77.0.0/24", "10.78.0.0/24", "fd77::/64"), "fd77::/64 dev ecssh0")
+
+
+def test_vpnc_script_itself_with_everything(lab: Lab):
+    """It replaces the default route, in a table that is not looked up any more, and brings the old one back."""
+    lab.near.ip("route add default via 10.9.0.1", "route add default via fd09::1")
+    vpnc_script(lab, ("--full",), (), "default dev ecssh0")
 
 
 def test_no_connection_no_script(lab: Lab):
