@@ -535,7 +535,7 @@ static void window_grows_if_it_lasts_one_round_trip(void **state)
 
 static void window_is_the_usual_if_it_lasts_many(void **state)
 {
-	assert_int_equal(window_after(*state, 1000, 100000), SERVER_WINDOW);
+	assert_int_equal(window_after(*state, 1000, 100000), SERVER_WINDOW / 2);
 }
 
 static void window_stays_if_it_is_used_slowly(void **state)
