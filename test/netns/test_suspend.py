@@ -78,7 +78,7 @@ def sleep(lab: Lab, seconds: float, meanwhile) -> dict:
     assert prober.stop() > RATE
     expect(leaked(lab) - seen, 0, "leaked")
     tunnel.interrupt()
-    expect(tunnel.wait(), OK)
+    expect(tunnel.wait(), OK, tunnel.stderr())
     return before
 
 
