@@ -268,6 +268,8 @@ int dns_stub_attach(struct dns_stub *s, struct carrier *carrier)
 	struct frame_hello hello = {.capabilities = FRAME_CAP_TCP,
 				    .software = ECSSH_VERSION};
 
+	dns_conn_free_all(s);
+	s->session = session_free(s->session);
 	s->session =
 		session_new(s->loop, SESSION_FAR, carrier, &ops, s, &hello);
 	return s->session ? 0 : -ENOMEM;

@@ -263,6 +263,22 @@ static int set(struct dns_host *host, const struct dns_store *store,
 				  err);
 }
 
+/* What asks our servers first is of no use without them, whoever has written
+ * it: a script of the user's, say, to whom we have told them. */
+static bool asks_ours(const struct dns_record *r, const char *text, size_t len)
+{
+	struct ip_addr first, ours[BROKERMSG_DNS_SERVERS_MAX];
+	size_t n = resolv_text_servers(r->written, r->written_len, ours,
+				       BROKERMSG_DNS_SERVERS_MAX);
+
+	if (resolv_text_servers(text, len, &first, 1) < 1)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (addr_equal(&ours[i], &first))
+			return true;
+	return false;
+}
+
 /* ---- while it is up ---- */
 
 static bool is_ours(struct dns_host *host, const struct dns_wish *wish,
@@ -274,8 +290,7 @@ static bool is_ours(struct dns_host *host, const struct dns_wish *wish,
 			       : read_file(dir_fd, conf, text, sizeof(text));
 
 	(void)wish;
-	return n == (ssize_t)record->written_len &&
-	       memcmp(text, record->written, (size_t)n) == 0;
+	return n > 0 && asks_ours(record, text, (size_t)n);
 }
 
 /*
@@ -339,12 +354,17 @@ static enum present look(int dir_fd, const struct dns_record *r, char *text)
 		len = read_file(dir_fd, conf, text, DNS_RECORD_ORIGINAL_MAX);
 	if (is_original(dir_fd, r, &st, text, len))
 		return PRESENT_ORIGINAL;
+	/* Killed while the original was written back: its beginning. */
+	if (r->is_in_place && len >= 0 && len < (ssize_t)r->original_len &&
+	    memcmp(text, r->original_text, (size_t)len) == 0)
+		return PRESENT_OURS;
 	/* Killed while it was written: the beginning of ours. */
 	if (len >= 0 && len <= (ssize_t)r->written_len &&
 	    (r->is_in_place || len == (ssize_t)r->written_len) &&
 	    memcmp(text, r->written, (size_t)len) == 0)
 		return PRESENT_OURS;
-	return PRESENT_FOREIGN;
+	return len > 0 && asks_ours(r, text, (size_t)len) ? PRESENT_OURS
+							  : PRESENT_FOREIGN;
 }
 
 /* True if the original lies under its other name: what is there is not ours,

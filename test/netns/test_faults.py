@@ -151,10 +151,10 @@ def test_killed_at_each_step_of_names(lab: Lab):
 
 @slow
 @timeout(500)
-def test_killed_before_each_step_of_names_in_place(lab: Lab):
+def test_killed_at_each_step_of_names_in_place(lab: Lab):
     """Where another file cannot take the place of resolv.conf, ours is written into it."""
     lab.near.run(["mount", "--bind", "/etc/resolv.conf", "/etc/resolv.conf"])
-    names_die(lab)
+    every_step(lab, "dns", "torn", NAMES, Round.clean_up, names_die(lab))
 
 
 @slow

@@ -166,11 +166,13 @@ def vpnc_script(lab: Lab, options: tuple, subnets: tuple, v6: str) -> None:
     if not VPNC_SCRIPT.exists():
         raise Skip("no vpnc-script: ./dev deps test")
     for end in (Tunnel.down, lambda tunnel: os.kill(tunnel.engine().pid, signal.SIGKILL)):
-        tunnel = Tunnel(lab, "--dns", "off", "--script", VPNC_SCRIPT, *options, subnets=subnets)
+        tunnel = Tunnel(lab, "--script", VPNC_SCRIPT, *options, subnets=subnets)
         wait_for(lambda: v6 in lab.near.run(["ip", "-6", "route"]).stdout, what="the script made its routes")
         wait_for(lambda: not lab.near.processes("^vpnc-script$"), what="the script is through")
         expect_in("10.9.0.1 dev up0", lab.near.run(["ip", "route"]).stdout)     # that to the gateway
         assert carries(lab)
+        if "all" in options:
+            expect_in("VPNC_GENERATED", lab.near.path("/etc/resolv.conf").read_text())
         end(tunnel)
         tunnel.wait(10)
         tunnel.expect_restored()
@@ -180,13 +182,19 @@ def vpnc_script(lab: Lab, options: tuple, subnets: tuple, v6: str) -> None:
 
 def test_vpnc_script_itself(lab: Lab):
     """The one of Debian's package, which makes addresses and routes of its own besides, and takes them back."""
-    vpnc_script(lab, ("-x", "10.77.0.128/25"), ("10.77.0.0/24", "10.78.0.0/24", "fd77::/64"), "fd77::/64 dev ecssh0")
+    vpnc_script(lab, ("--dns", "off", "-x", "10.77.0.128/25"), ("10.77.0.0/24", "10.78.0.0/24", "fd77::/64"), "fd77::/64 dev ecssh0")
 
 
 def test_vpnc_script_itself_with_everything(lab: Lab):
     """It replaces the default route, in a table that is not looked up any more, and brings the old one back."""
     lab.near.ip("route add default via 10.9.0.1", "route add default via fd09::1")
-    vpnc_script(lab, ("--full",), (), "default dev ecssh0")
+    vpnc_script(lab, ("--full", "--dns", "off"), (), "default dev ecssh0")
+
+
+def test_vpnc_script_itself_writes_resolv_conf_too(lab: Lab):
+    """It is told of the servers that names are asked for by already, and makes a file of its own of them."""
+    lab.gw.write("/etc/resolv.conf", "nameserver 10.77.0.2\n")
+    vpnc_script(lab, ("--dns", "all"), ("10.77.0.0/24", "fd77::/64"), "fd77::/64 dev ecssh0")
 
 
 def test_no_connection_no_script(lab: Lab):

@@ -460,6 +460,29 @@ static void changed_by_others_is_kept_for_the_end(void **state)
 	}
 }
 
+/* A script of the user's that was told of our servers, say: it is no original,
+ * and of no use at the end. */
+static void what_asks_our_servers_is_ours(void **state)
+{
+	struct rig *rig = *state;
+	char text[2048];
+
+	assert_int_equal(set(rig, NULL), 0);
+	(void)snprintf(text, sizeof(text), "#@GENERATED@\n%s%s",
+		       strstr(ours, "nameserver"), theirs);
+	write_file(in_etc(rig, "resolv.conf"), text, 0644);
+	assert_true(dnshost_is_ours(&rig->d));
+	assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+	assert_string_equal(conf_text(rig), "nameserver 192.0.2.1\n");
+	/* Behind another one it is theirs. */
+	assert_int_equal(set(rig, NULL), 0);
+	(void)snprintf(text, sizeof(text), "%s%s", theirs,
+		       strstr(ours, "nameserver"));
+	write_file(in_etc(rig, "resolv.conf"), text, 0644);
+	assert_false(dnshost_is_ours(&rig->d));
+	assert_int_equal(dnshost_clear(&rig->d, NULL), -ESTALE);
+}
+
 /* What cannot be kept stays. */
 static void changed_into_what_cannot_be_kept(void **state)
 {
@@ -928,6 +951,7 @@ int main(void)
 		rig_test(a_symbolic_link_stays_one),
 		rig_test(what_was_not_there_goes_again),
 		rig_test(changed_by_others_is_left_alone),
+		rig_test(what_asks_our_servers_is_ours),
 		rig_test(a_killed_one_is_undone_by_the_next),
 		rig_test(the_record_alone_suffices),
 		rig_test(killed_before_the_change_leaves_no_litter),
