@@ -105,6 +105,7 @@ static void on_stop(void *ctx)
 	confirm_stop(c);
 	auto_nets_stop(c);
 	lan_watch_stop(c);
+	roam_stop(c);
 	c->since_s = clock_wall_s();
 	if (c->why.text[0] != '\0')
 		log_err("%s", c->why.text);
@@ -736,6 +737,7 @@ static void client_init(struct client *c, const struct client_config *config)
 	};
 	list_init(&c->stop.link);
 	reconnect_init(c);
+	roam_init(c);
 }
 
 /* What on_stop has not done already. */

@@ -25,6 +25,7 @@
 #include "plan.h"
 #include "reconnect.h"
 #include "relay.h"
+#include "roam.h"
 #include "sig.h"
 #include "ssh_jump.h"
 #include "ssh_socket.h"
@@ -115,6 +116,7 @@ struct client {
 	struct endpoint admin_local, admin_remote;
 	bool has_been_up; /* CONNECTED at least once */
 	struct reconnect reconnect;
+	struct roam roam;
 	struct hook *hook; /* NULL: no script */
 	struct hook_plan hook_plan;
 	const char *hook_domains[CLIENT_DOMAINS_MAX]; /* of hook_plan */

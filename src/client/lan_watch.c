@@ -95,6 +95,7 @@ static void on_change(void *ctx, uint32_t events)
 			log_warn("%s", describe(c, &now.nets[i], text));
 	connected_list_fini(&w->now);
 	w->now = now;
+	roam_look(c);
 }
 
 void lan_watch_start(struct client *c)

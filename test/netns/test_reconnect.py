@@ -7,6 +7,7 @@
 import os
 import signal
 import socket
+import time
 
 from common import OK, SSH, Ecssh, Tunnel, connect_error, expect, expect_in, timeout
 from lab import SUBNETS, Lab, diff, wait_for
@@ -138,6 +139,27 @@ def test_name_that_only_the_tunnel_knows(lab: Lab):
     lab.near.write("/etc/hosts", "")
     kill_session(lab)
     wait_for(lambda: "connected to named again" in tunnel.stderr(), 20, tunnel.stderr())
+    tunnel.down()
+
+
+@timeout(120)
+def test_this_host_moves(lab: Lab):
+    """Its address goes, and with it all hope for the connection; but not if it comes back at once."""
+    lost = "this host does not have the address 10.9.0.2 any more"
+    tunnel = Tunnel(lab, "--reconnect", subnets=("10.77.0.0/24",))
+    with lab.near.connect(FAR, ECHO) as sock:
+        lab.near.ip("addr del 10.9.0.2/24 dev up0", "addr add 10.9.0.2/24 dev up0")
+        end = time.monotonic() + 4      # the time in which it could be missed
+        while time.monotonic() < end:
+            assert echoes(sock)
+    assert lost not in tunnel.stderr(), tunnel.stderr()
+    lab.near.ip("addr del 10.9.0.2/24 dev up0", "addr add 10.9.0.22/24 dev up0")
+    wait_again(tunnel, 1)
+    expect_in(lost, tunnel.stderr())
+    with lab.near.connect(FAR, ECHO) as sock:
+        assert echoes(sock)
+    lab.near.ip("addr del 10.9.0.22/24 dev up0", "addr add 10.9.0.2/24 dev up0")
+    wait_again(tunnel, 2)
     tunnel.down()
 
 
