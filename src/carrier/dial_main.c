@@ -36,7 +36,8 @@ static int limit_sending(int fd, time_t limit_s)
 /* Have it begin at a port.  Returns 0 or -errno. */
 static int bind_port(int fd, enum ip_version version, uint16_t port)
 {
-	const struct endpoint here = {.addr.version = version, .port = port};
+	const struct endpoint here = {.addr.version = (uint8_t)version,
+				      .port = port};
 	struct sockaddr_storage ss;
 	socklen_t len = endpoint_to_sockaddr(&here, &ss);
 	const int yes = 1;

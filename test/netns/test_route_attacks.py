@@ -115,8 +115,8 @@ def attack(lab: Lab, strike: Callable[[], None], targets: tuple = TARGETS, n: in
         assert flows["udp"] >= len(targets), f"probes do not go through the tunnel: {flows}"
         routes_into_main(lab)
         probes.more(100)
-        uplink.leaked()
         probes.stop()
+        uplink.leaked()     # what these were is not counted below
         last = Probes(lab.near, targets)
         last.more(200)
         last.stop()
