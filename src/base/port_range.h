@@ -27,9 +27,10 @@ static inline bool port_range_is_sound(const struct port_range *r)
 }
 
 /*
- * Choose one of 512 ports at random, which are none of those that the kernel
- * gives to who does not care (ip_local_port_range), as far as that leaves room.
- * Returns 0 or -errno: there is no randomness.
+ * Choose 512 ports in a row, somewhere at random, which are none of those that
+ * the kernel gives to who does not care (ip_local_port_range), as far as that
+ * leaves room.  Returns 0 or -errno: -ERANGE: there are not so many; or there
+ * is no randomness.
  */
 int port_range_choose(struct port_range *ret);
 

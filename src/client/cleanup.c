@@ -3,17 +3,15 @@
 #include "cleanup.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "beside.h"
-#include "broker_client.h"
 #include "client.h"
 #include "ctl_client.h"
 #include "escape.h"
 #include "kill_notes.h"
 #include "log.h"
+#include "own_broker.h"
 
 enum { FAILURES_MAX = 1000 }; /* more than there can be records */
 
@@ -55,18 +53,12 @@ unsigned cleanup_all(struct broker_client *broker)
 
 void cleanup_refresh_notes(void)
 {
-	char path[PATH_MAX];
-	struct broker_start how = {.path = path, .via = BROKER_VIA_DIRECT};
 	struct broker_client *broker = NULL;
 	struct killnote note;
 	struct err why;
-	int r = -ENOENT;
 
-	if (geteuid() == 0 && kill_notes_load(&note, 1) > 0)
-		r = beside_find("ecssh-broker", path, &why);
-	if (r == 0)
-		r = broker_client_start(&broker, &how, &why);
-	if (r < 0)
+	if (geteuid() != 0 || kill_notes_load(&note, 1) == 0 ||
+	    own_broker_start(&broker, BROKER_VIA_DIRECT, &why) < 0)
 		return;
 	kill_notes_refresh(broker);
 	(void)broker_client_stop(broker, NULL);
@@ -82,16 +74,12 @@ static void on_socket_removed(const char *path)
 
 int cleanup_run(void)
 {
-	char path[PATH_MAX];
-	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
 	struct broker_client *broker = NULL;
 	struct err err;
 	unsigned n = 0;
 	size_t n_sockets = ctl_client_tidy(on_socket_removed);
-	int r = beside_find("ecssh-broker", path, &err);
+	int r = own_broker_start(&broker, BROKER_VIA_AUTO, &err);
 
-	if (r == 0)
-		r = broker_client_start(&broker, &how, &err);
 	if (r < 0) {
 		log_err("%s", err.text);
 		return r == -EPERM || r == -EACCES ? CLIENT_EXIT_PRIVILEGE

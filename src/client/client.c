@@ -32,7 +32,6 @@
 #include "client_internal.h"
 #include "admin.h"
 #include "auto_nets.h"
-#include "beside.h"
 #include "broker_print.h"
 #include "cleanup.h"
 #include "confirm.h"
@@ -40,6 +39,7 @@
 #include "fd.h"
 #include "invoker.h"
 #include "log.h"
+#include "own_broker.h"
 #include "script.h"
 #include "text.h"
 
@@ -622,15 +622,10 @@ void client_lost(struct client *c, int exit_code, const struct err *why)
 /* As whoever we were started as; may ask for a password. */
 static int start_broker(struct client *c, struct err *err)
 {
-	char path[PATH_MAX];
-	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
-
 	if (c->config->is_dry_run)
 		return broker_client_fork(&c->broker, broker_print_run, err);
-	int r = beside_find("ecssh-broker", path, err);
+	int r = own_broker_start(&c->broker, BROKER_VIA_AUTO, err);
 
-	if (r == 0)
-		r = broker_client_start(&c->broker, &how, err);
 	if (r == 0)
 		(void)cleanup_all(c->broker);
 	return r;

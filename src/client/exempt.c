@@ -289,7 +289,7 @@ static void change_all(struct client *c, bool is_dialling)
  * not if it does so only to find out if that is another one now: it may try in
  * vain, which others' connections are not to go past the tunnel for.
  */
-static void begin_dialling(struct client *c)
+void exempt_dial(struct client *c)
 {
 	struct exempt *e = &c->exempt;
 
@@ -303,20 +303,6 @@ static void begin_dialling(struct client *c)
 		memcpy(e->dialling.to, e->gateways, sizeof(e->gateways));
 	}
 	change_all(c, true);
-}
-
-static void end_dialling(struct client *c)
-{
-	struct exempt *e = &c->exempt;
-
-	if (e->is_up && c->broker)
-		change_all(c, false);
-	e->dialling.n = 0;
-}
-
-void exempt_dial(struct client *c)
-{
-	begin_dialling(c);
 }
 
 static void take(struct client *c, pid_t pid)
@@ -349,7 +335,8 @@ void exempt_dialled(struct client *c, pid_t pid)
 		return;
 	if (pid != 0)
 		take(c, pid);
-	end_dialling(c);
+	change_all(c, false);
+	c->exempt.dialling.n = 0;
 }
 
 void exempt_drop(struct client *c, pid_t pid)

@@ -3,12 +3,10 @@
 #include "kill_switch.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "brokermsg.h"
 #include "client_internal.h"
 #include "connected.h"
@@ -16,6 +14,7 @@
 #include "gateway_find.h"
 #include "kill_notes.h"
 #include "log.h"
+#include "own_broker.h"
 #include "plan.h"
 #include "port_range.h"
 #include "rtnl.h"
@@ -116,18 +115,15 @@ static int hold_ssh(struct client *c, const struct killnote *in_force,
 		    struct port_range *ret_from, struct err *err)
 {
 	const struct client_config *config = c->config;
-	int r = 0;
 
 	if (config->n_kill_allowed > 0 || config->via.host[0] != '\0' ||
 	    !dialer_is_possible(way_config(c)))
 		return 0;
-	if (in_force)
-		*ret_from = in_force->from;
+	*ret_from = in_force && in_force->from.first != 0 ? in_force->from
+							  : c->ports;
 	if (ret_from->first == 0)
-		r = port_range_choose(ret_from);
-	if (r < 0)
-		return err_set(err, r, "cannot choose ports for ssh: %s",
-			       strerror(-r));
+		return err_set(err, -ERANGE,
+			       "there are no ports for ssh's own use");
 	return config->block_only ? 0 : way_pin(c, gateways, n, ret_from, err);
 }
 
@@ -254,13 +250,9 @@ void kill_switch_end(struct client *c)
 
 int kill_switch_lift(const char *tunnel, struct err *err)
 {
-	char path[PATH_MAX];
-	struct broker_start how = {.path = path, .via = BROKER_VIA_AUTO};
 	struct broker_client *broker = NULL;
-	int r = beside_find("ecssh-broker", path, err);
+	int r = own_broker_start(&broker, BROKER_VIA_AUTO, err);
 
-	if (r == 0)
-		r = broker_client_start(&broker, &how, err);
 	if (r < 0)
 		return r;
 	r = broker_client_kill_off(broker, tunnel, err);

@@ -600,11 +600,11 @@ int way_prepare(struct client *c, struct err *err)
 		return start_starter(c, err);
 	int r = query_ssh_config(c, err);
 
-	if (r < 0 || c->config->block_only)
-		return r;
 	/* While we may still look at what the kernel gives to others. */
 	if (port_range_choose(&c->ports) < 0)
 		log_debug("there are no ports for ssh's own use");
+	if (r < 0 || c->config->block_only)
+		return r;
 	c->skips_helper = skips_helper(c);
 	if (!c->skips_helper)
 		r = load_helper(c, err);

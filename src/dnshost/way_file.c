@@ -341,6 +341,14 @@ static bool is_original(int dir_fd, const struct dns_record *r,
 	       memcmp(text, r->original_text, (size_t)len) == 0;
 }
 
+/* len is negative if there is no text. */
+static bool is_beginning(const char *text, ssize_t len, const char *whole,
+			 size_t whole_len)
+{
+	return len >= 0 && (size_t)len <= whole_len &&
+	       memcmp(text, whole, (size_t)len) == 0;
+}
+
 /* Whose is what is there?  text has room for the longest original. */
 static enum present look(int dir_fd, const struct dns_record *r, char *text)
 {
@@ -354,14 +362,10 @@ static enum present look(int dir_fd, const struct dns_record *r, char *text)
 		len = read_file(dir_fd, conf, text, DNS_RECORD_ORIGINAL_MAX);
 	if (is_original(dir_fd, r, &st, text, len))
 		return PRESENT_ORIGINAL;
-	/* Killed while the original was written back: its beginning. */
-	if (r->is_in_place && len >= 0 && len < (ssize_t)r->original_len &&
-	    memcmp(text, r->original_text, (size_t)len) == 0)
-		return PRESENT_OURS;
-	/* Killed while it was written: the beginning of ours. */
-	if (len >= 0 && len <= (ssize_t)r->written_len &&
-	    (r->is_in_place || len == (ssize_t)r->written_len) &&
-	    memcmp(text, r->written, (size_t)len) == 0)
+	/* Killed while ours was written into it, or the original again. */
+	if (r->is_in_place &&
+	    (is_beginning(text, len, r->written, r->written_len) ||
+	     is_beginning(text, len, r->original_text, r->original_len)))
 		return PRESENT_OURS;
 	return len > 0 && asks_ours(r, text, (size_t)len) ? PRESENT_OURS
 							  : PRESENT_FOREIGN;

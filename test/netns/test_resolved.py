@@ -390,13 +390,18 @@ def test_kill_9_of_ecssh_dns_with_openresolv(lab: Lab):
     expect_clean(lab, tunnel)
 
 
-def test_debians_resolvconf(lab: Lab):
+def debians_resolvconf(lab: Lab) -> None:
+    """In charge of resolv.conf, and told of the local network's server."""
     install(lab.near, "resolvconf")
     lab.near.path("/run/resolvconf/interface").mkdir(parents=True)
     lab.near.write("/run/resolvconf/enable-updates", "")
     lab.near.path(CONF).unlink()
     lab.near.path(CONF).symlink_to("/run/resolvconf/resolv.conf")
     lab.near.run(["resolvconf", "-a", "up0.dhcp"], stdin=f"nameserver {LAN_SERVER}\n")
+
+
+def test_debians_resolvconf(lab: Lab):
+    debians_resolvconf(lab)
     lab.near.run(["resolvconf", "-d", "none"])
     text = lab.near.path("/run/resolvconf/resolv.conf")
     expect_in(f"nameserver {LAN_SERVER}", text.read_text())
@@ -431,12 +436,7 @@ def test_openresolv_that_is_bypassed(lab: Lab):
 
 def test_debians_resolvconf_that_loses_its_charge(lab: Lab):
     """Its link is replaced by a file."""
-    install(lab.near, "resolvconf")
-    lab.near.path("/run/resolvconf/interface").mkdir(parents=True)
-    lab.near.write("/run/resolvconf/enable-updates", "")
-    lab.near.path(CONF).unlink()
-    lab.near.path(CONF).symlink_to("/run/resolvconf/resolv.conf")
-    lab.near.run(["resolvconf", "-a", "up0.dhcp"], stdin=f"nameserver {LAN_SERVER}\n")
+    debians_resolvconf(lab)
     up = Ecssh(lab.near, "up", *NAMED, "--dns", "all", "gw", *SUBNETS).connected()
     # A client that follows the link, which resolvconf then writes over.
     text = lab.near.path("/run/resolvconf/resolv.conf")
