@@ -17,17 +17,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dns_way.h"
 #include "fd.h"
 
 static const char conf[] = "resolv.conf";
+
+/* How often, and for how long together, a writer is waited for. */
+enum { STILL_TRIES = 50, STILL_MS = 1000 };
 
 /* What is in place of resolv.conf now. */
 enum present {
@@ -61,6 +66,34 @@ static ssize_t read_file(int dir_fd, const char *name, char *out, size_t cap)
 			return -E2BIG;
 		len += (size_t)n;
 	}
+}
+
+/*
+ * Wait until nobody is writing into it: what has been cut to nothing and is not
+ * written yet is nobody's truth.  Nobody begins to as long as what is returned
+ * is open, but waits in open(2): close it soon, and before writing ourselves.
+ * Without one (-1: a writer that does not end, a file of another user's, a file
+ * system that knows no leases) there is no more to be done than to go on.
+ */
+static int hold_still(int dir_fd)
+{
+	static const struct timespec a_moment = {
+		.tv_nsec = STILL_MS * 1000000L / STILL_TRIES};
+
+	(void)signal(SIGIO, SIG_IGN); /* that somebody waits */
+	for (int i = 0; i < STILL_TRIES; i++) {
+		int fd = openat(dir_fd, conf,
+				O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+		if (fd < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+			return fd;
+		bool is_written = errno == EAGAIN;
+		fd_close(&fd);
+		if (!is_written)
+			break;
+		(void)nanosleep(&a_moment, NULL);
+	}
+	return -1;
 }
 
 /* ---- before: what is there ---- */
@@ -216,8 +249,9 @@ static int check_others(const struct dns_store *store, struct err *err)
 
 /* ---- the way ---- */
 
-/* Put ours in the place of the original, which the record has. */
-static int take_place(int dir_fd, const struct dns_host *host,
+/* Put ours in the place of the original, which the record has, and which
+ * *still_fd holds. */
+static int take_place(int dir_fd, int *still_fd, const struct dns_host *host,
 		      const struct dns_store *store,
 		      const struct dns_wish *wish, struct dns_record *record,
 		      struct dns_record_entry *entry, struct err *err)
@@ -237,6 +271,7 @@ static int take_place(int dir_fd, const struct dns_host *host,
 	r = dns_store_save(store, entry, record, err);
 	if (r < 0)
 		return r;
+	fd_close(still_fd);
 	r = write_in_place(dir_fd, record->written, record->written_len);
 	return r < 0 ? cannot(host, r, err) : 0;
 }
@@ -256,11 +291,12 @@ static int set(struct dns_host *host, const struct dns_store *store,
 	if (dir_fd < 0)
 		return cannot(host, dir_fd, err);
 	int r = check_others(store, err);
+	int still_fd CLEANUP_FD = r < 0 ? -1 : hold_still(dir_fd);
 	if (r == 0)
 		r = read_original(dir_fd, host, record, err);
 	return r < 0 ? r
-		     : take_place(dir_fd, host, store, wish, record, entry,
-				  err);
+		     : take_place(dir_fd, &still_fd, host, store, wish, record,
+				  entry, err);
 }
 
 /* What asks our servers first is of no use without them, whoever has written
@@ -285,10 +321,12 @@ static bool is_ours(struct dns_host *host, const struct dns_wish *wish,
 		    const struct dns_record *record)
 {
 	int dir_fd CLEANUP_FD = dns_way_open_etc(host);
+	int still_fd = dir_fd < 0 ? -1 : hold_still(dir_fd);
 	char text[RESOLV_TEXT_MAX];
 	ssize_t n = dir_fd < 0 ? dir_fd
 			       : read_file(dir_fd, conf, text, sizeof(text));
 
+	fd_close(&still_fd);
 	(void)wish;
 	return n > 0 && asks_ours(record, text, (size_t)n);
 }
@@ -304,6 +342,7 @@ static int renew(struct dns_host *host, const struct dns_store *store,
 		 struct dns_record_entry *entry, struct err *err)
 {
 	int dir_fd CLEANUP_FD = dns_way_open_etc(host);
+	int still_fd CLEANUP_FD = dir_fd < 0 ? -1 : hold_still(dir_fd);
 	struct dns_record *newer = malloc(sizeof(*newer));
 	int r = dir_fd < 0 ? dir_fd : newer ? 0 : -ENOMEM;
 
@@ -313,11 +352,15 @@ static int renew(struct dns_host *host, const struct dns_store *store,
 	}
 	dns_record_init(newer, DNS_WAY_FILE, wish->ifindex, wish->device);
 	r = read_original(dir_fd, host, newer, err);
-	if (r == 0) {
+	/* Unless it has become ours since it was looked at. */
+	if (r == 0 &&
+	    (newer->original != DNS_ORIGINAL_FILE ||
+	     !asks_ours(record, newer->original_text, newer->original_len))) {
 		if (record->kept[0] != '\0')
 			(void)unlinkat(dir_fd, record->kept, 0);
 		*record = *newer;
-		r = take_place(dir_fd, host, store, wish, record, entry, err);
+		r = take_place(dir_fd, &still_fd, host, store, wish, record,
+			       entry, err);
 	}
 	free(newer);
 	return r;
@@ -426,7 +469,10 @@ static int undo(struct dns_host *host, const struct dns_record *record,
 	enum present present = PRESENT_OURS;
 
 	if (r == 0) {
+		int still_fd = hold_still(dir_fd);
+
 		present = look(dir_fd, record, text);
+		fd_close(&still_fd);
 		if (present == PRESENT_OURS)
 			r = put_back(dir_fd, record, text);
 		if (record->kept[0] != '\0' && r == 0)

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -598,6 +599,65 @@ static void changes_behind_a_link_are_noticed(void **state)
 	conf_watch_disarm(&w);
 }
 
+/* Somebody cuts the file to nothing, and writes into it a moment later. */
+static pid_t write_slowly(struct rig *rig, const char *text)
+{
+	int fd = open(in_etc(rig, "resolv.conf"), O_WRONLY | O_TRUNC);
+	pid_t pid = fork();
+
+	assert_true(fd >= 0 && pid >= 0);
+	if (pid == 0) {
+		(void)poll(NULL, 0, 200);
+		_exit(fd_write_all(fd, text, strlen(text)) < 0);
+	}
+	fd_close(&fd);
+	return pid;
+}
+
+static void await(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* vpnc-script writes its own over ours, and ours over that. */
+static void what_is_half_written_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct keep k = KEEP_NONE;
+	mono_us_t now_us = clock_mono_us();
+
+	assert_int_equal(set(rig, NULL), 0);
+	keep_start(&k, &rig->d);
+	pid_t pid = write_slowly(rig, ours);
+	keep_turn(&k, &rig->d, now_us + US_PER_SEC);
+	assert_string_equal(conf_text(rig), ours);
+	await(pid);
+	pid = write_slowly(rig, ours);
+	assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+	await(pid);
+	assert_string_equal(conf_text(rig), "nameserver 192.0.2.1\n");
+	keep_stop(&k);
+}
+
+static void half_of_theirs_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct keep k = KEEP_NONE;
+
+	assert_int_equal(set(rig, NULL), 0);
+	keep_start(&k, &rig->d);
+	pid_t pid = write_slowly(rig, theirs);
+	keep_turn(&k, &rig->d, clock_mono_us() + US_PER_SEC);
+	await(pid);
+	assert_string_equal(conf_text(rig), ours);
+	keep_stop(&k);
+	assert_int_equal(dnshost_clear(&rig->d, NULL), 0);
+	assert_string_equal(conf_text(rig), theirs);
+}
+
 static void who_does_not_stop_wins_for_a_minute(void **state)
 {
 	struct rig *rig = *state;
@@ -966,6 +1026,8 @@ int main(void)
 		rig_test(killed_at_any_step_theirs_comes_back),
 		rig_test(changes_are_noticed),
 		rig_test(changes_behind_a_link_are_noticed),
+		rig_test(what_is_half_written_is_waited_for),
+		rig_test(half_of_theirs_is_waited_for),
 		rig_test(who_does_not_stop_wins_for_a_minute),
 		rig_test(resolvconf_is_told_and_told_to_forget),
 		rig_test(resolvconf_that_is_bypassed_is_told_again),
