@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from typing import Optional
 
 import lab as lab_module
@@ -69,6 +70,12 @@ def expect(value, wanted, what: str = "") -> None:
 
 def expect_in(part: str, text: str) -> None:
     assert part.lower() in text.lower(), f"{part!r} is not in:\n{text}"
+
+
+def expect_soon(since: float, seconds: float, what: str) -> None:
+    """It has taken no longer than that since then (time.monotonic()); with the patience that is right beside others."""
+    took_s = time.monotonic() - since
+    assert took_s <= seconds * lab_module.patience, f"{what} took {took_s:.2f} s"
 
 
 def rules_one_by_one(snapshot: dict) -> dict:

@@ -11,14 +11,16 @@ tunnel whose routes are in main as they used to be: then all probes must be seen
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from typing import Callable
 
-from common import Tunnel, connect_error, expect, expect_in, slow, timeout
+from common import Tunnel, connect_error, expect, expect_in, expect_soon, slow, timeout
 from lab import BUILD, SUBNETS, Host, Lab, wait_for, write_keys
 from services import ECHO
 
@@ -28,29 +30,44 @@ PORT = 40000
 MAGIC = b"ecssh-probe"
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
+SOL_PACKET, PACKET_STATISTICS = 263, 6
 
 ROUTES = ("0.0.0.0/1 via 10.9.0.1", "128.0.0.0/1 via 10.9.0.1", "10.77.0.0/25 via 10.9.0.1", "10.77.0.2/32 via 10.9.0.1",
           "::/1 via fd09::1", "8000::/1 via fd09::1", "fd77::/65 via fd09::1", "fd77::2/128 via fd09::1")
 
 
-class Uplink:
-    """Counts the probes that leave a host by its uplink as they are."""
+class Uplink(threading.Thread):
+    """Counts the probes that leave a host by its uplink as they are. It reads all the time: the socket has no room for
+    everything that goes by in a minute."""
 
     def __init__(self, host: Host, device: str = "up0"):
+        super().__init__(daemon=True)
         self.sock = host.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         self.sock.bind((device, ETH_P_ALL))
         self.sock.setblocking(False)
+        self.count, self.lock = 0, threading.Lock()
+        self.start()
+
+    def run(self) -> None:
+        while select.select([self.sock], [], []):
+            self.read()
+
+    def read(self) -> None:
+        """All that is there."""
+        with self.lock, suppress(BlockingIOError):
+            while True:
+                packet, address = self.sock.recvfrom(2048)
+                self.count += address[2] == PACKET_OUTGOING and MAGIC in packet
 
     def leaked(self) -> int:
         """How many have, since this was asked last."""
-        count = 0
-        while True:
-            try:
-                packet, address = self.sock.recvfrom(2048)
-            except BlockingIOError:
-                return count
-            count += address[2] == PACKET_OUTGOING and MAGIC in packet
+        self.read()
+        dropped = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+        expect(dropped, 0, "packets that nobody has looked at")
+        count, self.count = self.count, 0
+        return count
 
 
 class Probes(threading.Thread):
@@ -224,7 +241,7 @@ def test_ipv6_with_a_gateway_that_has_none(lab: Lab):
     expect(leaked_of(lab, target)[0], 0, "IPv6 under --full")
     began = time.monotonic()
     expect(connect_error(lab.near, target, 443), "ENETUNREACH", "a connection by IPv6")
-    assert time.monotonic() - began < 1, "the refusal was not at once"
+    expect_soon(began, 1, "the refusal")
     expect(connect_error(lab.near, "10.77.0.2", ECHO), "connected", "a connection by IPv4")
     tunnel.down()
     tunnel.expect_restored()
