@@ -97,6 +97,13 @@ def wait_for(condition: Callable[[], object], timeout: float = 5.0, what: str = 
         time.sleep(0.01)
 
 
+class Running(subprocess.Popen):
+    """A process whose end is waited for with patience."""
+
+    def wait(self, timeout: Optional[float] = None) -> int:
+        return super().wait(None if timeout is None else timeout * patience)
+
+
 class Host:
     """One machine of the lab."""
 
@@ -137,11 +144,11 @@ class Host:
                 *(f"{key}={value}" for key, value in variables.items()), *map(str, argv)]
 
     def popen(self, argv: Sequence[object], user: str = "root", env: Optional[dict] = None,
-              cwd: Optional[str] = None, **options) -> subprocess.Popen:
+              cwd: Optional[str] = None, **options) -> Running:
         """Start argv here, in a process group of its own (killpg reaches all of it)."""
         options.setdefault("start_new_session", True)
         options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen(self.command(argv, user, env, cwd), **options)
+        return Running(self.command(argv, user, env, cwd), **options)
 
     def run(self, argv: Sequence[object], user: str = "root", env: Optional[dict] = None,
             cwd: Optional[str] = None, stdin: Optional[str] = None, timeout: float = 30.0,
@@ -205,10 +212,11 @@ class Host:
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0,
                timeout: float = 20.0) -> socket.socket:
-        """A socket of the caller's own process that lives in this host's network."""
+        """A socket of the caller's own process that lives in this host's network. To wait for what must not come, set
+        its timeout afterwards: this one is for what must."""
         with self.network():
             sock = socket.socket(family, kind, proto)
-        sock.settimeout(timeout)
+        sock.settimeout(timeout * patience)
         return sock
 
     def connect(self, address: str, port: int, timeout: float = 20.0) -> socket.socket:
@@ -255,7 +263,11 @@ class Host:
     # -- looking -------------------------------------------------------------------------------
 
     def processes(self, name: str = "") -> list[Process]:
-        """What runs here now, without the first process and zombies; `name` is a pattern for comm."""
+        """What runs here now, without the first process and zombies, the oldest first; `name` is a pattern for comm.
+
+        A fork of ours bears its parent's name until it has taken its own or become another program: for one process
+        there is process(). The oldest need not have the smallest number: numbers begin anew at 32,768.
+        """
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == self.pid:
@@ -265,12 +277,17 @@ class Host:
                     continue
                 comm = (entry / "comm").read_text().strip()
                 args = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                started = int((entry / "stat").read_text().rpartition(")")[2].split()[19])
                 owner = entry.stat().st_uid
             except OSError:
                 continue        # ended while we looked
             if args and re.search(name, comm):
-                found.append(Process(int(entry.name), comm, owner, args))
-        return sorted(found)
+                found.append((started, Process(int(entry.name), comm, owner, args)))
+        return [process for _, process in sorted(found)]
+
+    def process(self, name: str) -> Process:
+        """The oldest of this name; it may still have to take it."""
+        return wait_for(lambda: self.processes(name), what=f"{name} runs on {self.name}")[0]
 
     def process_list(self) -> list[str]:
         return sorted(f"{p.user} {p.args}" for p in self.processes())
@@ -299,7 +316,7 @@ class Host:
         return state
 
 
-# One shell: each start of a program in a host costs more than most of these.
+# One shell: each start of a program in a host costs more than most of these. What goes while find looks is no failure.
 SNAPSHOT = r"""
 set -e
 part() { printf '\n== %s\n' "$1"; shift; "$@"; }
@@ -311,7 +328,7 @@ for family in -4 -6; do
     part rule$family ip -j $family rule
 done
 part sysctl sysctl -a --pattern '^net\.(core|ipv[46])\.' 2>/dev/null || true
-part files find /run /tmp /var/tmp /home /root -path /run/.lab -prune -o -not -type d -printf '%p %M %u\n'
+part files find /run /tmp /var/tmp /home /root -path /run/.lab -prune -o -not -type d -printf '%p %M %u\n' 2>/dev/null || true
 """
 JSON_PART = re.compile("nft|link|addr|route|rule")
 

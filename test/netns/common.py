@@ -103,7 +103,7 @@ class Ecssh:
     def wait(self, seconds: float = 15.0) -> int:
         """The exit status; a hang is a failure."""
         try:
-            return self.process.wait(seconds * lab_module.patience)
+            return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"ecssh still runs after {seconds:g} s; it said:\n{self.stderr()}") from None
 
@@ -156,11 +156,11 @@ class Tunnel(Ecssh):
 
     def helper(self):
         """The helper's process on gw."""
-        return wait_for(lambda: self.lab.gw.processes(HELPER), what="helper runs")[0]
+        return self.lab.gw.process(HELPER)
 
     def engine(self):
-        """The near engine's process: the oldest ecssh of this host."""
-        return self.host.processes("^ecssh$")[0]
+        """The near engine's process."""
+        return self.host.process("^ecssh$")
 
     def expect_restored(self, seconds: float = 5.0, except_for: str = "") -> None:
         """Near is exactly as before (but for lines with this text); on gw no process is left."""
@@ -175,14 +175,17 @@ class Tunnel(Ecssh):
 
 
 def connect_error(host: Host, address: str, port: int, seconds: float = 10.0) -> str:
-    """How a connection attempt ends: "connected", "timeout" or the name of the errno."""
-    try:
-        host.connect(address, port, seconds).close()
-        return "connected"
-    except TimeoutError:
-        return "timeout"
-    except OSError as error:
-        return errno.errorcode[error.errno]
+    """How a connection attempt ends: "connected", "timeout" or the name of the errno. Give a time where silence is
+    expected, and nowhere else."""
+    with host.socket(family_of(address)) as sock:
+        sock.settimeout(seconds)
+        try:
+            sock.connect((address, port))
+            return "connected"
+        except TimeoutError:
+            return "timeout"
+        except OSError as error:
+            return errno.errorcode[error.errno]
 
 
 def connect_errors(host: Host, address: str, ports: range, seconds: float = 10.0) -> list[str]:

@@ -9,6 +9,7 @@ import pty
 import select
 import time
 
+import lab as lab_module
 from common import OK, SSH, expect, expect_in, timeout
 from lab import PASSWORD, SUBNETS, Lab, diff, wait_for
 
@@ -23,7 +24,7 @@ class Terminal:
         os.close(slave)
 
     def until(self, text: str, seconds: float = 15) -> None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * lab_module.patience
         while text not in self.text:
             ready = select.select([self.master], [], [], max(0, end - time.monotonic()))[0]
             try:
@@ -62,7 +63,7 @@ def test_password_in_the_background(lab: Lab):
     terminal.until("connected to gw as alice")
     expect(terminal.process.wait(5), OK)
     os.close(terminal.master)       # a hang-up must not end the tunnel
-    lab.near.run(["ping", "-c1", "-W2", "10.77.0.2"])
+    lab.near.run(["ping", "-c1", "-W10", "10.77.0.2"])
     lab.near.run(["ecssh", "down"])
 
 

@@ -18,8 +18,7 @@ JOURNAL = "/var/lib/ecssh/journal"
 def kill_at_once(lab: Lab) -> None:
     """Neither gets to see the other's end. Only the keeper is stopped: sudo stops itself if its child, the broker,
     is, and would go on holding the engine's socket."""
-    broker, = lab.near.processes("^ecssh-broker$")
-    keeper, = lab.near.processes("^ecssh-keeper$")
+    broker, keeper = lab.near.process("^ecssh-broker$"), lab.near.process("^ecssh-keeper$")
     os.kill(keeper.pid, signal.SIGSTOP)
     os.kill(broker.pid, signal.SIGKILL)
     os.kill(keeper.pid, signal.SIGKILL)
@@ -142,7 +141,7 @@ def test_kill_9_of_each_restores(lab: Lab):
     """One at a time, with rules in place: whoever is left cleans up."""
     for victim in ("ecssh-broker", "ecssh-keeper", "ecssh", "ssh"):
         tunnel = Tunnel(lab, subnets=SUBNETS + GATEWAY)
-        os.kill(lab.near.processes(f"^{victim}$")[0].pid, signal.SIGKILL)
+        os.kill(lab.near.process(f"^{victim}$").pid, signal.SIGKILL)
         tunnel.wait(5)
         tunnel.expect_restored()
 

@@ -365,7 +365,7 @@ def test_session_lost(lab: Lab):
         clients = [door(lab) for _ in range(3)]
         for client in clients:
             expect(connect(client, FAR, ECHO), GRANTED)
-        process = tunnel.helper() if victim == "helper" else lab.near.processes("^ssh$")[0]
+        process = tunnel.helper() if victim == "helper" else lab.near.process("^ssh$")
         os.kill(process.pid, signal.SIGKILL)
         for client in clients:
             try:
@@ -400,7 +400,7 @@ def test_slow_readers(lab: Lab):
     """Who does not read, here or there, fills its window and no more, and holds up nobody."""
     for mode in ("helper", "direct"):
         tunnel = Tunnel(lab, "--mode", mode, "-D", "1080")
-        pids = [tunnel.engine().pid, tunnel.helper().pid if mode == "helper" else lab.near.processes("^ssh$")[0].pid]
+        pids = [tunnel.engine().pid, tunnel.helper().pid if mode == "helper" else lab.near.process("^ssh$").pid]
         with closing(door(lab)) as sock:
             expect(connect(sock, FAR, SOURCE), GRANTED)
             check_source(sock, 20_000_000)

@@ -20,7 +20,7 @@ RESTORED_S = 5.0        # after a death
 
 # Each ends the tunnel, and not the switch, which was there before.
 VICTIMS = {
-    "engine": lambda lab: lab.near.processes("^ecssh$")[:1],
+    "engine": lambda lab: [lab.near.process("^ecssh$")],
     "starter": lambda lab: lab.near.processes("^ecssh-starter$"),
     "ssh": lambda lab: lab.near.processes("^ssh$"),
     "broker": lambda lab: lab.near.processes("^ecssh-broker$"),
@@ -67,7 +67,7 @@ def test_two_seconds_after_it_was_asked_for(lab: Lab):
     before = state(lab)
 
     def terminate(_: Ecssh) -> None:
-        os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGTERM)
+        os.kill(lab.near.process("^ecssh$").pid, signal.SIGTERM)
     ends = {"Ctrl-C": lambda tunnel: tunnel.interrupt(), "SIGTERM": terminate,
             "down": lambda _: lab.near.run(["ecssh", "down"])}
     for name, end in ends.items():
@@ -106,7 +106,7 @@ def test_another_guardian_of_names_within_five_seconds(lab: Lab):
     prepare(lab)
     before = state(lab)
     tunnel = up(lab)
-    first = lab.near.processes("^ecssh-dns-keep$")[0].pid
+    first = lab.near.process("^ecssh-dns-keep$").pid
     since = time.monotonic()
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: [p for p in lab.near.processes("^ecssh-dns-keep$") if p.pid != first], RESTORED_S)

@@ -64,7 +64,7 @@ def test_strict_reverse_path_filter(lab: Lab):
     make_runtime_dir(lab)
     tunnel = Tunnel(lab, "--reconnect", subnets=SUBNETS + GATEWAY, user="bob", env=BOB_ENV)
     assert carries(lab.near)
-    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL)
     wait_for(lambda: "again, after" in tunnel.stderr(), 20, "connected again")
     assert carries(lab.near)
     tunnel.down()
@@ -74,7 +74,7 @@ def test_strict_reverse_path_filter(lab: Lab):
 def test_a_connection_made_again_is_exempted(lab: Lab):
     tunnel = Tunnel(lab, "--reconnect", subnets=SUBNETS + GATEWAY)
     before = exact(lab)
-    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL)
     wait_for(lambda: "again, after" in tunnel.stderr(), 20, "connected again")
     assert carries(lab.near)
     after = exact(lab)
@@ -100,7 +100,7 @@ def test_while_ssh_connects_again(lab: Lab):
     assert not leads(lab, user="bob")
     lab.gw.run(["nft", "add table inet away; add chain inet away in { type filter hook input priority 0 ; }; "
                        "add rule inet away in tcp dport 22 drop"])
-    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL)
     wait_for(lambda: any("uidrange" in rule for rule in rules(lab)), 20, "a connection is being opened")
     ports = {re.search(r"sport (\d+)-(\d+)", rule).groups() for rule in rules(lab) if "uidrange" in rule}
     expect(len(ports), 1, f"ranges of {rules(lab)}")
@@ -124,7 +124,7 @@ def test_while_ssh_looks_the_name_up_again(lab: Lab):
     lab.near.write("/etc/hosts", "10.9.0.1 gateway.lab.test\n")
     tunnel = Tunnel(lab, "--reconnect", to="named", subnets=SUBNETS + GATEWAY)
     lab.near.write("/etc/hosts", "10.9.0.9 gateway.lab.test\n")        # nobody, so that it takes its time
-    ssh = lab.near.processes("^ssh$")[0]
+    ssh = lab.near.process("^ssh$")
     lab.gw.run(["nft", "add table inet away; add chain inet away in { type filter hook input priority 0 ; }; "
                        "add rule inet away in tcp dport 22 reject with tcp reset"])
     with suppress(ProcessLookupError):      # the next packet of it was its last

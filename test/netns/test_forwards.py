@@ -225,7 +225,7 @@ def test_killed(lab: Lab):
         tunnel.wait()
         wait_for(lambda: not lab.near.processes("^ssh$"), what="ssh ends")
         wait_for(lambda: not lab.gw.processes(HELPER), what="the helper ends")
-        expect(list(lab.near.path("/tmp").glob("ecssh-*")), [], f"{mode}: directories of sockets")
+        wait_for(lambda: not list(lab.near.path("/tmp").glob("ecssh-*")), what=f"{mode}: no directory of sockets is left")
         tunnel.expect_restored()
         expect(connect_error(lab.near, "127.0.0.1", 9001), "ECONNREFUSED")
         wait_for(lambda: connect_error(lab.gw, "127.0.0.1", 9004) == "ECONNREFUSED")

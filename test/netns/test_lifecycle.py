@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from common import (NOT_RUNNING, OK, RUNTIME, SSH, USAGE, Ecssh, Tunnel, connect_error, expect, expect_in,
-                    timeout)
+                    expect_soon, timeout)
 from lab import BUILD, HELPER, SUBNETS, USERS, Lab, diff, wait_for
 from services import ECHO
 
@@ -38,7 +38,7 @@ def use_everything(lab: Lab) -> list:
     for sock in socks:
         sock.sendall(bytes(100_000))
     lab.near.run(["ping", "-c1", FAR])
-    lab.near.run(["dig", "+time=2", "@" + FAR, "far.lab.test"])
+    lab.near.run(["dig", "+time=10", "@" + FAR, "far.lab.test"])
     return socks
 
 
@@ -53,7 +53,7 @@ def test_down_restores(lab: Lab, tunnel):
     use_everything(lab)
     start = time.monotonic()
     tunnel.down()
-    assert time.monotonic() - start < 2, "down took longer than two seconds"
+    expect_soon(start, 2, "down")
     tunnel.expect_restored()
 
 
@@ -85,7 +85,7 @@ def test_kill_9_of_engine_restores(lab: Lab, tunnel):
 
 def test_kill_9_of_broker_ends_the_tunnel(lab: Lab, tunnel):
     """The broker's own death cannot undo everything, but the device goes and the engine says so."""
-    broker = lab.near.processes("^ecssh-broker$")[0]
+    broker = lab.near.process("^ecssh-broker$")
     os.kill(broker.pid, signal.SIGKILL)
     expect(tunnel.wait(5), RUNTIME, "exit status")
     expect_in("broker", tunnel.stderr())
@@ -94,7 +94,7 @@ def test_kill_9_of_broker_ends_the_tunnel(lab: Lab, tunnel):
 
 def test_kill_9_of_ssh_restores(lab: Lab, tunnel):
     use_everything(lab)
-    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL)
     expect(tunnel.wait(5), SSH, "exit status")
     expect_in("ssh", tunnel.stderr())
     tunnel.expect_restored()
@@ -197,8 +197,11 @@ def test_status_json(lab: Lab, tunnel):
 
 
 def confinement(process) -> tuple[str, str]:
-    """Seccomp and NoNewPrivs of a process."""
-    text = Path(f"/proc/{process.pid}/status").read_text()
+    """Seccomp and NoNewPrivs of a process; FREE if it has ended."""
+    try:
+        text = Path(f"/proc/{process.pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):     # an ssh that only looked something up
+        return FREE
     return tuple(re.search(rf"(?m)^{key}:\t(.*)$", text)[1] for key in ("Seccomp", "NoNewPrivs"))
 
 
@@ -273,7 +276,7 @@ def test_engine_in_wrong_hands_ends(lab: Lab):
 
 def test_kill_9_of_starter_restores(lab: Lab, tunnel):
     use_everything(lab)
-    os.kill(lab.near.processes("^ecssh-starter$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ecssh-starter$").pid, signal.SIGKILL)
     expect(tunnel.wait(5), RUNTIME, "exit status")
     expect_in("ecssh-starter has ended", tunnel.stderr())
     tunnel.expect_restored()
@@ -307,7 +310,7 @@ def test_two_tunnels(lab: Lab):
     expect({tunnel["name"]: tunnel["interface"] for tunnel in report["tunnels"]}, {"one": "ecssh0", "two": "ecssh1"})
     one.down("one")
     assert carries(lab.near, "fd77::2")
-    expect(connect_error(lab.near, FAR, ECHO, 2), "ENETUNREACH")
+    expect(connect_error(lab.near, FAR, ECHO), "ENETUNREACH")
     two.down("two")
     one.expect_restored()
 
@@ -329,8 +332,8 @@ def test_name_already_up(lab: Lab, tunnel):
 
 def test_exclude(lab: Lab):
     tunnel = Tunnel(lab, "-x", "10.77.0.2", "--exclude", "fd77::/65", subnets=("10.64.0.0/12", "fd77::/64"))
-    expect(connect_error(lab.near, FAR, ECHO, 2), "ENETUNREACH", "excluded address")
-    expect(connect_error(lab.near, "fd77::2", ECHO, 2), "ENETUNREACH", "excluded subnet")
+    expect(connect_error(lab.near, FAR, ECHO), "ENETUNREACH", "excluded address")
+    expect(connect_error(lab.near, "fd77::2", ECHO), "ENETUNREACH", "excluded subnet")
     assert carries(lab.near, "10.78.0.2")
     tunnel.down()
     tunnel.expect_restored()
@@ -369,7 +372,7 @@ def test_options_for_ssh(lab: Lab):
     lab.near.run(["mv", "/root/.ssh/id_ed25519", "/root/key"])
     tunnel = Tunnel(lab, "-F", "/root/elsewhere", "-i", "/root/key", "-p", "2222", "-l", "alice", "-4", "-v",
                     "-o", "ServerAliveInterval=7")
-    args = lab.near.processes("^ssh$")[0].args
+    args = lab.near.process("^ssh$").args
     for part in ("-F /root/elsewhere", "-i /root/key", "-p 2222", "-l alice", "-4", "-v", "-- gw"):
         expect_in(part, args)
     expect_in("Authenticated to", tunnel.stderr())
@@ -389,7 +392,7 @@ def test_over_ipv6(lab: Lab):
 
 
 def test_safe_options_of_ssh(lab: Lab, tunnel):
-    args = lab.near.processes("^ssh$")[0].args.lower()
+    args = lab.near.process("^ssh$").args.lower()
     for part in ("forwardagent=no", "forwardx11=no", "permitlocalcommand=no", "compression=no", "requesttty=no"):
         expect_in(part, args)
     assert "stricthostkeychecking" not in args, args
@@ -427,7 +430,7 @@ def test_inside_a_network_namespace(lab: Lab):
     for line in ("link set lo up", "link set up0 up", "addr add 10.9.0.2/24 dev up0"):
         lab.near.run([*box, "ip", *line.split()])
     up = Ecssh(lab.near, "up", "gw", "10.77.0.0/24", prefix=tuple(box)).connected()
-    expect_in("1 received", lab.near.run([*box, "ping", "-c1", "-W2", FAR]).stdout)
+    expect_in("1 received", lab.near.run([*box, "ping", "-c1", "-W10", FAR]).stdout)
     assert "ecssh0" not in lab.near.run(["ip", "link"]).stdout
     lab.near.run([*box, "ecssh", "down"])
     expect(up.wait(5), OK)
@@ -453,7 +456,7 @@ def test_under_sudo(lab: Lab):
     ecssh = str(BUILD / "ecssh")                # not in sudo's secure_path
     tunnel = Tunnel(lab, user="bob", prefix=("sudo",), program=ecssh)
     for name in ("ssh", "ecssh"):
-        expect(lab.near.processes(f"^{name}$")[0].user, USERS["bob"], f"owner of {name}")
+        expect(lab.near.process(f"^{name}$").user, USERS["bob"], f"owner of {name}")
     assert carries(lab.near)
     expect(lab.near.run(["sudo", ecssh, "down"], "bob").returncode, OK)
     tunnel.wait(5)

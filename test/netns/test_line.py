@@ -69,8 +69,7 @@ class Transfer:
 
     def check(self, seconds: float) -> None:
         """After is_over: what arrived is what was sent, all of it."""
-        for thread in self.threads:
-            thread.join(seconds)
+        wait_for(lambda: not any(thread.is_alive() for thread in self.threads), seconds, "the end of a transfer")
         assert not self.errors, self.errors
         expect((self.received, self.received_hash.digest()), (self.sent, self.sent_hash.digest()),
                "bytes received, and their hash")

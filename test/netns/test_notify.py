@@ -75,7 +75,7 @@ def test_ready_is_after_the_script(lab: Lab):
         assert "READY=1" not in manager.heard(), manager.said
         lab.near.run(["sh", "-c", "echo >/run/go"])
         manager.wait("READY=1")
-        os.kill(lab.near.processes("^ecssh$")[0].pid, signal.SIGTERM)
+        os.kill(lab.near.process("^ecssh$").pid, signal.SIGTERM)
         expect(tunnel.wait(5), OK)
         manager.wait("STOPPING=1", "STATUS=ended by request")
 

@@ -50,7 +50,7 @@ def test_after_the_death_of_each_process(lab: Lab):
     before = network(lab)
     deaths = (lambda: kill_session(lab),
               lambda: os.kill(tunnel.helper().pid, signal.SIGKILL),
-              lambda: os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL))
+              lambda: os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL))
     for number, kill in enumerate(deaths * 2, 1):
         with lab.near.connect(FAR, ECHO) as sock:
             assert echoes(sock)
@@ -112,6 +112,7 @@ def test_changed_host_key_is_not_accepted(lab: Lab):
     kill_session(lab)
     wait_for(lambda: "Host key verification failed" in tunnel.stderr() or
              "REMOTE HOST IDENTIFICATION" in tunnel.stderr(), 15, "the changed key is told")
+    wait_for(lambda: tunnel.stderr().count("trying again") >= 2, what="the end of ssh is told")
     expect(tunnel.status()["state"], "reconnecting")
     expect(tunnel.stderr().count("trying again"), 2)
     tunnel.down()
@@ -209,7 +210,7 @@ def test_packets_come_back_too(lab: Lab):
     kill_session(lab)
     wait_again(tunnel, 1)
     wait_for(lambda: tunnel.status()["packets"] == "up", 10, "the packet plane")
-    lab.near.run(["ping", "-c1", "-W5", FAR])
+    lab.near.run(["ping", "-c1", "-W10", FAR])
     tunnel.down()
 
 

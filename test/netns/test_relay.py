@@ -130,6 +130,7 @@ def test_back_pressure(lab: Lab):
     stalled.close()
 
 
+@alone
 def test_small_messages_do_not_wait(lab: Lab):
     """OpenSSH before 10.1 sets TCP_NODELAY only when a session starts something, which may fail: without, each
     second small message waits for an acknowledgement, 40 ms."""
@@ -158,7 +159,7 @@ def test_small_messages_do_not_wait(lab: Lab):
 
 
 def door_pid(relay: Relay) -> int:
-    return relay.lab.near.processes("^relaydoor$")[0].pid
+    return relay.lab.near.process("^relaydoor$").pid
 
 
 @slow
@@ -267,8 +268,8 @@ def test_tun(lab: Lab):
     lab.sshd(2200, PermitTunnel="yes")
     relay = Relay(lab, "-p2200", to="root@gw", tun="relay0")
     use_tun(lab, relay, "relay0")
-    lab.near.run(["ping", "-c3", "-i0.2", "-W5", FAR])
-    lab.near.run(["ping", "-c2", "-i0.2", "-W5", "-s1400", "-Mdo", FAR])
+    lab.near.run(["ping", "-c3", "-i0.2", "-W10", FAR])
+    lab.near.run(["ping", "-c2", "-i0.2", "-W10", "-s1400", "-Mdo", FAR])
     data = os.urandom(10_000_000)
     with lab.near.connect(FAR, SINK) as peer:
         peer.sendall(data)
@@ -295,7 +296,7 @@ def test_tun_beside_streams(lab: Lab):
     for thread in threads:
         thread.start()
     try:
-        lab.near.run(["ping", "-c20", "-i0.05", "-w10", FAR])
+        lab.near.run(["ping", "-c20", "-i0.05", "-w30", FAR])
         with lab.near.connect(FAR, SOURCE) as peer:
             peer.sendall(b"1000000\n")
             expect(len(read_all(peer)) > 1_000_000, True)

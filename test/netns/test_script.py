@@ -147,8 +147,8 @@ def test_what_the_gateway_reaches(lab: Lab):
 def test_every_end(lab: Lab):
     """Ctrl-C, the loss of the connection, and even the engine's death: the script hears of it once."""
     for end, code in ((lambda t: t.interrupt(), OK),
-                      (lambda t: os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL), SSH),
-                      (lambda t: os.kill(lab.near.processes("^ecssh-broker$")[0].pid, signal.SIGKILL), RUNTIME),
+                      (lambda t: os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL), SSH),
+                      (lambda t: os.kill(lab.near.process("^ecssh-broker$").pid, signal.SIGKILL), RUNTIME),
                       (lambda t: os.kill(t.engine().pid, signal.SIGKILL), None)):
         tunnel = Tunnel(lab, "--script", script(lab, RECORDER))
         told(lab, "connect")
@@ -266,7 +266,7 @@ def test_that_hangs(lab: Lab):
     note(lab, "hangs")
     assert carries(lab)
     wait_for(lambda: "was ended at connect, ignoring: it took longer than 20 s" in tunnel.stderr(), 40, "it is ended")
-    expect(lab.near.processes("^(sleep|tell)$"), [], "what is left of it")
+    wait_for(lambda: not lab.near.processes("^(sleep|tell)$"), what="nothing of it is left")
     assert carries(lab)
     tunnel.down()
     tunnel.expect_restored(except_for=NOTES)
@@ -290,8 +290,8 @@ def test_second_ctrl_c(lab: Lab):
     tunnel = Tunnel(lab, "--script", "./tell")
     tunnel.interrupt()
     note(lab, "hangs")
-    assert lab.near.processes("^sleep$"), "Ctrl-C reached the script"
-    expect(tunnel.process.poll(), None, "it waits")
+    sleeper = lab.near.process("^sleep$")       # Ctrl-C did not reach the script
+    expect((tunnel.process.poll(), lab.near.processes("^sleep$")), (None, [sleeper]), "it waits")
     start = time.monotonic()
     tunnel.interrupt()
     expect(tunnel.wait(10), OK)
@@ -306,7 +306,7 @@ def test_that_says_much(lab: Lab):
     tunnel = Tunnel(lab, "--script", "./tell")
     note(lab, "connect")
     assert carries(lab)
-    assert os.fstat(tunnel.output.fileno()).st_size > 20_000_000, "it got lost"
+    wait_for(lambda: os.fstat(tunnel.output.fileno()).st_size > 20_000_000, what="all of it has arrived")
     tunnel.down()
 
 
@@ -319,15 +319,14 @@ def test_in_the_background(lab: Lab):
     expect_in("it was connect", result.stderr)
     lab.near.run(["ecssh", "down"])
     note(lab, "disconnect")
-    left = [line for line in diff(before, lab.near.snapshot()) if NOTES not in line]
-    expect(left, [], "what is left")
+    wait_for(lambda: not [line for line in diff(before, lab.near.snapshot()) if NOTES not in line], what="nothing is left")
 
 
 def test_reconnect(lab: Lab):
     """Said after each; at the end there is one goodbye, also while the connection is away."""
     tunnel = Tunnel(lab, "--reconnect", "--script", script(lab, RECORDER))
     told(lab, "connect")
-    os.kill(lab.near.processes("^ssh$")[0].pid, signal.SIGKILL)
+    os.kill(lab.near.process("^ssh$").pid, signal.SIGKILL)
     expect(told(lab, "reconnect")["TUNDEV"], "ecssh0", "the same device")
     assert carries(lab)
     lab.near.run(["sh", "-c", f"rm {NOTES}/*"])

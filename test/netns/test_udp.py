@@ -104,8 +104,9 @@ def test_errors_are_those_of_the_gateway(lab: Lab, tunnel):
     for address in (FAR, FAR6):
         for port in (FILTERED, PROHIBITED):
             with udp(lab.near, address, port) as near, udp(lab.gw, address, port) as gw:
-                near.settimeout(1)
-                gw.settimeout(1)
+                if port == FILTERED:
+                    near.settimeout(1)
+                    gw.settimeout(1)
                 expect(error_of(near), error_of(gw), f"{address}:{port}")
 
 
@@ -182,7 +183,7 @@ def test_ping_forbidden_on_the_server(lab: Lab):
     lab.gw.sysctl(ipv4__ping_group_range="1 0")
     tunnel = Tunnel(lab)
     for address in (FAR, FAR6):
-        ping = lab.near.run(["ping", "-n", "-c1", "-W2", address], check=False).stdout
+        ping = lab.near.run(["ping", "-n", "-c1", "-W10", address], check=False).stdout
         expect_in("0 received", ping)
         assert "prohibited" in ping or "Packet filtered" in ping, ping
     expect_in("ping", lab.near.run(["ecssh", "status"]).stdout)

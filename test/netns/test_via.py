@@ -54,7 +54,7 @@ def test_traffic(lab: Lab):
         for size in (0, 1, 1200) if host == DEEP else (0, 1, 1400, 9000):
             data = os.urandom(size)
             expect(echo_udp(lab, host, data) == data, True, f"{size} bytes of {host}")
-    answer = lab.near.run(["dig", "+time=3", "+tries=1", "+short", "@" + FAR, "far.lab.test"]).stdout
+    answer = lab.near.run(["dig", "+time=10", "+tries=1", "+short", "@" + FAR, "far.lab.test"]).stdout
     expect(answer, FAR + "\n")
     status = tunnel.status()
     expect((status["rung"], status["gateway"], status["destination"]), ("via", PROXY, PROXY))
@@ -68,7 +68,7 @@ def test_without_udp(lab: Lab):
     serve(lab, "--no-udp")
     tunnel = via(lab)
     for extra in ((), ("+tcp",)):
-        answer = lab.near.run(["dig", "+time=3", "+tries=1", "+short", *extra, "@" + FAR, "far.lab.test"]).stdout
+        answer = lab.near.run(["dig", "+time=10", "+tries=1", "+short", *extra, "@" + FAR, "far.lab.test"]).stdout
         expect(answer, FAR + "\n")
     with closing(lab.near.socket(kind=socket.SOCK_DGRAM)) as sock:
         sock.connect((FAR, ECHO))
@@ -91,7 +91,7 @@ def test_ssh_d(lab: Lab):
     for host in (FAR, FAR6):
         fetch(lab, host)
     assert connect_error(lab.near, FAR, CLOSED) != "connected"
-    answer = lab.near.run(["dig", "+time=3", "+tries=1", "+short", "@" + FAR, "far.lab.test"]).stdout
+    answer = lab.near.run(["dig", "+time=10", "+tries=1", "+short", "@" + FAR, "far.lab.test"]).stdout
     expect(answer, FAR + "\n")
     tunnel.down()
     ssh.terminate()
