@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import functools
 import json
 import os
@@ -26,6 +27,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -49,29 +51,13 @@ PR_SET_NAME = 15
 libc = ctypes.CDLL(None, use_errno=True)
 patience = 1.0      # how many times as long as said to wait, where tests share the machine
 
-# Runs as the first process of a host. $1: name, $2: project folder.
-INIT = r"""
-set -e
-read -r pid _ </proc/self/stat      # our number outside: /proc is still the one outside
-hostname "$1"
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 lab /run
-stage=/run/.lab
-mkdir -m 755 $stage $stage/project /run/sshd /run/lock
-mount --bind "$2" $stage/project
-for dir in etc usr/local var/lib; do
-    mkdir -p $stage/$dir $stage/work/$dir
-    mount -t overlay -o lowerdir=/$dir,upperdir=$stage/$dir,workdir=$stage/work/$dir lab /$dir
-done
-for dir in /home /root /var/log; do mount -t tmpfs -o mode=755 lab $dir; done
-for dir in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=1777 lab $dir; done
-[ -e "$2/dev" ] || { mkdir -p "$2"; mount --bind $stage/project "$2"; }
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-ip link set lo up
-echo "$pid"
-exec env --ignore-signal=CHLD cat >/dev/null
-"""
+# <linux/sched.h>, <linux/mount.h>, <linux/sockios.h>
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 1 << 17, 1 << 26, 1 << 27, 1 << 29, 1 << 30
+MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+STAGE = Path("/run/.lab")
+OVERLAYS = ("etc", "usr/local", "var/lib")
+EMPTY = {"/home": "755", "/root": "755", "/var/log": "755", "/tmp": "1777", "/var/tmp": "1777", "/dev/shm": "1777"}
 
 
 class LabError(Exception):
@@ -86,15 +72,17 @@ class Process(NamedTuple):
 
 
 def wait_for(condition: Callable[[], object], timeout: float = 5.0, what: str = ""):
-    """Poll until the condition is true and return its value; fail loudly otherwise."""
-    end = time.monotonic() + timeout * patience
+    """Poll until the condition is true and return its value; fail loudly otherwise. The longer it takes the less often
+    one looks: most conditions run a program, and others wait for the processor."""
+    start = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        waited = time.monotonic() - start
+        if waited > timeout * patience:
             raise TimeoutError(f"not within {timeout:g} s: {what or condition}")
-        time.sleep(0.01)
+        time.sleep(min(max(waited / 10, 0.01), 0.1))
 
 
 class Running(subprocess.Popen):
@@ -109,22 +97,62 @@ class Host:
 
     def __init__(self, name: str):
         self.name = name
-        self.keeper = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
-             "/bin/sh", "-c", INIT, "init", name, str(PROJECT)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        self.said, says = os.pipe()
+        holds, self.held = os.pipe()
+        self.keeper = os.fork()
+        if self.keeper == 0:
+            self.keep(says, holds)
+        os.close(says)
+        os.close(holds)
+
+    def keep(self, says: int, holds: int) -> None:
+        """For a fork of ours: be the parent of the host's first process, which begins a process namespace."""
+        try:
+            os.setsid()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(holds, 0)
+            os.dup2(says, 1)
+            os.closerange(3, 1 << 16)       # among them what keeps other hosts alive
+            checked(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET), "unshare")
+            first = os.fork()
+            if first == 0:
+                self.live()
+            os.write(1, b"%d" % first)
+            os.close(0)
+            os.close(1)
+            os.waitpid(first, 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def live(self) -> None:
+        """The first process of the host: make it what it is, and end with whoever has built the lab."""
+        libc.prctl(PR_SET_NAME, b"init", 0, 0, 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)       # orphans are not waited for
+        os.umask(0o022)
+        os.chdir("/")
+        socket.sethostname(self.name)
+        make_file_system()
+        with socket.socket() as sock:
+            fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+        os.write(1, b"!")
+        os.close(1)
+        os.read(0, 1)
+        os._exit(0)
 
     def ready(self) -> None:
-        line = self.keeper.stdout.readline()
-        if not line:
+        with open(self.said, "rb") as file:
+            words = file.read()     # of both, in either order
+        if b"!" not in words:
             raise LabError(f"cannot make host {self.name}; is this root with all capabilities?")
-        self.pid = int(line)
+        self.pid = int(words.replace(b"!", b""))
         self.pid_ns = os.readlink(f"/proc/{self.pid}/ns/pid")
 
     def close(self) -> None:
-        self.keeper.stdin.close()
-        self.keeper.wait()
-        self.keeper.stdout.close()
+        os.close(self.held)
+        os.waitpid(self.keeper, 0)
 
     # -- running things ------------------------------------------------------------------------
 
@@ -252,8 +280,9 @@ class Host:
 
     def sysctl(self, **values: object) -> None:
         """Set network settings, dots written as double underscores: ipv4__ip_forward=1."""
-        lines = [f"net.{name.replace('__', '.')}={value}" for name, value in values.items()]
-        self.run(["sysctl", "-q", "-w", *lines])
+        with self.network():
+            for name, value in values.items():
+                Path("/proc/sys/net", name.replace("__", "/")).write_text(str(value))
 
     def ip(self, *lines: str) -> None:
         """Run lines of `ip -batch` in this host's network."""
@@ -309,14 +338,15 @@ class Host:
         for part in self.run(["sh", "-c", SNAPSHOT]).stdout.split("\n== ")[1:]:
             name, _, text = part.partition("\n")
             state[name] = stable(json.loads(text or "[]")) if JSON_PART.match(name) else text.splitlines()
-        state["sysctl"] = [line for line in state["sysctl"] if not VOLATILE_SYSCTL.search(line)]
+        state["sysctl"] = sorted(line for line in state["sysctl"] if not VOLATILE_SYSCTL.search(line))
         state["resolv.conf"] = self.path("/etc/resolv.conf").read_text()
         state["files"] = sorted(line for line in state["files"] if "/run/sudo" not in line)
         state["processes"] = self.process_list()
         return state
 
 
-# One shell: each start of a program in a host costs more than most of these. What goes while find looks is no failure.
+# One shell: each start of a program in a host costs more than most of these. What goes while find or grep looks is no
+# failure; sysctl(8) would go through all of /proc/sys.
 SNAPSHOT = r"""
 set -e
 part() { printf '\n== %s\n' "$1"; shift; "$@"; }
@@ -327,15 +357,45 @@ for family in -4 -6; do
     part route$family ip -j $family route show table all
     part rule$family ip -j $family rule
 done
-part sysctl sysctl -a --pattern '^net\.(core|ipv[46])\.' 2>/dev/null || true
+part sysctl grep -rs '' /proc/sys/net/core /proc/sys/net/ipv4 /proc/sys/net/ipv6 || true
 part files find /run /tmp /var/tmp /home /root -path /run/.lab -prune -o -not -type d -printf '%p %M %u\n' 2>/dev/null || true
 """
 JSON_PART = re.compile("nft|link|addr|route|rule")
 
 
+def checked(result: int, what: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
 def set_namespace(namespace: int) -> None:
-    if libc.setns(namespace, 0) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    checked(libc.setns(namespace, 0), "setns")
+
+
+def mount(source: object, target: object, kind: str = "", flags: int = 0, data: str = "") -> None:
+    checked(libc.mount(*(str(word).encode() for word in (source, target, kind)), ctypes.c_ulong(flags), data.encode()),
+            f"mount {source} on {target}")
+
+
+def make_file_system() -> None:
+    """What of the machine's files a host sees as they are, what it has a layer of its own of, and what is empty."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("lab", "/run", "tmpfs", data="mode=755")
+    for path in (STAGE / "project", *(Path("/run", name) for name in ("lock", "mount", "sshd"))):     # mount(8) makes its own
+        path.mkdir(parents=True)
+    mount(PROJECT, STAGE / "project", flags=MS_BIND)
+    for inside in OVERLAYS:
+        upper, work = STAGE / inside, STAGE / "work" / inside
+        upper.mkdir(parents=True)
+        work.mkdir(parents=True)
+        mount("lab", f"/{inside}", "overlay", data=f"lowerdir=/{inside},upperdir={upper},workdir={work}")
+    for path, mode in EMPTY.items():
+        mount("lab", path, "tmpfs", data=f"mode={mode}")
+    if not (PROJECT / "dev").exists():
+        PROJECT.mkdir(parents=True, exist_ok=True)
+        mount(STAGE / "project", PROJECT, flags=MS_BIND)
+    mount("proc", "/proc", "proc")
+    mount("sysfs", "/sys", "sysfs")
 
 
 def family_of(address: str) -> int:
@@ -343,7 +403,7 @@ def family_of(address: str) -> int:
 
 
 VOLATILE_KEYS = {"valid_life_time", "preferred_life_time", "expires", "age", "packets", "bytes", "metainfo"}
-VOLATILE_SYSCTL = re.compile(r"\.(route\.flush|.*stable_secret|tcp_fastopen_key|fib_sync_mem)\b")
+VOLATILE_SYSCTL = re.compile(r"/(route/flush|.*stable_secret|tcp_fastopen_key|fib_sync_mem):")
 
 
 def stable(value):

@@ -403,8 +403,8 @@ def test_tun_of_root(lab: Lab):
 
 def forwarding_off(lab: Lab) -> None:
     """A server that is no router, but for one device."""
-    lab.gw.sysctl(**{"ipv4.ip_forward": 0, "ipv6.conf.all.forwarding": 0})
-    lab.gw.sysctl(**{"ipv4.conf.lo.forwarding": 1, "ipv6.conf.lo.forwarding": 1, "ipv4.conf.all.accept_redirects": 0})
+    lab.gw.sysctl(ipv4__ip_forward=0, ipv6__conf__all__forwarding=0)
+    lab.gw.sysctl(ipv4__conf__lo__forwarding=1, ipv6__conf__lo__forwarding=1, ipv4__conf__all__accept_redirects=0)
 
 
 def setup_shells(lab: Lab) -> list:
@@ -434,7 +434,7 @@ def test_tun_set_up_by_us(lab: Lab):
 def test_tun_set_up_by_us_for_packets_only(lab: Lab):
     """TCP as packets; forwarding was on before, and stays on."""
     serve(lab, PermitTunnel="yes", AllowTcpForwarding="no")
-    lab.gw.sysctl(**{"ipv4.ip_forward": 1, "ipv6.conf.all.forwarding": 1})
+    lab.gw.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
     before = Before(lab)
     tunnel = up_as_root(lab)
     check_tcp(lab)
