@@ -45,8 +45,16 @@ def slow(function):
 
 def alone(function):
     """Run the test when no other does: it measures times, or what a line or a processor gives."""
-    function.is_alone = True
+    function.alone_with = f"{function.__module__}.{function.__name__}"
     return function
+
+
+def alone_with(name: str):
+    """The same, but for others of this name: they measure at different times, and wait before."""
+    def mark(function):
+        function.alone_with = name
+        return function
+    return mark
 
 
 def timeout(seconds: float):

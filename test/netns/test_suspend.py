@@ -2,7 +2,7 @@
 """near sleeps and wakes up, with --reconnect: the server has long forgotten it, or near is somewhere else.
 
 To sleep is for our processes to stand still, and for the line to be dead. The kernel's clocks go on, as they would
-not: that deadlines count what was slept is for test_loop to show.
+not: that deadlines count what was slept is for test_loop to show. The tests wake up half a minute apart.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Iterator
 
-from common import OK, Ecssh, alone, expect, rules_one_by_one, slow, timeout
+from common import OK, Ecssh, alone_with, expect, rules_one_by_one, slow, timeout
 from lab import HELPER, Lab, diff, wait_for
 from services import ECHO
 from test_kill_switch import RATE, Prober, expect_control, leaked, prepare
@@ -82,7 +82,7 @@ def sleep(lab: Lab, seconds: float, meanwhile) -> dict:
     return before
 
 
-@alone
+@alone_with("sleepers")
 @timeout(90)
 def test_works_again_after_sleep(lab: Lab):
     """Longer than the silence after which the other end is asked whether it is there."""
@@ -91,7 +91,7 @@ def test_works_again_after_sleep(lab: Lab):
 
 
 @slow
-@alone
+@alone_with("sleepers")
 @timeout(120)
 def test_works_again_somewhere_else(lab: Lab):
     """With another address, which nobody has told to what carries the tunnel."""
