@@ -96,6 +96,12 @@ void ring_drop(struct ring *r, uint64_t to)
 	r->start = to;
 }
 
+void ring_skip(struct ring *r, size_t n)
+{
+	assert_always(ring_len(r) == 0);
+	r->start = r->end += n;
+}
+
 size_t ring_trim(struct ring *r)
 {
 	size_t released = r->cap;

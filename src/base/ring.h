@@ -41,6 +41,9 @@ void ring_commit(struct ring *r, size_t n);
 /* Copy n bytes in behind end.  Returns 0 or -ENOMEM. */
 int ring_push(struct ring *r, const void *bytes, size_t n);
 
+/* Count n bytes that went by an empty ring. */
+void ring_skip(struct ring *r, size_t n);
+
 /* Describe [from, from + n), which must be held, in one or two parts.  Returns
  * their number (0 if n is 0). */
 int ring_peek(const struct ring *r, uint64_t from, size_t n,

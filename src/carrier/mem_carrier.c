@@ -4,9 +4,13 @@
  *
  * Theory of operation
  *   What one end sends is copied behind what already waits for the other and
- *   handed up from a task there: neither session ever runs inside a call of the
+ *   handed up from a task there: neither session runs inside a call of the
  *   other, however they answer each other.  Each end has two buffers: one fills
  *   while the other is handed up, so frames lie in one piece and nothing moves.
+ *
+ *   Bytes of a stream, which are nearly all there is, need no copy: while
+ *   nothing waits they are handed up at once, for who gets them only stores
+ *   them or passes them on, and answers later.
  *
  *   An end is full while WAITING_BYTES wait at the other.  Every so many
  *   deliveries one is left to the next turn, so that two ends that keep each
@@ -52,6 +56,7 @@ struct mem_pair {
 	struct loop *loop; /* borrowed */
 	struct mem_end ends[2];
 	bool is_broken; /* memory ran out: both ends are told */
+	bool is_handing_up;
 };
 
 static struct mem_end *from_base(const struct carrier *c)
@@ -148,6 +153,21 @@ static void close_with(struct mem_end *e, const char *what)
 		e->base.user->on_closed(e->base.user_ctx, &why);
 }
 
+static bool hand_over(struct carrier *c, uint32_t id, uint64_t offset,
+		      const uint8_t *bytes, size_t len)
+{
+	struct mem_end *to = other(from_base(c));
+	const struct carrier_user *user = to->base.user;
+
+	if (is_full(c) || to->in.len > 0 || to->is_closed || !user ||
+	    !user->on_data || to->pair->is_handing_up)
+		return false;
+	to->pair->is_handing_up = true;
+	user->on_data(to->base.user_ctx, id, offset, bytes, len);
+	to->pair->is_handing_up = false;
+	return true;
+}
+
 /* Hand up whole frames, all of them, unless nobody is there any more. */
 static void hand_up(struct mem_end *e, const struct buffer *b)
 {
@@ -216,6 +236,7 @@ static struct carrier *mem_carrier_free(struct carrier *c)
 
 static const struct carrier_ops ops = {
 	.send = send_frames,
+	.hand_over = hand_over,
 	.is_full = is_full,
 	.free = mem_carrier_free,
 };

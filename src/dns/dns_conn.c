@@ -127,7 +127,7 @@ static bool read_query(struct dns_conn *c)
 static bool may_read(const struct dns_conn *c)
 {
 	return c->stream && c->n_askers < DNS_STUB_PIPELINED_MAX &&
-	       ring_len(&c->stream->tx) < UNFETCHED_MAX;
+	       stream_tx_unacked(c->stream) < UNFETCHED_MAX;
 }
 
 static void on_look(void *ctx)

@@ -4,20 +4,20 @@
  *
  * Theory of operation
  *   A subset of RFC 9293 for a link that hardly ever loses: the TUN.  Segments
- * are accepted in order only (a gap is answered with an ACK at once), what is
- * lost on the way to the application is sent again from the first missing byte
- * (go-back-N). Timestamps and SACK are not offered.
+ *   are accepted in order only (a gap is answered with an ACK at once), what is
+ *   lost on the way to the application is sent again from the first missing
+ *   byte (go-back-N).  Timestamps and SACK are not offered.
  *
  *   The endpoint has no buffers.  Bytes from the application belong to the
- *   stream's tx ring as soon as they are acknowledged here; the window
- * advertised is the room there.  Bytes for the application lie in the stream's
- * rx ring until the application's TCP has acknowledged them, and only then are
- * they consumed.  So back-pressure goes from end to end and a sequence number
- * is an offset plus a constant:
+ *   stream as soon as they are acknowledged here; the window advertised is the
+ *   room that it has.  Bytes for the application lie in the stream's rx ring
+ *   until the application's TCP has acknowledged them, and only then are they
+ *   consumed.  So back-pressure goes from end to end and a sequence number is
+ *   an offset plus a constant, and plus one behind a FIN that is acknowledged
+ *   (snd_una) or came (rcv_nxt):
  *
- *       snd_una  <->  stream->rx.start        (plus one once our FIN is
- * acknowledged) rcv_nxt  <->  stream->tx.end          (plus one once its FIN
- * came)
+ *       snd_una  <->  stream->rx.start
+ *       rcv_nxt  <->  stream->tx.end
  *
  *   The SYN is not answered until the far connection is established: refused
  * becomes RST, unreachable becomes ICMP, silence stays silence.

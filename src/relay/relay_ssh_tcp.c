@@ -7,7 +7,7 @@
  *   them.  What it does not take stays in the stream's rx ring, and the
  *   channel says when to go on.
  *   Down: a channel cannot be told to wait, but what it may send is bounded by
- *   its window.  Everything goes into the stream's tx ring; what is more than
+ *   its window.  Everything goes into the stream; what is more than
  *   its share of the session's budget counts against the window until the near
  *   application has taken it.
  *
@@ -89,7 +89,7 @@ static void bury(struct conn *c)
 static void return_window(struct conn *c)
 {
 	const struct stream *s = c->stream;
-	uint64_t to = stream_tx_room(s) > 0 ? s->tx.end : s->tx.start;
+	uint64_t to = stream_tx_room(s) > 0 ? s->tx.end : s->tx_acked;
 
 	if (to <= c->returned)
 		return;
@@ -124,7 +124,7 @@ static void push(struct conn *c)
 /* Bring stream and channel to what the flags say, after anything happened. */
 static void settle(struct conn *c)
 {
-	if (c->state == CONN_BROKEN && ring_len(&c->stream->tx) == 0) {
+	if (c->state == CONN_BROKEN && stream_tx_unacked(c->stream) == 0) {
 		stream_reset(c->stream, FRAME_REASON_RESET);
 		bury(c);
 		return;

@@ -23,6 +23,9 @@ struct carrier_user {
 	/* A whole frame; body is borrowed for the call. */
 	void (*on_frame)(void *ctx, const struct frame_header *header,
 			 const uint8_t *body);
+	/* Bytes of a stream that came by hand_over, borrowed for the call. */
+	void (*on_data)(void *ctx, uint32_t id, uint64_t offset,
+			const uint8_t *bytes, size_t len);
 	/* After send returned with the carrier full, there is room again. */
 	void (*on_writable)(void *ctx);
 	/* The carrier is broken or ended, once; no call follows.  why is one
@@ -43,6 +46,14 @@ struct carrier_ops {
 	 * any that are sent later by `send`.  Only while may_overtake.
 	 */
 	void (*send_free)(struct carrier *c, const struct iovec *iov, int n);
+	/*
+	 * Hand len bytes of a stream to the other end within the call, as a
+	 * DATA frame would.  False if that cannot be now: what was sent before
+	 * has not been handed up yet, or the other end is at it.  NULL: never,
+	 * as where there is a line.
+	 */
+	bool (*hand_over)(struct carrier *c, uint32_t id, uint64_t offset,
+			  const uint8_t *bytes, size_t len);
 	/* True while bytes of an earlier send still wait. */
 	bool (*is_full)(const struct carrier *c);
 	struct carrier *(*free)(struct carrier *c);
@@ -76,6 +87,14 @@ static inline void carrier_send_free(struct carrier *c, const struct iovec *iov,
 				     int n)
 {
 	c->ops->send_free(c, iov, n);
+}
+
+static inline bool carrier_hand_over(struct carrier *c, uint32_t id,
+				     uint64_t offset, const uint8_t *bytes,
+				     size_t len)
+{
+	return c->ops->hand_over &&
+	       c->ops->hand_over(c, id, offset, bytes, len);
 }
 
 static inline bool carrier_is_full(const struct carrier *c)

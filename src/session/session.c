@@ -308,6 +308,7 @@ static void on_closed(void *ctx, const struct err *why)
 
 static const struct carrier_user carrier_user = {
 	.on_frame = session_on_frame,
+	.on_data = session_on_data,
 	.on_writable = on_writable,
 	.on_closed = on_closed,
 };

@@ -95,6 +95,9 @@ void session_send_hello(struct session *s);
 void session_on_frame(void *ctx, const struct frame_header *h,
 		      const uint8_t *body);
 
+void session_on_data(void *ctx, uint32_t id, uint64_t offset,
+		     const uint8_t *bytes, size_t len);
+
 /* ---- session_send.c ---- */
 
 /* Queue a small frame that the peer cannot do without.  If that is impossible
@@ -112,6 +115,10 @@ void session_send_ack(struct stream *st);
 
 /* Offset up to which the peer's bytes (and FIN) are consumed. */
 uint64_t session_consumed(const struct stream *st);
+
+/* Give the peer n bytes from tx.end on at once, within the call.  False: that
+ * is not possible, now or over this carrier. */
+bool session_hand_over(struct stream *s, const void *bytes, size_t n);
 
 /* The stream has bytes or a FIN to send. */
 void session_want_send(struct stream *s);

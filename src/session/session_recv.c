@@ -72,15 +72,12 @@ static int recv_refused(const struct session *s, struct stream *st,
 }
 
 /* hop up 10/11 (TCP), down 6/9 (TCP): bytes of a stream arrive */
-static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
-		     size_t len)
+static int recv_bytes(struct session *s, struct stream *st, uint64_t offset,
+		      const uint8_t *bytes, size_t n)
 {
-	uint64_t offset;
-	const uint8_t *bytes;
-	size_t n, taken = 0;
+	size_t taken = 0;
 
-	if (frame_parse_data(body, len, &offset, &bytes, &n) < 0 ||
-	    st->state != STREAM_OPEN || st->rx_fin || offset != st->rx.end ||
+	if (st->state != STREAM_OPEN || st->rx_fin || offset != st->rx.end ||
 	    offset + n > st->rx_limit)
 		return -EBADMSG;
 	s->stats.rx_bytes += n;
@@ -108,6 +105,18 @@ static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
 	return 0;
 }
 
+static int recv_data(struct session *s, struct stream *st, const uint8_t *body,
+		     size_t len)
+{
+	uint64_t offset;
+	const uint8_t *bytes;
+	size_t n;
+
+	if (frame_parse_data(body, len, &offset, &bytes, &n) < 0)
+		return -EBADMSG;
+	return recv_bytes(s, st, offset, bytes, n);
+}
+
 static int recv_fin(struct stream *st, const uint8_t *body, size_t len)
 {
 	uint64_t offset;
@@ -128,16 +137,15 @@ static int recv_ack(struct stream *st, const uint8_t *body, size_t len)
 	uint64_t acked, limit;
 
 	if (frame_parse_ack(body, len, &acked, &limit) < 0 ||
-	    st->state != STREAM_OPEN || acked < st->tx.start ||
-	    acked > st->tx_sent + (st->tx_fin_sent ? 1 : 0) ||
+	    st->state != STREAM_OPEN || acked < st->tx_acked ||
+	    acked > st->tx.start + (st->tx_fin_sent ? 1 : 0) ||
 	    limit < st->tx_limit)
 		return -EBADMSG;
 	if (st->tx_fin_sent && acked == st->tx.end + 1) {
 		st->tx_fin_acked = true;
 		acked = st->tx.end;
 	}
-	ring_drop(&st->tx, acked);
-	session_note_storage(st);
+	st->tx_acked = acked;
 	st->tx_limit = limit;
 	session_want_send(st);
 	if (st->owner)
@@ -470,11 +478,38 @@ static int dispatch(struct session *s, const struct frame_header *h,
 	}
 }
 
+static void fail_frame(struct session *s, uint8_t type, uint32_t len)
+{
+	char what[100];
+
+	(void)snprintf(what, sizeof(what),
+		       "a frame of type 0x%02x, length %u from the other end "
+		       "breaks the session protocol",
+		       type, len);
+	session_fail(s, FRAME_BYE_PROTOCOL, what);
+}
+
+void session_on_data(void *ctx, uint32_t id, uint64_t offset,
+		     const uint8_t *bytes, size_t len)
+{
+	struct session *s = ctx;
+
+	if (s->state != SESSION_UP)
+		return;
+	struct stream *st = stream_find(s, id);
+
+	s->heard_us = loop_now_us(s->loop);
+	s->stats.rx_frames++;
+	if (!st)
+		session_count_drop(s, DROP_STALE_FRAME);
+	else if (recv_bytes(s, st, offset, bytes, len) < 0)
+		fail_frame(s, FRAME_DATA, (uint32_t)len);
+}
+
 void session_on_frame(void *ctx, const struct frame_header *h,
 		      const uint8_t *body)
 {
 	struct session *s = ctx;
-	char what[100];
 	int r;
 
 	if (s->state == SESSION_DOWN)
@@ -495,10 +530,6 @@ void session_on_frame(void *ctx, const struct frame_header *h,
 			"the other end does not speak the session protocol of "
 			"ecssh");
 	} else if (r < 0) {
-		(void)snprintf(what, sizeof(what),
-			       "a frame of type 0x%02x, length %u from the "
-			       "other end breaks the session protocol",
-			       h->type, h->len);
-		session_fail(s, FRAME_BYE_PROTOCOL, what);
+		fail_frame(s, h->type, h->len);
 	}
 }

@@ -85,19 +85,21 @@ static size_t gather_data(struct session *s, struct batch *b, struct stream *st)
 	struct iovec parts[2];
 	uint64_t end = st->tx.end < st->tx_limit ? st->tx.end : st->tx_limit;
 
-	if (st->tx_sent >= end)
+	if (st->tx.start >= end)
 		return 0;
-	size_t len = (size_t)(end - st->tx_sent);
+	size_t len = (size_t)(end - st->tx.start);
 	if (len > b->data_max)
 		len = b->data_max;
 	uint8_t *header = b->headers + b->headers_len;
 
-	b->headers_len += frame_build_data(header, st->id, st->tx_sent, len);
+	b->headers_len += frame_build_data(header, st->id, st->tx.start, len);
 	batch_add(b, header, FRAME_DATA_OVERHEAD);
-	int n = ring_peek(&st->tx, st->tx_sent, len, parts);
+	int n = ring_peek(&st->tx, st->tx.start, len, parts);
 	for (int i = 0; i < n; i++)
 		batch_add(b, parts[i].iov_base, parts[i].iov_len);
-	st->tx_sent += len;
+	/* The storage stays as it is while the carrier takes them. */
+	ring_drop(&st->tx, st->tx.start + len);
+	session_note_storage(st);
 	b->n_frames++;
 	s->stats.tx_bytes += len;
 	s->stats.tx_frames++;
@@ -106,7 +108,7 @@ static size_t gather_data(struct session *s, struct batch *b, struct stream *st)
 
 static bool stream_has_data(const struct stream *st)
 {
-	return st->tx_sent < st->tx.end && st->tx_sent < st->tx_limit;
+	return ring_len(&st->tx) > 0 && st->tx.start < st->tx_limit;
 }
 
 /* Half of what a stream may have ready has gone: its owner is to fill it up. */
@@ -114,7 +116,7 @@ static void note_room(struct session *s, struct stream *st, uint64_t before)
 {
 	uint64_t low = session_unsent_bytes(s) / 2;
 
-	if (before > low && st->tx.end - st->tx_sent <= low &&
+	if (before > low && ring_len(&st->tx) <= low &&
 	    list_is_empty(&st->room_link))
 		list_push(&s->got_room, &st->room_link);
 }
@@ -123,12 +125,12 @@ static void note_room(struct session *s, struct stream *st, uint64_t before)
 static size_t gather_stream(struct session *s, struct batch *b,
 			    struct stream *st)
 {
-	uint64_t unsent = st->tx.end - st->tx_sent;
+	uint64_t unsent = ring_len(&st->tx);
 	size_t sent = gather_data(s, b, st);
 
 	note_room(s, st, unsent);
 
-	if (st->tx_fin && !st->tx_fin_sent && st->tx_sent == st->tx.end) {
+	if (st->tx_fin && !st->tx_fin_sent && ring_len(&st->tx) == 0) {
 		uint8_t *header = b->headers + b->headers_len;
 		size_t len = frame_build_fin(header, st->id, st->tx.end);
 
@@ -170,7 +172,7 @@ static bool is_free(const struct session *s, struct sched_flow *f)
 	if (!s->carrier->may_overtake || !f->is_new)
 		return false;
 	return f->kind == SCHED_DGRAM ||
-	       (st->tx.start > 0 && st->tx.start == st->tx_sent);
+	       (st->tx_acked > 0 && st->tx_acked == st->tx.start);
 }
 
 /* A paced carrier gets less than one frame, and one more. */
@@ -393,12 +395,26 @@ void session_pump(void *ctx)
 	tell_room(s);
 }
 
+bool session_hand_over(struct stream *st, const void *bytes, size_t n)
+{
+	struct session *s = st->session;
+
+	/* What was to be sent before it must not come after it. */
+	if (s->state != SESSION_UP || st->state != STREAM_OPEN ||
+	    ring_len(&s->control) > 0 ||
+	    !carrier_hand_over(s->carrier, st->id, st->tx.end, bytes, n))
+		return false;
+	s->stats.tx_bytes += n;
+	s->stats.tx_frames++;
+	return true;
+}
+
 void session_want_send(struct stream *s)
 {
 	if (s->state != STREAM_OPEN)
 		return;
 	if (stream_has_data(s) ||
-	    (s->tx_fin && !s->tx_fin_sent && s->tx_sent == s->tx.end)) {
+	    (s->tx_fin && !s->tx_fin_sent && ring_len(&s->tx) == 0)) {
 		sched_push(&s->session->sched, &s->flow);
 		session_want_pump(s->session);
 	}

@@ -3,10 +3,10 @@
  * stream: one TCP connection's bytes, both ways, between the engines.
  *
  * Both engines use the same object.  tx is the direction away from this engine:
- * bytes taken from the local side (the TUN's TCP, or a far socket) and kept
- * until the peer has acknowledged them.  rx is the direction towards the local
- * side: bytes that came in frames and stay here until the local side has
- * consumed them.
+ * bytes taken from the local side (the TUN's TCP, or a far socket), kept until
+ * the carrier has them, and counted until the peer has acknowledged them.  rx
+ * is the direction towards the local side: bytes that came in frames and stay
+ * here until the local side has consumed them.
  */
 #ifndef ECSSH_STREAM_H
 #define ECSSH_STREAM_H
@@ -42,8 +42,8 @@ struct stream {
 	struct list ack_link;	/* among those that owe an ACK, or dead ones */
 	struct list room_link;	/* among those whose owner may write again */
 
-	struct ring tx;	   /* [acknowledged, taken from the local side) */
-	uint64_t tx_sent;  /* offsets below went out in DATA frames */
+	struct ring tx; /* [sent in DATA frames, taken from the local side) */
+	uint64_t tx_acked; /* offsets below the peer has consumed */
 	uint64_t tx_limit; /* offsets below may be sent (peer's window) */
 	bool tx_fin;	   /* no more after tx.end */
 	bool tx_fin_sent;
@@ -56,6 +56,12 @@ struct stream {
 	bool rx_fin_consumed; /* the local side knows */
 	size_t stored_bytes;  /* storage of both rings, as counted */
 };
+
+/* Bytes taken from the local side that the peer has not consumed yet. */
+static inline size_t stream_tx_unacked(const struct stream *s)
+{
+	return (size_t)(s->tx.end - s->tx_acked);
+}
 
 /* Bytes that the local side may still give; 0 while opening. */
 size_t stream_tx_room(const struct stream *s);

@@ -260,7 +260,7 @@ static void settle(struct stream_sock *ss)
 		pull(ss, SIZE_MAX, true);
 		if (ss->is_tx_done)
 			close_socket(ss);
-		if (ss->is_tx_done && ring_len(&ss->stream->tx) == 0) {
+		if (ss->is_tx_done && stream_tx_unacked(ss->stream) == 0) {
 			stream_reset(ss->stream,
 				     frame_reason_from_errno(ss->errnum));
 			end(ss);

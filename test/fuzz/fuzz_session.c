@@ -138,7 +138,8 @@ static void add_stream(struct htab_node *node, void *ctx)
 	b->bytes += st->tx.cap + st->rx.cap;
 	b->loaded += st->tx.cap + st->rx.cap > 0;
 	assert_always(st->state != STREAM_DEAD);
-	assert_always(st->tx_sent >= st->tx.start && st->tx_sent <= st->tx.end);
+	assert_always(st->tx_acked <= st->tx.start &&
+		      st->tx.start <= st->tx.end);
 	assert_always(st->rx.end <= st->rx_limit);
 	assert_always(ring_len(&st->rx) <= SESSION_WINDOW_MAX_BYTES);
 }
@@ -294,8 +295,8 @@ static void op_ack(struct peer *p, struct reader *r)
 
 	if (!st)
 		return;
-	uint64_t all = st->tx_sent + (st->tx_fin_sent ? 1 : 0);
-	uint64_t up_to = st->tx.start + (how & 1 ? more : 0);
+	uint64_t all = st->tx.start + (st->tx_fin_sent ? 1 : 0);
+	uint64_t up_to = st->tx_acked + (how & 1 ? more : 0);
 	if ((how & 2) || (!(how & 4) && up_to > all))
 		up_to = all;
 	uint64_t limit = st->tx_limit + (how & 8 ? more * 16 : 0);

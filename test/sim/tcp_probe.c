@@ -50,7 +50,7 @@ struct tcp_probe tcp_probe(const struct flow *f)
 	if (timer_is_armed(&ep->timer))
 		p.timer_us = ep->timer.due_us - loop_now_us(f->plane->loop);
 	if (ep->stream) {
-		p.tx_len = ring_len(&ep->stream->tx);
+		p.tx_len = stream_tx_unacked(ep->stream);
 		p.tx_cap = ep->stream->tx.cap;
 		p.rx_len = ring_len(&ep->stream->rx);
 		p.rx_cap = ep->stream->rx.cap;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mem_carrier.h"
+#include "reference.h"
 #include "session.h"
 
 enum {
@@ -31,6 +32,8 @@ struct end {
 	int answers_left; /* a frame for each that comes */
 	int depth, max_depth;
 	struct carrier *free_on_frame; /* the other end's */
+	uint64_t n_bytes;	       /* handed over */
+	int n_answers_taken;	       /* of two tried while that happens */
 	struct err why;
 };
 
@@ -69,6 +72,26 @@ static void on_frame(void *ctx, const struct frame_header *h,
 	e->depth--;
 }
 
+static bool hand_over(struct end *e, size_t len)
+{
+	static const uint8_t bytes[BODY_LEN];
+
+	return carrier_hand_over(e->c, 7, e->other->n_bytes, bytes, len);
+}
+
+static void on_data(void *ctx, uint32_t id, uint64_t offset,
+		    const uint8_t *bytes, size_t len)
+{
+	struct end *e = ctx;
+
+	assert_int_equal(id, 7);
+	assert_int_equal(offset, e->n_bytes);
+	assert_int_equal(bytes[len - 1], 0);
+	e->n_bytes += len;
+	e->n_answers_taken += hand_over(e, 1);
+	e->n_answers_taken += hand_over(e->other, 1);
+}
+
 static void on_writable(void *ctx)
 {
 	((struct end *)ctx)->n_writable++;
@@ -84,6 +107,7 @@ static void on_closed(void *ctx, const struct err *why)
 
 static const struct carrier_user user = {
 	.on_frame = on_frame,
+	.on_data = on_data,
 	.on_writable = on_writable,
 	.on_closed = on_closed,
 };
@@ -243,6 +267,50 @@ static void who_has_left_is_told_nothing(void **state)
 	assert_int_equal(x->b.n_frames + x->b.n_closed, 0);
 }
 
+/* ---- bytes without a frame ---- */
+
+static void bytes_are_handed_over_within_the_call(void **state)
+{
+	struct fixture *x = *state;
+
+	assert_true(hand_over(&x->a, 10));
+	assert_int_equal(x->b.n_bytes, 10);
+	assert_true(hand_over(&x->b, BODY_LEN));
+	assert_true(hand_over(&x->a, 5));
+	assert_int_equal(x->b.n_bytes, 15);
+	assert_int_equal(x->a.n_bytes, BODY_LEN);
+	/* Not one within another. */
+	assert_int_equal(x->a.n_answers_taken + x->b.n_answers_taken, 0);
+}
+
+static void bytes_are_not_handed_over_before_older_frames(void **state)
+{
+	struct fixture *x = *state;
+
+	send_frame(&x->a, 1);
+	assert_false(hand_over(&x->a, 10));
+	assert_true(hand_over(&x->b, 10));
+	settle(x->loop);
+	assert_int_equal(x->b.n_frames, 1);
+	assert_int_equal(x->b.n_bytes, 0);
+	assert_true(hand_over(&x->a, 10));
+}
+
+static void bytes_are_not_handed_over_to_nobody(void **state)
+{
+	static const struct carrier_user takes_frames = {.on_frame = on_frame};
+	struct fixture *x = *state;
+
+	x->b.c->user = &takes_frames;
+	assert_false(hand_over(&x->a, 10));
+	x->b.c->user = NULL;
+	assert_false(hand_over(&x->a, 10));
+	x->b.c->user = &user;
+	x->b.c = carrier_free(x->b.c);
+	assert_false(hand_over(&x->a, 10));
+	assert_int_equal(x->b.n_bytes, 0);
+}
+
 /* ---- sessions ---- */
 
 struct sessions {
@@ -252,6 +320,8 @@ struct sessions {
 	int n_up, n_down;
 	uint64_t n_received;
 	bool is_damaged, is_opened, has_fin, is_closed;
+	bool is_slow; /* what comes is left in the stream */
+	bool talks_first;
 };
 
 static uint8_t pattern(uint64_t offset)
@@ -279,6 +349,8 @@ static void on_open(void *ctx, struct stream *s, const struct frame_open *open)
 	x->down = s;
 	s->owner = x;
 	session_accept(s);
+	if (x->talks_first)
+		assert_int_equal(stream_write(s, (uint8_t[1000]){0}, 1000), 0);
 }
 
 static void on_opened(struct stream *s)
@@ -290,6 +362,9 @@ static void on_readable(struct stream *s)
 {
 	struct sessions *x = s->owner;
 	struct iovec iov[2];
+
+	if (x->is_slow)
+		return;
 	int n = stream_rx_peek(s, s->rx.start, ring_len(&s->rx), iov);
 
 	for (int i = 0; i < n; i++)
@@ -357,12 +432,9 @@ static int tear_down_sessions(void **state)
 	return 0;
 }
 
-static void sessions_greet_and_stream(void **state)
+static void open_up(struct sessions *x)
 {
-	struct sessions *x = *state;
 	static const struct frame_open open = {.proto = 6, .name = "host"};
-	static uint8_t bytes[MIB];
-	uint64_t n_sent = 0, total = 8 * MIB;
 
 	settle(x->loop);
 	assert_int_equal(x->n_up, 2);
@@ -370,14 +442,77 @@ static void sessions_greet_and_stream(void **state)
 	assert_non_null(x->up);
 	settle(x->loop);
 	assert_true(x->is_opened);
+}
+
+static void write_at(struct sessions *x, uint64_t offset, size_t n)
+{
+	static uint8_t bytes[MIB];
+
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = pattern(offset + i);
+	assert_int_equal(stream_write(x->up, bytes, n), 0);
+}
+
+/* Within a call or through the rings, as it comes: by the window, by the order
+ * of turns, by who is slow. */
+static void bytes_take_either_way_and_keep_their_order(void **state)
+{
+	struct sessions *x = *state;
+	uint64_t n_sent = 0, n_at_once = 0, n_in_rings = 0;
+	struct rng rng = {1};
+
+	open_up(x);
+	while (n_sent < 64 * MIB) {
+		size_t room = stream_tx_room(x->up);
+		size_t n = rng_below(&rng, 300000);
+		uint64_t before = x->n_received;
+
+		x->is_slow = rng_below(&rng, 3) == 0;
+		if (n > room)
+			n = room;
+		write_at(x, n_sent, n);
+		n_sent += n;
+		n_at_once += n > 0 && x->n_received == n_sent;
+		n_in_rings += x->n_received < n_sent;
+		assert_true(x->n_received >= before);
+		if (rng_below(&rng, 2) == 0)
+			settle(x->loop);
+		if (!x->is_slow)
+			on_readable(x->down);
+	}
+	x->is_slow = false;
+	stream_write_fin(x->up);
+	on_readable(x->down);
+	settle(x->loop);
+	assert_int_equal(x->n_received, n_sent);
+	assert_false(x->is_damaged);
+	assert_true(x->has_fin && x->is_closed);
+	assert_true(n_at_once > 20 && n_in_rings > 20);
+}
+
+/* OPENED must be there first. */
+static void bytes_do_not_overtake_the_answer(void **state)
+{
+	struct sessions *x = *state;
+
+	x->talks_first = x->is_slow = true;
+	open_up(x);
+	assert_int_equal(x->n_down, 0);
+	assert_int_equal(ring_len(&x->up->rx), 1000);
+}
+
+static void sessions_greet_and_stream(void **state)
+{
+	struct sessions *x = *state;
+	uint64_t n_sent = 0, total = 8 * MIB;
+
+	open_up(x);
 	while (n_sent < total) {
 		size_t n = stream_tx_room(x->up);
 
 		if (n > total - n_sent)
 			n = (size_t)(total - n_sent);
-		for (size_t i = 0; i < n; i++)
-			bytes[i] = pattern(n_sent + i);
-		assert_int_equal(stream_write(x->up, bytes, n), 0);
+		write_at(x, n_sent, n);
 		n_sent += n;
 		settle(x->loop);
 		assert_true(n > 0);
@@ -419,7 +554,12 @@ int main(void)
 		TEST(end_within_a_delivery),
 		TEST(both_ends_freed_with_frames_under_way),
 		TEST(who_has_left_is_told_nothing),
+		TEST(bytes_are_handed_over_within_the_call),
+		TEST(bytes_are_not_handed_over_before_older_frames),
+		TEST(bytes_are_not_handed_over_to_nobody),
 		TEST_SESSIONS(sessions_greet_and_stream),
+		TEST_SESSIONS(bytes_take_either_way_and_keep_their_order),
+		TEST_SESSIONS(bytes_do_not_overtake_the_answer),
 		TEST_SESSIONS(last_words_arrive),
 	};
 
