@@ -371,7 +371,7 @@ def test_options_for_ssh(lab: Lab):
     lab.near.write("/root/elsewhere", lab.near.path("/root/.ssh/config").read_text())
     lab.near.run(["mv", "/root/.ssh/id_ed25519", "/root/key"])
     tunnel = Tunnel(lab, "-F", "/root/elsewhere", "-i", "/root/key", "-p", "2222", "-l", "alice", "-4", "-v",
-                    "-o", "ServerAliveInterval=7")
+                    "-o", "ServerAliveInterval=7", "-o", "KexAlgorithms=sntrup761x25519-sha512@openssh.com")
     args = lab.near.process("^ssh$").args
     for part in ("-F /root/elsewhere", "-i /root/key", "-p 2222", "-l alice", "-4", "-v", "-- gw"):
         expect_in(part, args)
