@@ -223,9 +223,11 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 		g->heap_start_us = at_us;
 		return;
 	}
-	uint64_t most_us = g->is_way_back_busy && !g->is_wait_known
-				   ? GOVERNOR_HEAP_BUSY_US
-				   : (uint64_t)g->rtt_min_us + GOVERNOR_HEAP_US;
+	uint64_t most_us =
+		g->is_way_back_busy && !g->is_wait_known
+			? GOVERNOR_HEAP_BUSY_US
+			: permille(g->rtt_min_us, GOVERNOR_HOLE_PERMILLE) +
+				  GOVERNOR_HEAP_US;
 	uint64_t heap =
 		least(g->heap_acked - expected, bytes_in(g->rate, most_us));
 
@@ -281,6 +283,13 @@ static bool is_longer(const struct governor *g, uint32_t rtt)
 	return rtt > permille(cruise_us(g), 1250) + 4000;
 }
 
+/* What is held up by a hole has a longer trip, and that says nothing of the
+ * path: for as long as heaps come. */
+static uint64_t hole_us(const struct governor *g)
+{
+	return time_of(g->heap, g->rate);
+}
+
 /* Since when trips have been longer than that, without exception. */
 static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
 {
@@ -307,7 +316,7 @@ static void doubt(struct governor *g, const struct governor_record *r,
 		g->is_round_long = true;
 	else
 		g->is_round_short = true;
-	mark_long(g, arrived_us, rtt > much_longer_us(base_us));
+	mark_long(g, arrived_us, rtt > much_longer_us(base_us) + hole_us(g));
 }
 
 static void sample_rtt(struct governor *g, const struct governor_record *r,
@@ -544,7 +553,7 @@ static void watch_trips(struct governor *g, mono_us_t now_us)
 	if (g->phase == GOVERNOR_STARTUP) {
 		if (long_for_us > g->rtt_min_us / 4)
 			leave_startup(g, now_us);
-	} else if (long_for_us > much_longer_us(g->rtt_min_us)) {
+	} else if (long_for_us > much_longer_us(g->rtt_min_us) + hole_us(g)) {
 		enter_drain(g, now_us, true,
 			    average_rate(g, g->long_since, long_for_us));
 	} else if (g->phase == GOVERNOR_CRUISE &&

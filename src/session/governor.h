@@ -40,9 +40,12 @@ enum {
 	GOVERNOR_GAIN_US = 6000,
 	GOVERNOR_GAIN_LONG_PERMILLE = 60,
 	GOVERNOR_SLACK_US = 2000,
-	GOVERNOR_HEAP_PERMILLE = 800, /* of the largest heap of late */
-	/* Besides a round trip: the largest heap, and the longest time between
-	 * acknowledgements, that is reckoned with. */
+	GOVERNOR_HEAP_PERMILLE = 900, /* of the largest heap of late */
+	/* A hole is seen, filled and heard of within so much of a trip, beyond
+	 * the trip of what it holds up. */
+	GOVERNOR_HOLE_PERMILLE = 1500,
+	/* Besides that: the largest heap, and besides a round trip the longest
+	 * time between acknowledgements, that is reckoned with. */
 	GOVERNOR_HEAP_US = 6000,
 	GOVERNOR_GAP_US = 20000,
 	/* While the way back is busy, and nobody says how long acknowledgements
