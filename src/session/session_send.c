@@ -316,6 +316,14 @@ static void batch_init(struct batch *b, struct session *s)
 	list_init(&b->sent);
 }
 
+static void post_when_sending(struct session *s)
+{
+	struct list *link;
+
+	while ((link = list_pop(&s->when_sending)))
+		loop_post(s->loop, container_of(link, struct loop_task, link));
+}
+
 /* Give the carrier what is most urgent.  Returns false if there is nothing, or
  * nothing that may be sent. */
 static bool pump_batch(struct session *s)
@@ -346,8 +354,7 @@ static bool pump_batch(struct session *s)
 		carrier_send_free(s->carrier, b.iov, b.n_iov);
 	else
 		carrier_send(s->carrier, b.iov, b.n_iov);
-	while ((link = list_pop(&s->when_sending)))
-		loop_post(s->loop, container_of(link, struct loop_task, link));
+	post_when_sending(s);
 	ring_drop(&s->control, control_end);
 	while ((link = list_pop(&b.sent)))
 		free(container_of(link, struct dgram, link));
@@ -406,6 +413,7 @@ bool session_hand_over(struct stream *st, const void *bytes, size_t n)
 		return false;
 	s->stats.tx_bytes += n;
 	s->stats.tx_frames++;
+	post_when_sending(s);
 	return true;
 }
 

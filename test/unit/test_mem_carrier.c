@@ -501,6 +501,30 @@ static void bytes_do_not_overtake_the_answer(void **state)
 	assert_int_equal(ring_len(&x->up->rx), 1000);
 }
 
+static void count(void *ctx)
+{
+	++*(int *)ctx;
+}
+
+static void bytes_handed_over_are_sent(void **state)
+{
+	struct sessions *x = *state;
+	int n_told = 0;
+	struct loop_task task = {.on_run = count, .ctx = &n_told};
+	uint64_t before;
+
+	open_up(x);
+	list_init(&task.link);
+	session_when_sending(x->near, &task);
+	before = session_stats(x->near)->tx_bytes;
+	write_at(x, 0, 1000);
+	assert_int_equal(x->n_received, 1000);
+	settle(x->loop);
+	assert_int_equal(n_told, 1);
+	assert_int_equal(session_stats(x->near)->tx_bytes, before + 1000);
+	assert_int_equal(session_stats(x->far)->rx_bytes, 1000);
+}
+
 static void sessions_greet_and_stream(void **state)
 {
 	struct sessions *x = *state;
@@ -560,6 +584,7 @@ int main(void)
 		TEST_SESSIONS(sessions_greet_and_stream),
 		TEST_SESSIONS(bytes_take_either_way_and_keep_their_order),
 		TEST_SESSIONS(bytes_do_not_overtake_the_answer),
+		TEST_SESSIONS(bytes_handed_over_are_sent),
 		TEST_SESSIONS(last_words_arrive),
 	};
 
