@@ -111,6 +111,11 @@ static bool stream_has_data(const struct stream *st)
 	return ring_len(&st->tx) > 0 && st->tx.start < st->tx_limit;
 }
 
+static bool owes_fin(const struct stream *st)
+{
+	return st->tx_fin && !st->tx_fin_sent && ring_len(&st->tx) == 0;
+}
+
 /* Half of what a stream may have ready has gone: its owner is to fill it up. */
 static void note_room(struct session *s, struct stream *st, uint64_t before)
 {
@@ -130,7 +135,7 @@ static size_t gather_stream(struct session *s, struct batch *b,
 
 	note_room(s, st, unsent);
 
-	if (st->tx_fin && !st->tx_fin_sent && ring_len(&st->tx) == 0) {
+	if (owes_fin(st)) {
 		uint8_t *header = b->headers + b->headers_len;
 		size_t len = frame_build_fin(header, st->id, st->tx.end);
 
@@ -421,8 +426,7 @@ void session_want_send(struct stream *s)
 {
 	if (s->state != STREAM_OPEN)
 		return;
-	if (stream_has_data(s) ||
-	    (s->tx_fin && !s->tx_fin_sent && ring_len(&s->tx) == 0)) {
+	if (stream_has_data(s) || owes_fin(s)) {
 		sched_push(&s->session->sched, &s->flow);
 		session_want_pump(s->session);
 	}
