@@ -109,7 +109,7 @@ class Host:
 
     def keep(self, says: int, holds: int) -> None:
         """For a fork of ours: be the parent of the host's first process, which begins a process namespace."""
-        try:
+        with last_of_a_fork():
             os.setsid()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
@@ -124,10 +124,6 @@ class Host:
             os.close(0)
             os.close(1)
             os.waitpid(first, 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
 
     def live(self) -> None:
         """The first process of the host: make it what it is, and end with whoever has built the lab."""
@@ -203,7 +199,7 @@ class Host:
         A Python that is there already; to start another takes longer than much else that a lab needs. It keeps
         our files, because it may still have modules to load.
         """
-        try:
+        with last_of_a_fork():
             os.setsid()
             there = os.open(f"/proc/{self.pid}/ns", os.O_RDONLY | os.O_DIRECTORY)
             for kind in ("net", "uts", "ipc", "pid"):
@@ -220,10 +216,6 @@ class Host:
             else:
                 os.close(3)
                 os.waitpid(child, 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
@@ -363,6 +355,17 @@ part sysctl grep -rs '' /proc/sys/net/core /proc/sys/net/ipv4 /proc/sys/net/ipv6
 part files find /run /tmp /var/tmp /home /root -path /run/.lab -prune -o -not -type d -printf '%p %M %u\n' 2>/dev/null || true
 """
 JSON_PART = re.compile("nft|link|addr|route|rule")
+
+
+@contextlib.contextmanager
+def last_of_a_fork() -> Iterator[None]:
+    """A fork of ours ends with this, and never goes on as if it were us."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
 
 
 def checked(result: int, what: str) -> None:
