@@ -66,7 +66,8 @@ class Uplink(threading.Thread):
         self.read()
         dropped = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
         expect(dropped, 0, "packets that nobody has looked at")
-        count, self.count = self.count, 0
+        with self.lock:
+            count, self.count = self.count, 0
         return count
 
 
