@@ -430,7 +430,9 @@ static void drain(struct governor *g, mono_us_t now_us)
 /* The trip without a queue has been seen. */
 static void leave_drain(struct governor *g, mono_us_t now_us)
 {
-	bool was_right = !is_longer(g, g->round_rtt_min_us);
+	/* Neither the path nor the line is another. */
+	bool was_right = !is_longer(g, g->round_rtt_min_us) &&
+			 g->drain_rate >= g->rate / 3;
 
 	g->rtt_min_us = g->round_rtt_min_us;
 	g->rtt_near_min_us = now_us;
