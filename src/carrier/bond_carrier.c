@@ -33,6 +33,7 @@
 #include "bond_link.h"
 #include "bond_rx.h"
 #include "bond_sure.h"
+#include "deference.h"
 #include "fd.h"
 #include "iov.h"
 
@@ -61,6 +62,7 @@ struct bond {
 	struct bond_sure sure; /* if so */
 	struct timer got;      /* armed: an acknowledgement is owed */
 	struct loop_task bury; /* links with numbers that have ended */
+	struct deference deference;
 	struct bond_rx rx;
 };
 
@@ -87,6 +89,7 @@ static void close_now(struct bond *b)
 	timer_disarm(b->loop, &b->last_words);
 	timer_disarm(b->loop, &b->got);
 	loop_unpost(&b->bury);
+	deference_end(&b->deference);
 	if (b->is_numbered)
 		timer_disarm(b->loop, &b->sure.rescue);
 	list_for_each (at, &b->links) {
@@ -402,6 +405,8 @@ void bond_link_send(struct bond_link *l, const struct iovec *iov, int n)
 	if (ring_len(&l->spill) == 0)
 		taken = l->ops->send(l, iov, n);
 	keep_rest(l, iov, n, taken);
+	if (ring_len(&l->spill) > 0)
+		deference_note_full(&l->bond->deference);
 }
 
 /* The next bytes, at most max, described in slice from 1 on.  Returns the
@@ -531,6 +536,8 @@ void bond_link_flush(struct bond_link *l)
 	ring_drop(&l->spill, l->spill.start + sent);
 	if (sent == len)
 		tell_writable(l->bond);
+	else
+		deference_note_full(&l->bond->deference);
 }
 
 /* ---- links ---- */
@@ -665,6 +672,7 @@ static struct carrier *bond_free(struct carrier *c)
 	timer_disarm(b->loop, &b->last_words);
 	timer_disarm(b->loop, &b->got);
 	loop_unpost(&b->bury);
+	deference_end(&b->deference);
 	if (b->is_numbered)
 		bond_sure_fini(&b->sure);
 	bond_rx_fini(&b->rx);
@@ -708,6 +716,7 @@ struct carrier *bond_carrier_new(struct loop *loop, int rfd, int wfd,
 	b->got = (struct timer){.on_fire = on_got_due, .ctx = b};
 	b->bury = (struct loop_task){.on_run = on_bury, .ctx = b};
 	list_init(&b->bury.link);
+	deference_init(&b->deference, loop);
 	bond_rx_init(&b->rx, on_frame, b);
 	bond_link_add(&b->base, l);
 	return &b->base;

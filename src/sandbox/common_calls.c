@@ -5,6 +5,7 @@
  * open, and the end.  What is called most comes first.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -94,6 +95,11 @@ const struct sandbox_call sandbox_common[] = {
 	{.nr = SYS_sigreturn},
 #endif
 	{.nr = SYS_restart_syscall},
+	/* deference.h */
+	{.nr = SYS_sched_getscheduler, .args = {{.n = 1, .values = {0}}}},
+	{.nr = SYS_sched_setscheduler,
+	 .args = {{.n = 1, .values = {0}},
+		  {.index = 1, .n = 2, .values = {SCHED_OTHER, SCHED_BATCH}}}},
 #ifdef SYS_time
 	{.nr = SYS_time},
 #endif

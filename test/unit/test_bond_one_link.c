@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <cmocka.h>
 
 #include "bond_carrier.h"
+#include "deference.h"
 #include "fd.h"
 #include "reference.h"
 
@@ -446,6 +448,8 @@ static void full_pipe_keeps_the_rest_and_says_when_it_is_gone(void **state)
 	settle(x);
 	assert_true(carrier_is_full(x->seen.carrier));
 	assert_int_equal(x->seen.n_writable, 0);
+	/* Whoever reads it is not pushed aside meanwhile. */
+	assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
 	while (got < sent) {
 		size_t n = drain(x, bytes + got, 5000);
 
@@ -461,6 +465,8 @@ static void full_pipe_keeps_the_rest_and_says_when_it_is_gone(void **state)
 
 		assert_memory_equal(bytes + i * n, frame, n);
 	}
+	loop_advance_us(x->loop, DEFERENCE_US);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
 	free(bytes);
 	free(frame);
 }
