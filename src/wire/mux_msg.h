@@ -25,9 +25,10 @@ enum {
 	MUX_MSG_BODY_MAX = (256 << 10) + 64,
 	MUX_MSG_FIXED_MAX = 64,
 	MUX_MSG_PORT_PATH = 0xfffffffe, /* the host is the path of a socket */
-	/* Header of DATA, and the most data behind it. */
+	/* Header of DATA, and the most data behind it: with the rest of the
+	 * header twice what ssh reads at once. */
 	MUX_MSG_DATA_OVERHEAD = 14,
-	MUX_MSG_DATA_MAX = 16374,
+	MUX_MSG_DATA_MAX = 32758,
 	MUX_MSG_TUN_OVERHEAD = 4, /* address family before the packet */
 };
 
