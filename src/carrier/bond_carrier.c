@@ -81,15 +81,21 @@ static struct bond_link *of_list(struct list *at)
 
 /* ---- the end ---- */
 
+/* Nothing is due any more. */
+static void rest(struct bond *b)
+{
+	timer_disarm(b->loop, &b->last_words);
+	timer_disarm(b->loop, &b->got);
+	loop_unpost(&b->bury);
+	deference_end(&b->deference);
+}
+
 static void close_now(struct bond *b)
 {
 	if (b->is_closed)
 		return;
 	b->is_closed = true;
-	timer_disarm(b->loop, &b->last_words);
-	timer_disarm(b->loop, &b->got);
-	loop_unpost(&b->bury);
-	deference_end(&b->deference);
+	rest(b);
 	if (b->is_numbered)
 		timer_disarm(b->loop, &b->sure.rescue);
 	list_for_each (at, &b->links) {
@@ -405,8 +411,6 @@ void bond_link_send(struct bond_link *l, const struct iovec *iov, int n)
 	if (ring_len(&l->spill) == 0)
 		taken = l->ops->send(l, iov, n);
 	keep_rest(l, iov, n, taken);
-	if (ring_len(&l->spill) > 0)
-		deference_note_full(&l->bond->deference);
 }
 
 /* The next bytes, at most max, described in slice from 1 on.  Returns the
@@ -536,8 +540,11 @@ void bond_link_flush(struct bond_link *l)
 	ring_drop(&l->spill, l->spill.start + sent);
 	if (sent == len)
 		tell_writable(l->bond);
-	else
-		deference_note_full(&l->bond->deference);
+}
+
+void bond_link_note_full(struct bond_link *l)
+{
+	deference_note_full(&l->bond->deference);
 }
 
 /* ---- links ---- */
@@ -669,10 +676,7 @@ static struct carrier *bond_free(struct carrier *c)
 	struct list *at;
 
 	b->is_closed = true;
-	timer_disarm(b->loop, &b->last_words);
-	timer_disarm(b->loop, &b->got);
-	loop_unpost(&b->bury);
-	deference_end(&b->deference);
+	rest(b);
 	if (b->is_numbered)
 		bond_sure_fini(&b->sure);
 	bond_rx_fini(&b->rx);

@@ -106,6 +106,8 @@ static size_t send_parts(struct bond_link *l, const struct iovec *iov, int n)
 
 	/* A broken pipe shows as EPOLLERR in a later turn. */
 	size_t taken = sent > 0 ? (size_t)sent : 0;
+	if (taken < len)
+		bond_link_note_full(l);
 	if (taken < len && f->out.events != EPOLLOUT && !f->is_stopped)
 		(void)loop_io_mod(f->loop, &f->out, EPOLLOUT);
 	return taken;

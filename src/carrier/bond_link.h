@@ -60,6 +60,9 @@ size_t bond_link_input(struct bond_link *l, const uint8_t *bytes, size_t len);
 /* Let the others go on where it is their turn now. */
 void bond_link_serve(struct bond_link *l);
 
+/* A pipe did not take all: whoever reads it is to go first (deference.h). */
+void bond_link_note_full(struct bond_link *l);
+
 /* There is room. */
 void bond_link_flush(struct bond_link *l);
 

@@ -15,8 +15,6 @@
 #ifndef ECSSH_DEFERENCE_H
 #define ECSSH_DEFERENCE_H
 
-#include <stdbool.h>
-
 #include "loop.h"
 
 enum { DEFERENCE_US = 100000 };
@@ -25,8 +23,7 @@ enum { DEFERENCE_US = 100000 };
 struct deference {
 	struct loop *loop; /* borrowed */
 	mono_us_t full_us; /* when the pipe was found full last */
-	struct timer look; /* armed while is_on: whether it is so still */
-	bool is_on;
+	struct timer look; /* armed while we wait our turn: is it full still? */
 };
 
 /* In place until deference_end. */

@@ -3,6 +3,7 @@
 #include "deference.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 static bool set_policy(int policy)
@@ -12,9 +13,8 @@ static bool set_policy(int policy)
 	return sched_setscheduler(0, policy, &none) == 0;
 }
 
-static void leave(struct deference *d)
+static void leave(void)
 {
-	d->is_on = false;
 	if (sched_getscheduler(0) == SCHED_BATCH)
 		(void)set_policy(SCHED_OTHER);
 }
@@ -27,7 +27,7 @@ static void on_look(void *ctx)
 	if (for_us < DEFERENCE_US)
 		timer_arm(d->loop, &d->look, DEFERENCE_US - for_us);
 	else
-		leave(d);
+		leave();
 }
 
 void deference_init(struct deference *d, struct loop *loop)
@@ -40,17 +40,15 @@ void deference_init(struct deference *d, struct loop *loop)
 void deference_note_full(struct deference *d)
 {
 	d->full_us = loop_now_us(d->loop);
-	if (d->is_on)
-		return;
-	d->is_on =
-		sched_getscheduler(0) == SCHED_OTHER && set_policy(SCHED_BATCH);
-	if (d->is_on)
+	if (!timer_is_armed(&d->look) && sched_getscheduler(0) == SCHED_OTHER &&
+	    set_policy(SCHED_BATCH))
 		timer_arm(d->loop, &d->look, DEFERENCE_US);
 }
 
 void deference_end(struct deference *d)
 {
+	if (!timer_is_armed(&d->look))
+		return;
 	timer_disarm(d->loop, &d->look);
-	if (d->is_on)
-		leave(d);
+	leave();
 }
