@@ -232,10 +232,9 @@ static void silence_of_ten_seconds_ends_with_it(void **state)
 	assert_false(s->is_down);
 }
 
-/* Each way is full, and both queues together are short, though the
- * acknowledgements of one wait behind the bytes of the other.  Of one way's
- * queue alone less can be said: now and then it is the one that both wait in,
- * for a trip with 20 ms of it looks like a longer path. */
+/* Each way is full, and its queue short, though the acknowledgements of one
+ * wait behind the bytes of the other.  With one seed of 150 a queue is longer:
+ * doc/GOVERNOR.md. */
 static void both_ways_are_full_on(struct sim *s, uint64_t mbit,
 				  uint64_t one_way_us)
 {
@@ -252,9 +251,9 @@ static void both_ways_are_full_on(struct sim *s, uint64_t mbit,
 		bytes_to[1] += sim_pipe_bytes_to(s->pipe, SIM_FAR);
 	}
 	assert_shares(&f, mbit * MBIT, 93);
-	assert_in_range((bytes_to[0] + bytes_to[1]) / SAMPLES * SECOND /
-				(mbit * MBIT),
-			2 * one_way_us, 2 * one_way_us + 40000);
+	for (int i = 0; i < 2; i++)
+		assert_in_range(bytes_to[i] / SAMPLES * SECOND / (mbit * MBIT),
+				one_way_us, one_way_us + 20000);
 }
 
 static void both_ways_at_once_are_full(void **state)
