@@ -53,6 +53,12 @@ static uint64_t in_flight(const struct governor *g)
 	return g->sent - g->delivered;
 }
 
+/* The shortest trip of what fills the line. */
+static uint64_t full_trip_us(const struct governor *g)
+{
+	return (uint64_t)g->rtt_min_us + g->own_us;
+}
+
 static void allow(struct governor *g, uint64_t bytes)
 {
 	g->allowed = (size_t)least(most(bytes, GOVERNOR_LEAST_BYTES),
@@ -110,6 +116,7 @@ void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
 	*record_to_write(g) = (struct governor_record){
 		.end = g->sent,
 		.sent_us = now_us,
+		.own_bytes = (uint32_t)least(bytes, UINT32_MAX),
 		.delivered = g->delivered,
 		.delivered_us = g->delivered_us,
 		.first_sent_us = g->first_sent_us,
@@ -139,7 +146,7 @@ void governor_withdraw(struct governor *g, size_t bytes)
 
 uint64_t governor_wait_most_us(const struct governor *g)
 {
-	return g->rtt_min_us / 4 + GOVERNOR_WAIT_US;
+	return full_trip_us(g) / 4 + GOVERNOR_WAIT_US;
 }
 
 void governor_note_way_back(struct governor *g, bool is_busy, uint64_t wait_us)
@@ -226,7 +233,7 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 	uint64_t most_us =
 		g->is_way_back_busy && !g->is_wait_known
 			? GOVERNOR_HEAP_BUSY_US
-			: permille(g->rtt_min_us, GOVERNOR_HOLE_PERMILLE) +
+			: permille(full_trip_us(g), GOVERNOR_HOLE_PERMILLE) +
 				  GOVERNOR_HEAP_US;
 	uint64_t heap =
 		least(g->heap_acked - expected, bytes_in(g->rate, most_us));
@@ -239,8 +246,8 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
  * moving average of the time between two words from it. */
 static void sample_gap(struct governor *g, mono_us_t now_us)
 {
-	mono_us_t gap_us = least(now_us - g->heard_us,
-				 (uint64_t)g->rtt_min_us + GOVERNOR_GAP_US);
+	mono_us_t gap_us =
+		least(now_us - g->heard_us, full_trip_us(g) + GOVERNOR_GAP_US);
 
 	g->heard_us = now_us;
 	if (!g->is_app_limited && g->phase == GOVERNOR_CRUISE)
@@ -248,6 +255,20 @@ static void sample_gap(struct governor *g, mono_us_t now_us)
 }
 
 /* ---- the round trip ---- */
+
+/* How long the line was busy with what was sent at one time: part of its trip,
+ * and no queue.  While the rate is looked for, nobody knows. */
+static uint64_t sample_own(struct governor *g, const struct governor_record *r)
+{
+	if (g->phase == GOVERNOR_STARTUP)
+		return 0;
+	uint64_t own_us =
+		least(time_of(r->own_bytes, g->rate), GOVERNOR_FRAME_US);
+
+	if (!r->is_app_limited)
+		g->own_us = (uint32_t)((7 * (uint64_t)g->own_us + own_us) / 8);
+	return own_us;
+}
 
 static uint64_t much_longer_us(uint64_t rtt_us)
 {
@@ -259,7 +280,7 @@ static uint64_t back_us(const struct governor *g)
 {
 	if (!g->is_way_back_busy || g->is_wait_known)
 		return 0;
-	return least(g->rtt_min_us / 2 + GOVERNOR_BACK_LEAST_US,
+	return least(full_trip_us(g) / 2 + GOVERNOR_BACK_LEAST_US,
 		     GOVERNOR_BACK_US);
 }
 
@@ -269,11 +290,11 @@ static uint64_t back_us(const struct governor *g)
 static uint64_t cruise_us(const struct governor *g)
 {
 	uint64_t gain_us =
-		most(least(permille(g->rtt_min_us, GOVERNOR_GAIN_PERMILLE),
+		most(least(permille(full_trip_us(g), GOVERNOR_GAIN_PERMILLE),
 			   GOVERNOR_GAIN_US),
-		     permille(g->rtt_min_us, GOVERNOR_GAIN_LONG_PERMILLE));
+		     permille(full_trip_us(g), GOVERNOR_GAIN_LONG_PERMILLE));
 
-	return g->rtt_min_us + back_us(g) +
+	return full_trip_us(g) + back_us(g) +
 	       most(gain_us + GOVERNOR_SLACK_US,
 		    (uint64_t)g->gap_us + g->gap_more_us);
 }
@@ -308,7 +329,7 @@ static void doubt(struct governor *g, const struct governor_record *r,
 		  mono_us_t arrived_us, uint32_t rtt)
 {
 	uint64_t out = r->end - r->delivered;
-	uint64_t base_us = g->rtt_min_us;
+	uint64_t base_us = full_trip_us(g);
 
 	if (out > permille(g->allowed, 1125) + GOVERNOR_FRAME_LEAST_BYTES)
 		base_us = most(base_us, time_of(out, g->rate));
@@ -322,12 +343,18 @@ static void doubt(struct governor *g, const struct governor_record *r,
 static void sample_rtt(struct governor *g, const struct governor_record *r,
 		       mono_us_t arrived_us, uint32_t rtt)
 {
+	uint64_t own_us = sample_own(g, r);
+
 	g->rtt_us = rtt;
+	rtt = (uint32_t)most(rtt, own_us + 1) - (uint32_t)own_us;
 	g->round_rtt_min_us = (uint32_t)least(g->round_rtt_min_us, rtt);
 	if (g->rtt_min_us == 0 || rtt < g->rtt_min_us)
 		g->rtt_min_us = rtt;
 	if (rtt <= permille(g->rtt_min_us, 1020) + 1000)
 		g->rtt_near_min_us = arrived_us;
+	/* As of one that fills the line. */
+	if (g->phase != GOVERNOR_STARTUP)
+		rtt += g->own_us;
 	if (g->phase == GOVERNOR_CRUISE ||
 	    (g->phase == GOVERNOR_DRAIN && !g->is_path_suspect))
 		doubt(g, r, arrived_us, rtt);
@@ -335,7 +362,7 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
 	    r->delivered > g->phase_start)
 		mark_long(g, arrived_us,
-			  rtt > permille(g->rtt_min_us, 1250) + 8000);
+			  rtt > permille(full_trip_us(g), 1250) + 8000);
 }
 
 /* ---- phases ---- */
@@ -349,8 +376,7 @@ static uint64_t cruise_bytes(const struct governor *g)
 /* Twice what there was room for so far. */
 static uint64_t startup_bytes(const struct governor *g)
 {
-	uint64_t bytes =
-		bytes_in(g->rate, (uint64_t)g->rtt_min_us + GOVERNOR_SLACK_US);
+	uint64_t bytes = bytes_in(g->rate, full_trip_us(g) + GOVERNOR_SLACK_US);
 
 	return 2 * bytes +
 	       (g->has_started ? GOVERNOR_LEAST_BYTES : GOVERNOR_FIRST_BYTES);
@@ -387,7 +413,7 @@ static uint64_t average_rate(const struct governor *g, uint64_t from,
 static void drain_to(struct governor *g, unsigned share)
 {
 	g->is_drained = false;
-	allow(g, permille(bytes_in(g->drain_rate, g->rtt_min_us), share));
+	allow(g, permille(bytes_in(g->drain_rate, full_trip_us(g)), share));
 }
 
 static void enter_drain(struct governor *g, mono_us_t now_us,
@@ -408,7 +434,7 @@ static void correct_drain(struct governor *g, mono_us_t now_us)
 {
 	mono_us_t us = now_us - g->drain_since_us;
 
-	if (!g->is_path_suspect || g->has_drained || us <= g->rtt_min_us / 4)
+	if (!g->is_path_suspect || g->has_drained || us <= full_trip_us(g) / 4)
 		return;
 	g->drain_rate =
 		least(g->drain_rate, average_rate(g, g->phase_start, us));
@@ -431,7 +457,7 @@ static void drain(struct governor *g, mono_us_t now_us)
 static void leave_drain(struct governor *g, mono_us_t now_us)
 {
 	/* Neither the path nor the line is another. */
-	bool was_right = !is_longer(g, g->round_rtt_min_us) &&
+	bool was_right = !is_longer(g, g->round_rtt_min_us + g->own_us) &&
 			 g->drain_rate >= g->rate / 3;
 
 	g->rtt_min_us = g->round_rtt_min_us;
@@ -553,9 +579,9 @@ static void watch_trips(struct governor *g, mono_us_t now_us)
 		g->long_since_us != 0 ? now_us - g->long_since_us : 0;
 
 	if (g->phase == GOVERNOR_STARTUP) {
-		if (long_for_us > g->rtt_min_us / 4)
+		if (long_for_us > full_trip_us(g) / 4)
 			leave_startup(g, now_us);
-	} else if (long_for_us > much_longer_us(g->rtt_min_us) + hole_us(g)) {
+	} else if (long_for_us > much_longer_us(full_trip_us(g)) + hole_us(g)) {
 		enter_drain(g, now_us, true,
 			    average_rate(g, g->long_since, long_for_us));
 	} else if (g->phase == GOVERNOR_CRUISE &&

@@ -78,6 +78,7 @@ enum governor_phase {
 struct governor_record {
 	uint64_t end; /* total bytes sent, these included */
 	mono_us_t sent_us;
+	uint32_t own_bytes; /* what of them was sent at that very time */
 	/* As it was then: */
 	uint64_t delivered;
 	mono_us_t delivered_us;
@@ -138,7 +139,8 @@ struct governor {
 	uint32_t gap_more_us; /* and what that lacks, up to the same */
 
 	uint32_t rtt_us;
-	uint32_t rtt_min_us;
+	uint32_t rtt_min_us; /* without the time of the frame itself ... */
+	uint32_t own_us; /* ... and that, on average, when the line is full */
 	mono_us_t rtt_near_min_us; /* last time that it was near that */
 
 	uint64_t phase_start; /* bytes delivered when it began */

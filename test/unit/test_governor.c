@@ -28,6 +28,8 @@ enum {
 	BUCKET_US = 250,
 	PACKET = 1400, /* of TCP */
 	HOUR_S = 3600,
+	REQUEST = 100, /* bytes */
+	REQUEST_EVERY_US = 23000,
 };
 
 #define MBIT	 UINT64_C(125000) /* bytes/s */
@@ -80,6 +82,7 @@ struct sim {
 	uint64_t sent;
 	mono_us_t asleep_until_us;
 	mono_us_t stall_us;
+	mono_us_t request_us; /* of the next small frame; NEVER: none */
 
 	/* The line: frames[out..mid) travel, [mid..in) are queued. */
 	struct frame frames[FRAMES];
@@ -318,6 +321,7 @@ static void run_until(struct sim *s, mono_us_t end_us)
 				 earliest(sender_us, s->ack_timer_us));
 
 		next_us = earliest(next_us, next_tcp_us(s));
+		next_us = earliest(next_us, s->request_us);
 		if (s->line.stall_us > 0)
 			next_us = earliest(next_us, s->stall_us);
 		if (next_us > end_us)
@@ -331,6 +335,9 @@ static void run_until(struct sim *s, mono_us_t end_us)
 			s->stall_us +=
 				1 +
 				rng_below(&s->rng, 2 * s->line.stall_every_us);
+		} else if (next_us == s->request_us) {
+			put_frame(s, REQUEST);
+			s->request_us += REQUEST_EVERY_US;
 		} else if (next_us == s->depart_us) {
 			depart(s);
 		} else if (next_us == arrival_us) {
@@ -435,7 +442,7 @@ static struct sim *sim_new(uint64_t mbit, mono_us_t rtt_us)
 				.ack_us = 5 * MS};
 	s->is_greedy = true;
 	s->now_us = START_US;
-	s->depart_us = s->ack_timer_us = NEVER;
+	s->depart_us = s->ack_timer_us = s->request_us = NEVER;
 	s->rng = (struct rng){42};
 	governor_init(&s->g, s->now_us);
 	return s;
@@ -747,6 +754,33 @@ static void stall_is_forgiven(void **state)
 
 /* ---- applications ---- */
 
+/* The shortest trip is that of a small frame; those that fill the line take 5
+ * ms longer, and come two at a time. */
+static void requests_do_not_hide_what_frames_take(void **state)
+{
+	static const struct {
+		uint64_t mbit;
+		mono_us_t ack_us;
+	} lines[] = {{5, 8 * MS}, {10, 9 * MS}, {15, 8 * MS}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct sim *s = sim_new(lines[i].mbit, 60 * MS);
+
+		s->line.ack_us = lines[i].ack_us;
+		s->line.ack_bytes = SIZE_MAX;
+		s->is_greedy = false;
+		s->app_us = s->request_us = s->now_us;
+		run(s, 3 * SECOND);
+		s->is_greedy = true;
+		run(s, SECOND);
+		measure(s);
+		run(s, 4 * SECOND);
+		require(s, "5, 10, 15/60, with requests", 995, 7 * MS);
+		free(s);
+	}
+}
+
 static void little_to_send_says_nothing_of_the_line(void **state)
 {
 	struct sim *s = sim_new(100, 40 * MS);
@@ -964,6 +998,7 @@ int main(void)
 		cmocka_unit_test(trip_change_is_followed),
 		cmocka_unit_test(blackout_ends),
 		cmocka_unit_test(stall_is_forgiven),
+		cmocka_unit_test(requests_do_not_hide_what_frames_take),
 		cmocka_unit_test(little_to_send_says_nothing_of_the_line),
 		cmocka_unit_test(nothing_happens_without_bytes),
 		cmocka_unit_test(silent_peer_gets_what_is_allowed_at_first),
