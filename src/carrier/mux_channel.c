@@ -238,8 +238,9 @@ size_t mux_channel_send(struct mux_channel *ch, const uint8_t *bytes,
 	for (size_t done = 0; done < n;) {
 		size_t part = n - done < most ? n - done : most;
 
-		put(ch, head, mux_msg_build_data(head, ch->remote_id, part));
-		put(ch, bytes + done, part);
+		mux_link_put_data(ch->link, head,
+				  mux_msg_build_data(head, ch->remote_id, part),
+				  bytes + done, part);
 		done += part;
 	}
 	if (n > 0)
@@ -275,8 +276,10 @@ bool mux_channel_send_packet(struct mux_channel *ch, const uint8_t *ip,
 		wait_for_packet_room(ch, counted);
 		return false;
 	}
-	put(ch, head, mux_msg_build_tun(head, ch->remote_id, ip[0] >> 4, len));
-	put(ch, ip, len);
+	mux_link_put_data(
+		ch->link, head,
+		mux_msg_build_tun(head, ch->remote_id, ip[0] >> 4, len), ip,
+		len);
 	count_sent(ch, string_len, counted - string_len);
 	return true;
 }

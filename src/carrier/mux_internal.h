@@ -14,9 +14,13 @@
 enum {
 	/* Data that may be in ssh at a time, as far as we can know. */
 	MUX_QUEUE_MAX_BYTES = 8 << 20,
-	/* Bytes that wait for ssh on our side: of data, and of everything. */
+	/* While so many bytes wait for ssh on our side no data is added, and no
+	 * more than this at a time; and the most of everything. */
+	MUX_OUT_BUSY_BYTES = 16 << 10,
 	MUX_OUT_DATA_BYTES = 256 << 10,
 	MUX_OUT_MAX_BYTES = 32 << 20,
+	/* Data that is not worth a system call of its own. */
+	MUX_GATHER_BYTES = 4 << 10,
 	/* Less room than that is not worth a callback. */
 	MUX_ROOM_MIN_BYTES = 32 << 10,
 	/* What a channel may send before the next has its turn. */
@@ -134,6 +138,10 @@ __attribute__((format(printf, 2, 3))) void mux_link_fail(struct mux_link *l,
 
 /* Append to what is written at the end of the turn. */
 void mux_link_put(struct mux_link *l, const void *bytes, size_t len);
+
+/* The same for a message with data, which ssh may have at once. */
+void mux_link_put_data(struct mux_link *l, const void *head, size_t head_len,
+		       const void *data, size_t len);
 
 /* Have the end of the turn do its work. */
 void mux_link_post(struct mux_link *l);

@@ -5,8 +5,9 @@
  * Theory of operation
  *   Down: one large read a turn, whole messages handled in place, the rest
  *   moved to the front.  ssh is never kept waiting, for it would drop data.
- *   Up: messages are gathered in `out` and written at the end of the turn.  A
- *   channel may add data while mux_link_room is not 0; see mux_pace.c.
+ *   Up: messages are gathered in `out` and written at the end of the turn; data
+ *   goes past it while ssh takes it.  A channel may add some while
+ *   mux_link_room is not 0; see mux_pace.c.
  *
  * Ownership
  *   The link owns the channels.  They are freed at the end of the turn only,
@@ -50,6 +51,29 @@ void mux_link_post(struct mux_link *l)
 	loop_post(l->loop, &l->turn_end);
 }
 
+/* Returns how much of it ssh's socket took. */
+static size_t write_parts(struct mux_link *l, struct iovec *parts, int n)
+{
+	struct msghdr msg = {.msg_iov = parts, .msg_iovlen = (size_t)n};
+	ssize_t sent = sendmsg(l->io.fd, &msg, MSG_NOSIGNAL);
+
+	/* What ssh wrote before it closed may still be read: its end is told by
+	 * on_readable. */
+	if (sent < 0 && errno != EAGAIN && errno != EINTR && errno != EPIPE &&
+	    errno != ECONNRESET)
+		mux_link_fail(l, "writing to ssh failed: %s", strerror(errno));
+	return sent > 0 ? (size_t)sent : 0;
+}
+
+static void flush(struct mux_link *l)
+{
+	struct iovec parts[2];
+	int n = ring_peek(&l->out, l->out.start, ring_len(&l->out), parts);
+
+	if (n > 0)
+		ring_drop(&l->out, l->out.start + write_parts(l, parts, n));
+}
+
 void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
 {
 	if (l->state >= MUX_LINK_FAILED)
@@ -61,7 +85,28 @@ void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
 	loop_post(l->loop, &l->turn_end);
 }
 
-/* ---- writing ---- */
+void mux_link_put_data(struct mux_link *l, const void *head, size_t head_len,
+		       const void *data, size_t len)
+{
+	struct iovec parts[2] = {{(void *)(uintptr_t)head, head_len},
+				 {(void *)(uintptr_t)data, len}};
+	size_t taken = 0;
+
+	if (l->state >= MUX_LINK_FAILED)
+		return;
+	if (len >= MUX_GATHER_BYTES) {
+		flush(l);
+		if (ring_len(&l->out) == 0)
+			taken = write_parts(l, parts, 2);
+	}
+	if (taken < head_len)
+		mux_link_put(l, (const char *)head + taken, head_len - taken);
+	taken -= taken < head_len ? taken : head_len;
+	if (taken < len)
+		mux_link_put(l, (const char *)data + taken, len - taken);
+}
+
+/* ---- the end of the turn ---- */
 
 static void watch_writable(struct mux_link *l)
 {
@@ -70,26 +115,6 @@ static void watch_writable(struct mux_link *l)
 
 	if (events != l->io.events && loop_io_mod(l->loop, &l->io, events) < 0)
 		mux_link_fail(l, "watching the connection to ssh failed");
-}
-
-static void flush(struct mux_link *l)
-{
-	struct iovec parts[2];
-	int n = ring_peek(&l->out, l->out.start, ring_len(&l->out), parts);
-
-	if (n > 0) {
-		struct msghdr msg = {.msg_iov = parts, .msg_iovlen = (size_t)n};
-		ssize_t sent = sendmsg(l->io.fd, &msg, MSG_NOSIGNAL);
-
-		if (sent > 0)
-			ring_drop(&l->out, l->out.start + (uint64_t)sent);
-		/* What ssh wrote before it closed may still be read: its end
-		 * is told by on_readable. */
-		else if (sent < 0 && errno != EAGAIN && errno != EINTR &&
-			 errno != EPIPE && errno != ECONNRESET)
-			mux_link_fail(l, "writing to ssh failed: %s",
-				      strerror(errno));
-	}
 }
 
 static void free_gone(struct mux_link *l)

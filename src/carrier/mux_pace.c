@@ -38,14 +38,12 @@ static uint64_t on_the_way(const struct mux_link *l)
 static size_t memory_room(const struct mux_link *l)
 {
 	uint64_t queued = on_the_way(l);
-	size_t out = ring_len(&l->out);
 
 	if (l->state != MUX_LINK_READY || queued >= MUX_QUEUE_MAX_BYTES ||
-	    out >= MUX_OUT_DATA_BYTES)
+	    ring_len(&l->out) >= MUX_OUT_BUSY_BYTES)
 		return 0;
 	size_t room = (size_t)(MUX_QUEUE_MAX_BYTES - queued);
-	return room < MUX_OUT_DATA_BYTES - out ? room
-					       : MUX_OUT_DATA_BYTES - out;
+	return room < MUX_OUT_DATA_BYTES ? room : MUX_OUT_DATA_BYTES;
 }
 
 size_t mux_link_frame_bytes(const struct mux_link *l)

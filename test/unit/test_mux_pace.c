@@ -2,6 +2,7 @@
 /* test_mux_pace: how much is in ssh, and in front of the server, and whose it
  * is. */
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "bytes.h"
 #include "mux_rig.h"
@@ -302,6 +303,34 @@ static void server_that_reads_nothing_costs_no_memory(void **state)
 	assert_int_equal(mux_channel_room(s.ch), 0);
 }
 
+/* So that others may pass it: no more than a call adds beyond what ssh takes.
+ */
+static void little_waits_in_front_of_ssh(void **state)
+{
+	enum { CALL = 50000, DATA_AT = 2 + 4 + 4 };
+	static uint8_t bytes[1 << 20];
+	struct mux_rig *x = *state;
+	struct mux_rig_channel s;
+	size_t sent = 0, got = 0, n;
+	int taken = 0;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 251);
+	(void)mux_rig_open(x, &s);
+	while ((n = mux_channel_send(s.ch, bytes + sent, CALL)) > 0)
+		sent += n;
+	assert_int_equal(ioctl(x->ssh, FIONREAD, &taken), 0);
+	assert_true((size_t)taken > CALL);
+	assert_true(sent < (size_t)taken + CALL);
+	while (got < sent) {
+		struct mux_rig_frame f = mux_rig_expect(x, 94);
+
+		assert_memory_equal(f.body + DATA_AT, bytes + got, f.number);
+		got += f.number;
+	}
+	assert_true(mux_channel_room(s.ch) > 0);
+}
+
 #define IN_PROXY_MODE(f) \
 	cmocka_unit_test_setup_teardown(f, mux_rig_setup, mux_rig_teardown)
 
@@ -318,6 +347,7 @@ int main(void)
 		IN_PROXY_MODE(server_that_has_answered_is_waited_for),
 		IN_PROXY_MODE(governed_windows_are_what_the_line_holds),
 		IN_PROXY_MODE(server_that_reads_nothing_costs_no_memory),
+		IN_PROXY_MODE(little_waits_in_front_of_ssh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
