@@ -136,10 +136,11 @@ struct mux_channel {
 __attribute__((format(printf, 2, 3))) void mux_link_fail(struct mux_link *l,
 							 const char *fmt, ...);
 
-/* Append to what is written at the end of the turn. */
+/* Append to what is written at the end of the turn, if not before. */
 void mux_link_put(struct mux_link *l, const void *bytes, size_t len);
 
-/* The same for a message with data, which ssh may have at once. */
+/* The same for a message with data, with which all is written at once unless it
+ * is short. */
 void mux_link_put_data(struct mux_link *l, const void *head, size_t head_len,
 		       const void *data, size_t len);
 

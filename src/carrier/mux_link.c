@@ -5,9 +5,10 @@
  * Theory of operation
  *   Down: one large read a turn, whole messages handled in place, the rest
  *   moved to the front.  ssh is never kept waiting, for it would drop data.
- *   Up: messages are gathered in `out` and written at the end of the turn; data
- *   goes past it while ssh takes it.  A channel may add some while
- *   mux_link_room is not 0; see mux_pace.c.
+ *   Up: messages are gathered in `out` and written at the end of the turn, or
+ *   with the next data, which goes to ssh at once.  What it does not take waits
+ *   in `out`, too.  A channel may add data while mux_link_room is not 0; see
+ *   mux_pace.c.
  *
  * Ownership
  *   The link owns the channels.  They are freed at the end of the turn only,
@@ -88,22 +89,26 @@ void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
 void mux_link_put_data(struct mux_link *l, const void *head, size_t head_len,
 		       const void *data, size_t len)
 {
-	struct iovec parts[2] = {{(void *)(uintptr_t)head, head_len},
-				 {(void *)(uintptr_t)data, len}};
-	size_t taken = 0;
+	size_t before = ring_len(&l->out), taken = 0, head_taken;
+	struct iovec parts[4];
 
 	if (l->state >= MUX_LINK_FAILED)
 		return;
-	if (len >= MUX_GATHER_BYTES) {
-		flush(l);
-		if (ring_len(&l->out) == 0)
-			taken = write_parts(l, parts, 2);
+	if (len >= MUX_GATHER_BYTES || before + len >= MUX_OUT_BUSY_BYTES) {
+		int n = ring_peek(&l->out, l->out.start, before, parts);
+
+		parts[n++] = (struct iovec){(void *)(uintptr_t)head, head_len};
+		parts[n++] = (struct iovec){(void *)(uintptr_t)data, len};
+		taken = write_parts(l, parts, n);
 	}
-	if (taken < head_len)
-		mux_link_put(l, (const char *)head + taken, head_len - taken);
-	taken -= taken < head_len ? taken : head_len;
-	if (taken < len)
-		mux_link_put(l, (const char *)data + taken, len - taken);
+	if (before > taken)
+		before = taken;
+	ring_drop(&l->out, l->out.start + before);
+	taken -= before;
+	head_taken = taken < head_len ? taken : head_len;
+	taken -= head_taken;
+	mux_link_put(l, (const char *)head + head_taken, head_len - head_taken);
+	mux_link_put(l, (const char *)data + taken, len - taken);
 }
 
 /* ---- the end of the turn ---- */
@@ -150,6 +155,7 @@ static void on_turn_end(void *ctx)
 
 	if (l->state < MUX_LINK_FAILED) {
 		mux_window_serve(l);
+		flush(l); /* there is room for data then */
 		mux_link_serve(l);
 		flush(l);
 	}

@@ -109,7 +109,7 @@ static void send_probe(struct mux_link *l, struct mux_channel *ch)
 		(struct mux_probe){.ch = ch, .mark = l->sent};
 	l->probed = l->sent;
 	if (l->is_governed) {
-		governor_sent(&l->up, now, (size_t)(l->sent - l->up_noted));
+		governor_sent(&l->up, now, (size_t)(l->sent - l->up_noted), 0);
 		l->up_noted = l->sent;
 		if (!timer_is_armed(&l->probe_timer))
 			timer_arm(l->loop, &l->probe_timer,

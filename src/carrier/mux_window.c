@@ -156,7 +156,7 @@ static void begin_bulk(struct mux_channel *ch)
 		return;
 	ch->is_bulk = true;
 	list_push(&l->bulks, &ch->bulk);
-	governor_sent(&l->down, loop_now_us(l->loop), ch->rx_window);
+	governor_sent(&l->down, loop_now_us(l->loop), ch->rx_window, 0);
 	if (!timer_is_armed(&l->bulk_timer))
 		timer_arm(l->loop, &l->bulk_timer, BULK_PAUSE_US);
 }
@@ -298,7 +298,7 @@ static void serve(struct mux_link *l, struct sched_flow *f)
 		n = step;
 	send_adjust(ch, n);
 	if (l->is_governed)
-		governor_sent(&l->down, loop_now_us(l->loop), n);
+		governor_sent(&l->down, loop_now_us(l->loop), n, 0);
 	sched_charge(f, n);
 	if (free_window(ch) < step_bytes(ch))
 		sched_empty(&l->grants, f);

@@ -53,10 +53,38 @@ static uint64_t in_flight(const struct governor *g)
 	return g->sent - g->delivered;
 }
 
-/* The shortest trip of what fills the line. */
+/* How long the line is busy with so many bytes, which is part of their trip and
+ * no queue.  While the rate is looked for, nobody knows. */
+static uint64_t own_us(const struct governor *g, uint64_t bytes)
+{
+	if (g->phase == GOVERNOR_STARTUP)
+		return 0;
+	return least(time_of(bytes, g->rate), GOVERNOR_FRAME_US);
+}
+
+/* What is left of a trip: too little if the rate is too low, until it grows. */
+static uint64_t path_us(const struct governor *g, struct governor_trip t)
+{
+	uint64_t own = own_us(g, t.own_bytes);
+
+	return t.us > own ? t.us - own : 1;
+}
+
+static uint64_t shortest_us(const struct governor *g)
+{
+	return g->shortest.us > 0 ? path_us(g, g->shortest) : 0;
+}
+
+/* What fills the line takes longer: by half of its own time, for the rest is
+ * covered by the queue that CRUISE allows. */
+static uint64_t full_trip_more_us(const struct governor *g)
+{
+	return g->phase == GOVERNOR_STARTUP ? 0 : g->own_us / 2;
+}
+
 static uint64_t full_trip_us(const struct governor *g)
 {
-	return (uint64_t)g->rtt_min_us + g->own_us;
+	return shortest_us(g) + full_trip_more_us(g);
 }
 
 static void allow(struct governor *g, uint64_t bytes)
@@ -71,7 +99,7 @@ void governor_init(struct governor *g, mono_us_t now_us)
 	g->phase = GOVERNOR_STARTUP;
 	g->delivered_us = g->first_sent_us = now_us;
 	g->round_start_us = g->heap_start_us = now_us;
-	g->round_rtt_min_us = UINT32_MAX;
+	g->round_shortest.us = UINT32_MAX;
 	g->rtt_near_min_us = now_us;
 	g->patience_rounds = GOVERNOR_PATIENCE_ROUNDS;
 	allow(g, GOVERNOR_FIRST_BYTES);
@@ -103,7 +131,8 @@ static struct governor_record *record_to_write(struct governor *g)
 	return record_at(g, g->n_records++);
 }
 
-void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
+void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes,
+		   size_t own_bytes)
 {
 	if (bytes == 0)
 		return;
@@ -116,7 +145,7 @@ void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes)
 	*record_to_write(g) = (struct governor_record){
 		.end = g->sent,
 		.sent_us = now_us,
-		.own_bytes = (uint32_t)least(bytes, UINT32_MAX),
+		.own_bytes = (uint32_t)least(own_bytes, UINT32_MAX),
 		.delivered = g->delivered,
 		.delivered_us = g->delivered_us,
 		.first_sent_us = g->first_sent_us,
@@ -135,6 +164,9 @@ void governor_withdraw(struct governor *g, size_t bytes)
 					 : g->delivered;
 
 		newest->end = least(newest->end, g->sent);
+		newest->own_bytes = (uint32_t)least(
+			newest->own_bytes,
+			newest->end > start ? newest->end - start : 0);
 		if (newest->end > start)
 			break;
 		g->n_records--;
@@ -256,18 +288,17 @@ static void sample_gap(struct governor *g, mono_us_t now_us)
 
 /* ---- the round trip ---- */
 
-/* How long the line was busy with what was sent at one time: part of its trip,
- * and no queue.  While the rate is looked for, nobody knows. */
-static uint64_t sample_own(struct governor *g, const struct governor_record *r)
+/* Control frames between those that fill the line count for little. */
+static void sample_own(struct governor *g, const struct governor_record *r)
 {
-	if (g->phase == GOVERNOR_STARTUP)
-		return 0;
-	uint64_t own_us =
-		least(time_of(r->own_bytes, g->rate), GOVERNOR_FRAME_US);
+	uint64_t own = own_us(g, r->own_bytes);
 
-	if (!r->is_app_limited)
-		g->own_us = (uint32_t)((7 * (uint64_t)g->own_us + own_us) / 8);
-	return own_us;
+	if (r->is_app_limited || g->phase == GOVERNOR_STARTUP)
+		return;
+	if (own >= g->own_us / 2)
+		g->own_us = (uint32_t)((7 * (uint64_t)g->own_us + own) / 8);
+	else
+		g->own_us -= g->own_us / 64;
 }
 
 static uint64_t much_longer_us(uint64_t rtt_us)
@@ -343,18 +374,19 @@ static void doubt(struct governor *g, const struct governor_record *r,
 static void sample_rtt(struct governor *g, const struct governor_record *r,
 		       mono_us_t arrived_us, uint32_t rtt)
 {
-	uint64_t own_us = sample_own(g, r);
+	struct governor_trip trip = {.us = rtt, .own_bytes = r->own_bytes};
+	uint64_t us = path_us(g, trip);
 
 	g->rtt_us = rtt;
-	rtt = (uint32_t)most(rtt, own_us + 1) - (uint32_t)own_us;
-	g->round_rtt_min_us = (uint32_t)least(g->round_rtt_min_us, rtt);
-	if (g->rtt_min_us == 0 || rtt < g->rtt_min_us)
-		g->rtt_min_us = rtt;
-	if (rtt <= permille(g->rtt_min_us, 1020) + 1000)
+	if (us < path_us(g, g->round_shortest))
+		g->round_shortest = trip;
+	if (g->shortest.us == 0 || us < shortest_us(g))
+		g->shortest = trip;
+	if (us <= permille(shortest_us(g), 1020) + 1000)
 		g->rtt_near_min_us = arrived_us;
+	sample_own(g, r);
 	/* As of one that fills the line. */
-	if (g->phase != GOVERNOR_STARTUP)
-		rtt += g->own_us;
+	rtt = (uint32_t)(us + full_trip_more_us(g));
 	if (g->phase == GOVERNOR_CRUISE ||
 	    (g->phase == GOVERNOR_DRAIN && !g->is_path_suspect))
 		doubt(g, r, arrived_us, rtt);
@@ -398,7 +430,7 @@ static void start_round(struct governor *g, mono_us_t now_us)
 {
 	g->round_start = g->delivered;
 	g->round_start_us = now_us;
-	g->round_rtt_min_us = UINT32_MAX;
+	g->round_shortest.us = UINT32_MAX;
 	g->is_round_full = false;
 	g->is_round_long = false;
 	g->is_round_short = false;
@@ -424,7 +456,7 @@ static void enter_drain(struct governor *g, mono_us_t now_us,
 	g->has_drained = false;
 	g->drain_since_us = now_us;
 	g->drain_rate = least(recent_rate, g->rate);
-	g->drain_rtt_us = g->rtt_min_us;
+	g->drain_rtt_us = (uint32_t)shortest_us(g);
 	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
 }
 
@@ -457,10 +489,11 @@ static void drain(struct governor *g, mono_us_t now_us)
 static void leave_drain(struct governor *g, mono_us_t now_us)
 {
 	/* Neither the path nor the line is another. */
-	bool was_right = !is_longer(g, g->round_rtt_min_us + g->own_us) &&
-			 g->drain_rate >= g->rate / 3;
+	uint64_t us = path_us(g, g->round_shortest) + full_trip_more_us(g);
+	bool was_right =
+		!is_longer(g, (uint32_t)us) && g->drain_rate >= g->rate / 3;
 
-	g->rtt_min_us = g->round_rtt_min_us;
+	g->shortest = g->round_shortest;
 	g->rtt_near_min_us = now_us;
 	if (!g->is_path_suspect) {
 		enter(g, GOVERNOR_CRUISE);
@@ -481,10 +514,10 @@ static void drain_round(struct governor *g, mono_us_t now_us)
 
 	if (!g->is_drained)
 		return;
-	g->drain_rtt_us = g->round_rtt_min_us;
+	g->drain_rtt_us = (uint32_t)path_us(g, g->round_shortest);
 	/* Where there was so much of a queue there may be more of it. */
 	if (g->drain_rtt_us + GOVERNOR_SLACK_US < permille(before_us, 900)) {
-		g->rtt_min_us = g->drain_rtt_us;
+		g->shortest = g->round_shortest;
 		drain_to(g, DRAIN_DEEP_PERMILLE);
 	} else {
 		leave_drain(g, now_us);
@@ -522,7 +555,8 @@ static void correct_gap(struct governor *g)
 {
 	uint32_t step_us = g->gap_us / 8;
 
-	if (g->round_rtt_min_us <= g->rtt_min_us + GOVERNOR_SLACK_US / 2)
+	if (path_us(g, g->round_shortest) <=
+	    shortest_us(g) + GOVERNOR_SLACK_US / 2)
 		g->gap_more_us =
 			(uint32_t)least(g->gap_more_us + step_us, g->gap_us);
 	else
@@ -715,7 +749,7 @@ struct governor_view governor_view(const struct governor *g)
 		.phase = g->phase,
 		.rate = g->rate,
 		.round_trip_us = g->rtt_us,
-		.round_trip_min_us = g->rtt_min_us,
+		.round_trip_min_us = (uint32_t)shortest_us(g),
 		.in_flight_bytes = (size_t)in_flight(g),
 		.allowed_bytes = g->allowed,
 	};

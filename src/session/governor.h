@@ -74,11 +74,11 @@ enum governor_phase {
 	GOVERNOR_DRAIN,	  /* less than that, to see the line without a queue */
 };
 
-/* Bytes that were sent at one time. */
+/* Bytes that were sent at one time, or nearly. */
 struct governor_record {
 	uint64_t end; /* total bytes sent, these included */
 	mono_us_t sent_us;
-	uint32_t own_bytes; /* what of them was sent at that very time */
+	uint32_t own_bytes; /* of them, at that very time, as far as known */
 	/* As it was then: */
 	uint64_t delivered;
 	mono_us_t delivered_us;
@@ -86,7 +86,14 @@ struct governor_record {
 	bool is_app_limited;
 };
 
-/* What it has found out, for status; bytes/s and microseconds. */
+/* The trip of bytes that were sent at one time. */
+struct governor_trip {
+	uint32_t us; /* with the time that the line is busy with them */
+	uint32_t own_bytes;
+};
+
+/* What it has found out, for status; bytes/s and microseconds.  The shortest
+ * trip is without the time that the line is busy with the bytes themselves. */
 struct governor_view {
 	enum governor_phase phase;
 	uint64_t rate;		    /* 0: not known yet */
@@ -117,7 +124,7 @@ struct governor {
 	/* A round ends when something is delivered that was sent in it. */
 	uint64_t round_start; /* bytes delivered when it began */
 	mono_us_t round_start_us;
-	uint32_t round_rtt_min_us;
+	struct governor_trip round_shortest; /* none: UINT32_MAX us */
 	bool is_round_full;  /* something in it was not limited by us */
 	bool is_round_short; /* some trip was as long as expected */
 	bool is_round_long;  /* some was longer */
@@ -139,8 +146,10 @@ struct governor {
 	uint32_t gap_more_us; /* and what that lacks, up to the same */
 
 	uint32_t rtt_us;
-	uint32_t rtt_min_us; /* without the time of the frame itself ... */
-	uint32_t own_us; /* ... and that, on average, when the line is full */
+	struct governor_trip shortest; /* of late; not known: 0 us */
+	/* How long the line is busy with what fills it and is sent at one time,
+	 * on average. */
+	uint32_t own_us;
 	mono_us_t rtt_near_min_us; /* last time that it was near that */
 
 	uint64_t phase_start; /* bytes delivered when it began */
@@ -168,8 +177,10 @@ struct governor {
 
 void governor_init(struct governor *g, mono_us_t now_us);
 
-/* Bytes went to the carrier. */
-void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes);
+/* Bytes went to the carrier, own_bytes of them at this very time, so that the
+ * line is busy with those from their first to their last; 0: nobody knows. */
+void governor_sent(struct governor *g, mono_us_t now_us, size_t bytes,
+		   size_t own_bytes);
 
 /* So many bytes of those in flight will not come: they are not in flight. */
 void governor_withdraw(struct governor *g, size_t bytes);

@@ -352,7 +352,8 @@ static bool pump_batch(struct session *s)
 	if (b.n_iov == 0)
 		return false;
 	if (!s->carrier->is_local) {
-		governor_sent(&s->governor, loop_now_us(s->loop), b.bytes);
+		governor_sent(&s->governor, loop_now_us(s->loop), b.bytes,
+			      b.bytes);
 		pacer_spend(&s->pacer, b.bytes);
 	}
 	if (b.is_free)

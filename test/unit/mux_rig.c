@@ -237,6 +237,7 @@ int mux_rig_setup_silent(void **state)
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	(void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	x->ssh = fds[1];
+	x->link_fd = fds[0];
 	assert_int_equal(mux_link_greet(fds[0]), 0);
 	x->link = mux_link_new(x->loop, fds[0], &link_ops, x);
 	assert_non_null(x->link);

@@ -38,7 +38,8 @@ struct mux_rig_channel {
 struct mux_rig {
 	struct loop *loop;
 	struct mux_link *link;
-	int ssh; /* the other end */
+	int ssh;     /* the other end */
+	int link_fd; /* borrowed from link */
 	unsigned n_ready, n_closed;
 	struct err why;
 	uint8_t in[1 << 21]; /* what the link has written */

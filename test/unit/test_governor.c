@@ -233,7 +233,7 @@ static void put_frame(struct sim *s, size_t bytes)
 	assert_true(s->in - s->out < FRAMES);
 	s->frames[s->in++ % FRAMES] =
 		(struct frame){s->sent, s->now_us, (uint32_t)bytes};
-	governor_sent(&s->g, s->now_us, bytes);
+	governor_sent(&s->g, s->now_us, bytes, bytes);
 	if (s->depart_us == NEVER)
 		begin_departure(s);
 }
@@ -781,6 +781,22 @@ static void requests_do_not_hide_what_frames_take(void **state)
 	}
 }
 
+/* Frames of a slow line take longer than those of the same size later: that
+ * must not be taken off their trips. */
+static void line_that_was_slow_is_filled(void **state)
+{
+	struct sim *s = sim_new(5, 10 * MS);
+
+	(void)state;
+	run(s, 3 * SECOND);
+	set_rate(s, 200 * MBIT);
+	run(s, SECOND);
+	measure(s);
+	run(s, 5 * SECOND);
+	require(s, "5 -> 200 Mbit/s, after 1 s", 990, 8 * MS);
+	free(s);
+}
+
 static void little_to_send_says_nothing_of_the_line(void **state)
 {
 	struct sim *s = sim_new(100, 40 * MS);
@@ -816,7 +832,7 @@ static void nothing_happens_without_bytes(void **state)
 	(void)state;
 	governor_init(&g, START_US);
 	governor_idle(&g);
-	governor_sent(&g, START_US, 0);
+	governor_sent(&g, START_US, 0, 0);
 	assert_int_equal(governor_received(&g, START_US + 1, 0, 9), 0);
 	assert_int_equal(governor_waiting_since_us(&g), 0);
 	assert_int_equal(governor_room(&g, 0), GOVERNOR_FIRST_BYTES);
@@ -846,7 +862,7 @@ static void lying_peer_is_refused(void **state)
 
 	(void)state;
 	governor_init(&g, START_US);
-	governor_sent(&g, START_US, 5000);
+	governor_sent(&g, START_US, 5000, 5000);
 	assert_int_equal(governor_received(&g, START_US + 9, 5001, 0),
 			 -EBADMSG);
 	assert_int_equal(governor_received(&g, START_US + 9, UINT64_MAX, 0),
@@ -881,7 +897,7 @@ static void everything_at_once_stays_bounded(void **state)
 		for (size_t n = 0; n < room && rng_below(&rng, 2000) > 0;) {
 			size_t bytes = 1 + rng_below(&rng, 1 << 20);
 
-			governor_sent(&g, now_us, bytes);
+			governor_sent(&g, now_us, bytes, bytes);
 			sent += bytes;
 			n += bytes;
 		}
@@ -967,14 +983,14 @@ static void withdrawn_bytes_are_not_in_flight(void **state)
 	(void)state;
 	governor_init(&g, 1000);
 	for (unsigned i = 0; i < 4; i++)
-		governor_sent(&g, 1000 + i, 10000);
+		governor_sent(&g, 1000 + i, 10000, 10000);
 	governor_withdraw(&g, 15000);
 	assert_int_equal(governor_view(&g).in_flight_bytes, 25000);
 	assert_int_equal(governor_received(&g, 50000, 25001, 0), -EBADMSG);
 	assert_int_equal(governor_received(&g, 50000, 25000, 0), 0);
 	assert_int_equal(governor_view(&g).in_flight_bytes, 0);
 	assert_int_equal(governor_waiting_since_us(&g), 0);
-	governor_sent(&g, 60000, 5000);
+	governor_sent(&g, 60000, 5000, 5000);
 	governor_withdraw(&g, 1000000);
 	assert_int_equal(governor_view(&g).in_flight_bytes, 0);
 	assert_int_equal(governor_waiting_since_us(&g), 0);
@@ -999,6 +1015,7 @@ int main(void)
 		cmocka_unit_test(blackout_ends),
 		cmocka_unit_test(stall_is_forgiven),
 		cmocka_unit_test(requests_do_not_hide_what_frames_take),
+		cmocka_unit_test(line_that_was_slow_is_filled),
 		cmocka_unit_test(little_to_send_says_nothing_of_the_line),
 		cmocka_unit_test(nothing_happens_without_bytes),
 		cmocka_unit_test(silent_peer_gets_what_is_allowed_at_first),

@@ -3,6 +3,7 @@
  * is. */
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "bytes.h"
 #include "mux_rig.h"
@@ -307,12 +308,17 @@ static void server_that_reads_nothing_costs_no_memory(void **state)
  */
 static void little_waits_in_front_of_ssh(void **state)
 {
-	enum { CALL = 50000, DATA_AT = 2 + 4 + 4 };
+	enum { CALL = 50000, BUFFER = 50000, DATA_AT = 2 + 4 + 4 };
+	static const int buffer = BUFFER; /* messages are taken in parts */
 	static uint8_t bytes[1 << 20];
 	struct mux_rig *x = *state;
 	struct mux_rig_channel s;
 	size_t sent = 0, got = 0, n;
 	int taken = 0;
+
+	assert_int_equal(setsockopt(x->link_fd, SOL_SOCKET, SO_SNDBUF, &buffer,
+				    sizeof(buffer)),
+			 0);
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(i * 7 + i / 251);
@@ -320,7 +326,7 @@ static void little_waits_in_front_of_ssh(void **state)
 	while ((n = mux_channel_send(s.ch, bytes + sent, CALL)) > 0)
 		sent += n;
 	assert_int_equal(ioctl(x->ssh, FIONREAD, &taken), 0);
-	assert_true((size_t)taken > CALL);
+	assert_true(taken > BUFFER / 2);
 	assert_true(sent < (size_t)taken + CALL);
 	while (got < sent) {
 		struct mux_rig_frame f = mux_rig_expect(x, 94);
@@ -329,6 +335,37 @@ static void little_waits_in_front_of_ssh(void **state)
 		got += f.number;
 	}
 	assert_true(mux_channel_room(s.ch) > 0);
+}
+
+/* Long enough to go at once, too short for a probe of its own. */
+static void what_went_at_once_is_probed(void **state)
+{
+	static const uint8_t bytes[5000];
+	struct mux_rig *x = *state;
+	struct mux_rig_channel s;
+
+	(void)mux_rig_open(x, &s);
+	mux_link_govern(x->link);
+	assert_int_equal(mux_channel_send(s.ch, bytes, sizeof(bytes)),
+			 sizeof(bytes));
+	assert_int_equal(mux_rig_expect(x, 94).number, sizeof(bytes));
+	(void)mux_rig_expect(x, 98);
+}
+
+/* Many of them do not keep the others from sending while ssh reads. */
+static void short_messages_leave_room(void **state)
+{
+	static const uint8_t bytes[1400];
+	struct mux_rig *x = *state;
+	struct mux_rig_channel s;
+
+	(void)mux_rig_open(x, &s);
+	for (int i = 0; i < 46; i++)
+		assert_int_equal(mux_channel_send(s.ch, bytes, sizeof(bytes)),
+				 sizeof(bytes));
+	assert_true(mux_channel_room(s.ch) > 0);
+	for (int i = 0; i < 46; i++)
+		assert_int_equal(mux_rig_expect(x, 94).number, sizeof(bytes));
 }
 
 #define IN_PROXY_MODE(f) \
@@ -348,6 +385,8 @@ int main(void)
 		IN_PROXY_MODE(governed_windows_are_what_the_line_holds),
 		IN_PROXY_MODE(server_that_reads_nothing_costs_no_memory),
 		IN_PROXY_MODE(little_waits_in_front_of_ssh),
+		IN_PROXY_MODE(what_went_at_once_is_probed),
+		IN_PROXY_MODE(short_messages_leave_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
