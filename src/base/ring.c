@@ -83,6 +83,20 @@ int ring_push(struct ring *r, const void *bytes, size_t n)
 	return 0;
 }
 
+int ring_push_rest(struct ring *r, const struct iovec *iov, int n, size_t skip)
+{
+	for (int i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len, here = skip < len ? skip : len;
+		int err = ring_push(r, (const uint8_t *)iov[i].iov_base + here,
+				    len - here);
+
+		if (err < 0)
+			return err;
+		skip -= here;
+	}
+	return 0;
+}
+
 int ring_peek(const struct ring *r, uint64_t from, size_t n,
 	      struct iovec ret_iov[2])
 {

@@ -41,6 +41,10 @@ void ring_commit(struct ring *r, size_t n);
 /* Copy n bytes in behind end.  Returns 0 or -ENOMEM. */
 int ring_push(struct ring *r, const void *bytes, size_t n);
 
+/* Copy in what n parts hold behind their first `skip` bytes, at most all: what
+ * a write did not take.  Returns 0 or -ENOMEM; then some may be in. */
+int ring_push_rest(struct ring *r, const struct iovec *iov, int n, size_t skip);
+
 /* Count n bytes that went by an empty ring. */
 void ring_skip(struct ring *r, size_t n);
 

@@ -388,29 +388,14 @@ static void lose(struct bond *b)
 	timer_arm(b->loop, &b->last_words, 0);
 }
 
-/* Put aside what the link did not take. */
-static void keep_rest(struct bond_link *l, const struct iovec *iov, int n,
-		      size_t taken)
-{
-	for (int i = 0; i < n; i++) {
-		size_t skip = taken < iov[i].iov_len ? taken : iov[i].iov_len;
-
-		taken -= skip;
-		if (ring_push(&l->spill, (char *)iov[i].iov_base + skip,
-			      iov[i].iov_len - skip) == 0)
-			continue;
-		lose(l->bond);
-		return;
-	}
-}
-
 void bond_link_send(struct bond_link *l, const struct iovec *iov, int n)
 {
 	size_t taken = 0;
 
 	if (ring_len(&l->spill) == 0)
 		taken = l->ops->send(l, iov, n);
-	keep_rest(l, iov, n, taken);
+	if (ring_push_rest(&l->spill, iov, n, taken) < 0)
+		lose(l->bond);
 }
 
 /* The next bytes, at most max, described in slice from 1 on.  Returns the

@@ -26,6 +26,7 @@
 
 #include "escape.h"
 #include "fd.h"
+#include "iov.h"
 #include "mux_internal.h"
 
 enum {
@@ -75,40 +76,47 @@ static void flush(struct mux_link *l)
 		ring_drop(&l->out, l->out.start + write_parts(l, parts, n));
 }
 
-void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
+/* Put aside what is behind the first `skip` bytes. */
+static void keep(struct mux_link *l, const struct iovec *parts, int n,
+		 size_t skip)
 {
+	size_t len = iov_total(parts, n) - skip;
+
 	if (l->state >= MUX_LINK_FAILED)
 		return;
 	if (ring_len(&l->out) + len > MUX_OUT_MAX_BYTES)
 		mux_link_fail(l, "ssh does not read its control socket");
-	else if (ring_push(&l->out, bytes, len) < 0)
+	else if (ring_push_rest(&l->out, parts, n, skip) < 0)
 		mux_link_fail(l, "not enough memory for a connection to ssh");
 	loop_post(l->loop, &l->turn_end);
+}
+
+void mux_link_put(struct mux_link *l, const void *bytes, size_t len)
+{
+	struct iovec part = {(void *)(uintptr_t)bytes, len};
+
+	keep(l, &part, 1, 0);
 }
 
 void mux_link_put_data(struct mux_link *l, const void *head, size_t head_len,
 		       const void *data, size_t len)
 {
-	size_t before = ring_len(&l->out), taken = 0, head_taken;
+	size_t waiting = ring_len(&l->out), taken = 0;
 	struct iovec parts[4];
 
 	if (l->state >= MUX_LINK_FAILED)
 		return;
-	if (len >= MUX_GATHER_BYTES || before + len >= MUX_OUT_BUSY_BYTES) {
-		int n = ring_peek(&l->out, l->out.start, before, parts);
+	int n = ring_peek(&l->out, l->out.start, waiting, parts);
+	struct iovec *message = &parts[n];
 
-		parts[n++] = (struct iovec){(void *)(uintptr_t)head, head_len};
-		parts[n++] = (struct iovec){(void *)(uintptr_t)data, len};
-		taken = write_parts(l, parts, n);
-	}
-	if (before > taken)
-		before = taken;
-	ring_drop(&l->out, l->out.start + before);
-	taken -= before;
-	head_taken = taken < head_len ? taken : head_len;
-	taken -= head_taken;
-	mux_link_put(l, (const char *)head + head_taken, head_len - head_taken);
-	mux_link_put(l, (const char *)data + taken, len - taken);
+	message[0] = (struct iovec){(void *)(uintptr_t)head, head_len};
+	message[1] = (struct iovec){(void *)(uintptr_t)data, len};
+	if (len >= MUX_GATHER_BYTES || waiting + len >= MUX_OUT_BUSY_BYTES)
+		taken = write_parts(l, parts, n + 2);
+	if (waiting > taken)
+		waiting = taken;
+	ring_drop(&l->out, l->out.start + waiting);
+	keep(l, message, 2, taken - waiting);
 }
 
 /* ---- the end of the turn ---- */

@@ -142,6 +142,25 @@ static void ring_peeks_any_part(void **state)
 	ring_fini(&r);
 }
 
+static void ring_takes_what_a_write_left(void **state)
+{
+	char text[] = "abcdefgh";
+	const struct iovec iov[] = {{text, 3}, {text + 3, 0}, {text + 3, 5}};
+
+	(void)state;
+	for (size_t skip = 0; skip <= 8; skip++) {
+		struct ring r = {0};
+		struct iovec held[2];
+
+		assert_int_equal(ring_push_rest(&r, iov, 3, skip), 0);
+		assert_int_equal(ring_len(&r), 8 - skip);
+		if (ring_peek(&r, 0, ring_len(&r), held) > 0)
+			assert_memory_equal(held[0].iov_base, text + skip,
+					    8 - skip);
+		ring_fini(&r);
+	}
+}
+
 static void ring_trim_gives_back_only_empty_storage(void **state)
 {
 	struct ring r = {.start = 77, .end = 77};
@@ -206,6 +225,7 @@ int main(void)
 		cmocka_unit_test(ring_full_to_the_last_byte_does_not_grow),
 		cmocka_unit_test(ring_commits_less_than_reserved),
 		cmocka_unit_test(ring_peeks_any_part),
+		cmocka_unit_test(ring_takes_what_a_write_left),
 		cmocka_unit_test(ring_trim_gives_back_only_empty_storage),
 		cmocka_unit_test(ring_equals_an_endless_array_under_random_use),
 	};
