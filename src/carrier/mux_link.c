@@ -163,7 +163,6 @@ static void on_turn_end(void *ctx)
 
 	if (l->state < MUX_LINK_FAILED) {
 		mux_window_serve(l);
-		flush(l); /* there is room for data then */
 		mux_link_serve(l);
 		flush(l);
 	}
@@ -263,8 +262,11 @@ static void on_event(void *ctx, uint32_t events)
 {
 	struct mux_link *l = ctx;
 
-	if (events & EPOLLOUT)
+	/* What waits goes before the turn ends, which gives data its turn. */
+	if (events & EPOLLOUT) {
+		flush(l);
 		mux_link_post(l);
+	}
 	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
 	ssize_t n = read(l->io.fd, l->in_buf + l->in_len, IN_CAP - l->in_len);
