@@ -55,7 +55,7 @@ static uint64_t in_flight(const struct governor *g)
 
 /* How long the line is busy with so many bytes, which is part of their trip and
  * no queue.  While the rate is looked for, nobody knows. */
-static uint64_t own_us(const struct governor *g, uint64_t bytes)
+static uint64_t line_time_us(const struct governor *g, uint64_t bytes)
 {
 	if (g->phase == GOVERNOR_STARTUP)
 		return 0;
@@ -65,7 +65,7 @@ static uint64_t own_us(const struct governor *g, uint64_t bytes)
 /* What is left of a trip: too little if the rate is too low, until it grows. */
 static uint64_t path_us(const struct governor *g, struct governor_trip t)
 {
-	uint64_t own = own_us(g, t.own_bytes);
+	uint64_t own = line_time_us(g, t.own_bytes);
 
 	return t.us > own ? t.us - own : 1;
 }
@@ -164,11 +164,11 @@ void governor_withdraw(struct governor *g, size_t bytes)
 					 : g->delivered;
 
 		newest->end = least(newest->end, g->sent);
-		newest->own_bytes = (uint32_t)least(
-			newest->own_bytes,
-			newest->end > start ? newest->end - start : 0);
-		if (newest->end > start)
+		if (newest->end > start) {
+			newest->own_bytes = (uint32_t)least(
+				newest->own_bytes, newest->end - start);
 			break;
+		}
 		g->n_records--;
 	}
 	g->app_limited_end = least(g->app_limited_end, g->sent);
@@ -291,7 +291,7 @@ static void sample_gap(struct governor *g, mono_us_t now_us)
 /* Control frames between those that fill the line count for little. */
 static void sample_own(struct governor *g, const struct governor_record *r)
 {
-	uint64_t own = own_us(g, r->own_bytes);
+	uint64_t own = line_time_us(g, r->own_bytes);
 
 	if (r->is_app_limited || g->phase == GOVERNOR_STARTUP)
 		return;
@@ -330,9 +330,9 @@ static uint64_t cruise_us(const struct governor *g)
 		    (uint64_t)g->gap_us + g->gap_more_us);
 }
 
-static bool is_longer(const struct governor *g, uint32_t rtt)
+static bool is_longer(const struct governor *g, uint64_t us)
 {
-	return rtt > permille(cruise_us(g), 1250) + 4000;
+	return us > permille(cruise_us(g), 1250) + 4000;
 }
 
 /* What is held up by a hole has a longer trip, and that says nothing of the
@@ -357,18 +357,18 @@ static void mark_long(struct governor *g, mono_us_t arrived_us, bool is_long)
  * allowed now is on its way, and not by the last frame alone, that explains
  * more. */
 static void doubt(struct governor *g, const struct governor_record *r,
-		  mono_us_t arrived_us, uint32_t rtt)
+		  mono_us_t arrived_us, uint64_t us)
 {
 	uint64_t out = r->end - r->delivered;
 	uint64_t base_us = full_trip_us(g);
 
 	if (out > permille(g->allowed, 1125) + GOVERNOR_FRAME_LEAST_BYTES)
 		base_us = most(base_us, time_of(out, g->rate));
-	else if (is_longer(g, rtt))
+	else if (is_longer(g, us))
 		g->is_round_long = true;
 	else
 		g->is_round_short = true;
-	mark_long(g, arrived_us, rtt > much_longer_us(base_us) + hole_us(g));
+	mark_long(g, arrived_us, us > much_longer_us(base_us) + hole_us(g));
 }
 
 static void sample_rtt(struct governor *g, const struct governor_record *r,
@@ -385,16 +385,15 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 	if (us <= permille(shortest_us(g), 1020) + 1000)
 		g->rtt_near_min_us = arrived_us;
 	sample_own(g, r);
-	/* As of one that fills the line. */
-	rtt = (uint32_t)(us + full_trip_more_us(g));
+	us += full_trip_more_us(g); /* as of one that fills the line */
 	if (g->phase == GOVERNOR_CRUISE ||
 	    (g->phase == GOVERNOR_DRAIN && !g->is_path_suspect))
-		doubt(g, r, arrived_us, rtt);
+		doubt(g, r, arrived_us, us);
 	/* The first bytes came as a burst and make a queue of their own. */
 	if (g->phase == GOVERNOR_STARTUP && !r->is_app_limited &&
 	    r->delivered > g->phase_start)
 		mark_long(g, arrived_us,
-			  rtt > permille(full_trip_us(g), 1250) + 8000);
+			  us > permille(full_trip_us(g), 1250) + 8000);
 }
 
 /* ---- phases ---- */
@@ -456,7 +455,7 @@ static void enter_drain(struct governor *g, mono_us_t now_us,
 	g->has_drained = false;
 	g->drain_since_us = now_us;
 	g->drain_rate = least(recent_rate, g->rate);
-	g->drain_rtt_us = (uint32_t)shortest_us(g);
+	g->drain_rtt_us = shortest_us(g);
 	drain_to(g, is_path_suspect ? DRAIN_DEEP_PERMILLE : DRAIN_PERMILLE);
 }
 
@@ -490,8 +489,7 @@ static void leave_drain(struct governor *g, mono_us_t now_us)
 {
 	/* Neither the path nor the line is another. */
 	uint64_t us = path_us(g, g->round_shortest) + full_trip_more_us(g);
-	bool was_right =
-		!is_longer(g, (uint32_t)us) && g->drain_rate >= g->rate / 3;
+	bool was_right = !is_longer(g, us) && g->drain_rate >= g->rate / 3;
 
 	g->shortest = g->round_shortest;
 	g->rtt_near_min_us = now_us;
@@ -514,7 +512,7 @@ static void drain_round(struct governor *g, mono_us_t now_us)
 
 	if (!g->is_drained)
 		return;
-	g->drain_rtt_us = (uint32_t)path_us(g, g->round_shortest);
+	g->drain_rtt_us = path_us(g, g->round_shortest);
 	/* Where there was so much of a queue there may be more of it. */
 	if (g->drain_rtt_us + GOVERNOR_SLACK_US < permille(before_us, 900)) {
 		g->shortest = g->round_shortest;

@@ -170,7 +170,7 @@ struct governor {
 	bool has_drained; /* once in this phase */
 	mono_us_t drain_since_us;
 	uint64_t drain_rate;
-	uint32_t drain_rtt_us; /* the shortest before this */
+	uint64_t drain_rtt_us; /* the shortest before this */
 	bool has_full_sample;  /* of the rate, ever */
 	bool has_started;      /* has left STARTUP once */
 };
