@@ -64,6 +64,7 @@ struct channel_link {
 	struct list joining;
 	struct mux_channel *ch; /* owned; NULL: over */
 	bool is_exec;
+	size_t join_sent; /* bytes of JOIN */
 	struct ring kept; /* came, but not next */
 	size_t head_len;
 	uint8_t head[BOND_NOISE_MAX + BOND_JOIN_LEN]; /* until JOINED */
@@ -206,15 +207,19 @@ static void fail(struct channel_link *l, const char *why)
 	open_channel(b, true);
 }
 
-static void on_open(struct mux_channel *ch)
+/* Other channels may be in its way: what finds no room goes when there is. */
+static void send_join(struct channel_link *l)
 {
-	struct channel_link *l = mux_channel_owner(ch);
 	uint8_t join[BOND_JOIN_LEN];
 	size_t len = bond_build_join(join, BOND_JOIN, 0, l->owner->offer.token);
 
-	/* A new channel without room for that is of no use either. */
-	if (mux_channel_send(ch, join, len) < len)
-		fail(l, "the server grants it no window");
+	l->join_sent += mux_channel_send(l->ch, join + l->join_sent,
+					 len - l->join_sent);
+}
+
+static void on_open(struct mux_channel *ch)
+{
+	send_join(mux_channel_owner(ch));
 }
 
 static void on_refused(struct mux_channel *ch, uint32_t reason,
@@ -298,7 +303,9 @@ static void on_writable(struct mux_channel *ch)
 {
 	struct channel_link *l = mux_channel_owner(ch);
 
-	if (!l->owner)
+	if (l->owner)
+		send_join(l);
+	else
 		bond_link_flush(&l->base);
 }
 
