@@ -199,6 +199,11 @@ static void window_grows_if_it_lasts_one_round_trip(void **state)
 	assert_int_equal(window_after(*state, 100000, 100000), WINDOW);
 }
 
+static void window_is_the_usual_on_a_short_line(void **state)
+{
+	assert_int_equal(window_after(*state, 2000, 2000), SERVER_WINDOW / 2);
+}
+
 static void window_is_the_usual_if_it_lasts_many(void **state)
 {
 	assert_int_equal(window_after(*state, 1000, 100000), SERVER_WINDOW / 2);
@@ -584,6 +589,7 @@ int main(void)
 		IN_PROXY_MODE(full_window_stops_and_adjust_goes_on),
 		IN_PROXY_MODE(consumed_data_is_granted_again),
 		IN_PROXY_MODE(window_grows_if_it_lasts_one_round_trip),
+		IN_PROXY_MODE(window_is_the_usual_on_a_short_line),
 		IN_PROXY_MODE(window_is_the_usual_if_it_lasts_many),
 		IN_PROXY_MODE(window_stays_if_it_is_used_slowly),
 		IN_PROXY_MODE(all_windows_together_are_bounded),
