@@ -379,10 +379,12 @@ static void run(struct link *l)
 			take(l, &l->up);
 		if (fds[1].revents)
 			take(l, &l->down);
-		if (fds[2].revents)
-			listen_to(l);
+		/* Before a command: who sent one after a signal, and got an
+		 * answer, knows that the signal has been heard. */
 		if (fds[3].revents)
 			on_signal(l);
+		if (fds[2].revents)
+			listen_to(l);
 		give(l, &l->up);
 		give(l, &l->down);
 	}
