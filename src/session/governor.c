@@ -210,10 +210,12 @@ static uint64_t highest(const uint64_t slots[GOVERNOR_RATE_ROUNDS])
 	return top;
 }
 
-static void next_slot(uint64_t slots[GOVERNOR_RATE_ROUNDS])
+static void next_slots(struct governor *g)
 {
-	memmove(slots + 1, slots, (GOVERNOR_RATE_ROUNDS - 1) * sizeof(*slots));
-	slots[0] = 0;
+	memmove(g->rates + 1, g->rates, sizeof(g->rates) - sizeof(*g->rates));
+	memmove(g->heaps + 1, g->heaps, sizeof(g->heaps) - sizeof(*g->heaps));
+	g->rates[0] = 0;
+	g->heaps[0] = (struct governor_heap){0};
 }
 
 static void set_rate(struct governor *g, uint64_t rate)
@@ -244,6 +246,15 @@ static void sample_rate(struct governor *g, const struct governor_record *r,
 	g->rate = most(g->rate, rate);
 }
 
+/* By the rate as it is known now: when it grows, some of this was no heap. */
+static uint64_t heap_bytes(const struct governor *g,
+			   const struct governor_heap *h)
+{
+	uint64_t expected = bytes_in(g->rate, h->us);
+
+	return h->acked > expected ? h->acked - expected : 0;
+}
+
 /* How much more than the rate promises has come by now: what a hole held up
  * comes in a heap, and the line must have enough to do until the next.  What we
  * hear late comes in heaps, too, be it that it waited behind others on the way
@@ -254,24 +265,30 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 	mono_us_t at_us = g->is_wait_known
 				  ? most(g->delivered_us, g->heap_start_us)
 				  : now_us;
-	uint64_t expected = bytes_in(g->rate, at_us - g->heap_start_us);
+	struct governor_heap heap = {.acked = g->heap_acked + acked,
+				     .us = at_us - g->heap_start_us};
 
-	g->heap_acked += acked;
-	if (g->heap_acked <= expected || g->phase != GOVERNOR_CRUISE) {
+	g->heap_acked = heap.acked;
+	if (heap_bytes(g, &heap) == 0 || g->phase != GOVERNOR_CRUISE) {
 		g->heap_acked = 0;
 		g->heap_start_us = at_us;
-		return;
+	} else if (heap_bytes(g, &heap) > heap_bytes(g, &g->heaps[0])) {
+		g->heaps[0] = heap;
 	}
+}
+
+static void find_heap(struct governor *g)
+{
 	uint64_t most_us =
 		g->is_way_back_busy && !g->is_wait_known
 			? GOVERNOR_HEAP_BUSY_US
 			: permille(full_trip_us(g), GOVERNOR_HOLE_PERMILLE) +
 				  GOVERNOR_HEAP_US;
-	uint64_t heap =
-		least(g->heap_acked - expected, bytes_in(g->rate, most_us));
 
-	g->heaps[0] = most(g->heaps[0], heap);
-	g->heap = most(g->heap, heap);
+	g->heap = 0;
+	for (int i = 0; i < GOVERNOR_RATE_ROUNDS; i++)
+		g->heap = most(g->heap, heap_bytes(g, &g->heaps[i]));
+	g->heap = least(g->heap, bytes_in(g->rate, most_us));
 }
 
 /* How long the other end keeps what it has received to itself, as a rule: a
@@ -596,10 +613,8 @@ static void end_round(struct governor *g, mono_us_t now_us)
 	}
 	/* What is measured while we hold back must not push out the rest. */
 	if (g->is_round_full && g->phase != GOVERNOR_DRAIN) {
-		next_slot(g->rates);
-		next_slot(g->heaps);
+		next_slots(g);
 		g->rate = highest(g->rates);
-		g->heap = highest(g->heaps);
 	}
 	start_round(g, now_us);
 }
@@ -700,6 +715,7 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	if (g->is_app_limited && g->delivered > g->app_limited_end)
 		g->is_app_limited = false;
 	sample_heap(g, now_us, acked);
+	find_heap(g);
 	sample_gap(g, now_us);
 	if (is_record && r.delivered >= g->round_start &&
 	    (now_us - g->round_start_us >= GOVERNOR_ROUND_LEAST_US ||

@@ -92,6 +92,12 @@ struct governor_trip {
 	uint32_t own_bytes;
 };
 
+/* What came within a time, and was more than the rate promised. */
+struct governor_heap {
+	uint64_t acked;
+	mono_us_t us;
+};
+
 /* What it has found out, for status; bytes/s and microseconds.  The shortest
  * trip is without the time that the line is busy with the bytes themselves. */
 struct governor_view {
@@ -132,8 +138,8 @@ struct governor {
 	/* The highest of the last rounds, the current one at rates[0]. */
 	uint64_t rate;
 	uint64_t rates[GOVERNOR_RATE_ROUNDS];
-	uint64_t heaps[GOVERNOR_RATE_ROUNDS]; /* acknowledged at once */
-	uint64_t heap;
+	struct governor_heap heaps[GOVERNOR_RATE_ROUNDS];
+	uint64_t heap; /* the largest of them, as the rate is now */
 	uint64_t heap_acked;
 	mono_us_t heap_start_us;
 

@@ -64,7 +64,7 @@ static void slow_start_below_is_waited_for(void **state)
 		governor_rig_measure(s);
 		governor_rig_run(s, SECOND);
 		governor_rig_require(s, "TCP below starts slowly", 980,
-				     40 * MS);
+				     16 * MS);
 		free(s);
 	}
 }
