@@ -2,9 +2,21 @@
 /* pacer: see pacer.h. */
 #include "pacer.h"
 
+#include <stdbool.h>
+
 static int64_t quantum(uint64_t rate)
 {
 	return (int64_t)(rate * PACER_QUANTUM_US / US_PER_SEC) + 1;
+}
+
+static bool is_paced(uint64_t rate)
+{
+	return rate > 0 && rate <= PACER_RATE_MOST;
+}
+
+size_t pacer_portion(uint64_t rate)
+{
+	return is_paced(rate) ? (size_t)quantum(rate) : SIZE_MAX;
 }
 
 size_t pacer_room(struct pacer *p, mono_us_t now_us, uint64_t rate)
@@ -15,7 +27,7 @@ size_t pacer_room(struct pacer *p, mono_us_t now_us, uint64_t rate)
 	uint64_t passed_us = now_us - p->at_us;
 
 	p->at_us = now_us;
-	if (rate == 0 || rate > PACER_RATE_MOST) {
+	if (!is_paced(rate)) {
 		p->credit_bytes = 0;
 		return SIZE_MAX;
 	}
@@ -25,7 +37,7 @@ size_t pacer_room(struct pacer *p, mono_us_t now_us, uint64_t rate)
 		p->credit_bytes += (int64_t)(rate * passed_us / US_PER_SEC);
 	if (p->credit_bytes > most)
 		p->credit_bytes = most;
-	return p->credit_bytes >= quantum(rate) ? (size_t)p->credit_bytes : 0;
+	return p->credit_bytes >= quantum(rate) ? pacer_portion(rate) : 0;
 }
 
 void pacer_spend(struct pacer *p, size_t bytes)

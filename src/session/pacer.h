@@ -29,8 +29,11 @@ struct pacer {
 	mono_us_t at_us;
 };
 
-/* How much may be sent now on a line of this rate (bytes/s); 0: wait;
- * SIZE_MAX: the line is not paced.  A rate of 0 is one not known. */
+/* A portion on a line of this rate (bytes/s; 0: not known); SIZE_MAX: the line
+ * is not paced. */
+size_t pacer_portion(uint64_t rate);
+
+/* The portion that may be sent now; 0: wait. */
 size_t pacer_room(struct pacer *p, mono_us_t now_us, uint64_t rate);
 
 /* So much was sent. */

@@ -27,6 +27,8 @@ enum {
 	BATCH_BYTES = 128 << 10, /* handed to the carrier at once */
 	BATCH_IOV = 64,
 	BATCH_FRAMES = 20, /* with two ring parts each this fits BATCH_IOV */
+	/* Less in one SSH packet costs more for headers than it saves. */
+	LUMP_LEAST = FRAME_DATA_OVERHEAD + FRAME_DATA_MAX,
 };
 
 void session_want_pump(struct session *s)
@@ -68,6 +70,7 @@ struct batch {
 	size_t bytes;	     /* RECEIVED not counted */
 	size_t most_bytes;   /* that flows may fill it to, */
 	size_t urgent_bytes; /* and that new ones may */
+	size_t lump_bytes;   /* for one SSH packet: one frame, or so much */
 	size_t data_max;     /* bytes of a stream in one frame */
 	bool is_free;	     /* it may overtake what was sent before */
 	struct list sent;    /* struct dgram, to be freed after sending */
@@ -197,6 +200,10 @@ static void gather_flows(struct session *s, struct batch *b)
 
 		if (b->bytes >= (f->is_new ? b->urgent_bytes : b->most_bytes))
 			break;
+		if (b->n_frames > 0 &&
+		    b->bytes + FRAME_DATA_OVERHEAD + b->data_max >
+			    b->lump_bytes)
+			break;
 		bool f_is_free = is_free(s, f);
 
 		if (f_is_free != b->is_free && b->n_iov > 0)
@@ -294,27 +301,35 @@ static size_t lesser(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* What flows may send now.  *ret_urgent: what those may that send little: they
- * need not wait for room that others have taken. */
-static size_t room(struct session *s, size_t *ret_urgent)
+/* What flows may send now.  Those that send little need not wait for room that
+ * others have taken. */
+static void batch_set_room(struct batch *b, struct session *s)
 {
-	*ret_urgent = SIZE_MAX;
+	size_t frame = session_frame_bytes(s), allowed, portion;
+
+	b->most_bytes = b->urgent_bytes = BATCH_BYTES;
+	b->lump_bytes = SIZE_MAX;
 	if (s->carrier->is_local)
-		return SIZE_MAX;
+		return;
 	/* It says when it is full; more at once would be behind that. */
-	if (s->carrier->is_paced)
-		return *ret_urgent = session_frame_bytes(s);
-	*ret_urgent = governor_room(&s->governor, 2 * session_frame_bytes(s));
-	return lesser(pacer_room(&s->pacer, loop_now_us(s->loop), pace(s)),
-		      governor_room(&s->governor, 0));
+	if (s->carrier->is_paced) {
+		b->most_bytes = b->urgent_bytes = frame;
+		return;
+	}
+	allowed = governor_room(&s->governor, 0);
+	portion = pacer_room(&s->pacer, loop_now_us(s->loop), pace(s));
+	b->most_bytes = lesser(lesser(portion, allowed), BATCH_BYTES);
+	b->urgent_bytes =
+		lesser(governor_room(&s->governor, 2 * frame), BATCH_BYTES);
+	portion = pacer_portion(pace(s));
+	b->lump_bytes = portion > LUMP_LEAST ? portion : LUMP_LEAST;
 }
 
 static void batch_init(struct batch *b, struct session *s)
 {
-	size_t frame = session_frame_bytes(s), urgent;
+	size_t frame = session_frame_bytes(s);
 
-	b->most_bytes = lesser(room(s, &urgent), BATCH_BYTES);
-	b->urgent_bytes = lesser(urgent, BATCH_BYTES);
+	batch_set_room(b, s);
 	b->data_max = FRAME_DATA_MAX;
 	if (frame < FRAME_DATA_OVERHEAD + FRAME_DATA_MAX)
 		b->data_max = frame - FRAME_DATA_OVERHEAD;

@@ -31,7 +31,7 @@ static void portions_follow_the_rate(void **state)
 		size_t room = pacer_room(&p, now_us, RATE);
 
 		if (room > 0) {
-			assert_in_range(room, PORTION, PORTION * 3 / 2 + 2);
+			assert_in_range(room, PORTION, PORTION + 1);
 			pacer_spend(&p, room);
 			sent += room;
 			assert_int_equal(pacer_room(&p, now_us, RATE), 0);
@@ -50,11 +50,27 @@ static void silence_is_not_made_good(void **state)
 
 	(void)state;
 	(void)pacer_room(&p, 1000 * MS, RATE);
-	assert_in_range(pacer_room(&p, 9000 * MS, RATE), PORTION,
-			PORTION * 3 / 2 + 2);
-	pacer_spend(&p, 7500);
-	assert_in_range(pacer_room(&p, 9500 * MS, RATE), PORTION,
-			PORTION * 3 / 2 + 2);
+	for (uint64_t now_us = 9000 * MS; now_us <= 9500 * MS;
+	     now_us += 500 * MS) {
+		size_t room = pacer_room(&p, now_us, RATE);
+
+		assert_in_range(room, PORTION, PORTION + 1);
+		pacer_spend(&p, room);
+		assert_int_equal(pacer_room(&p, now_us, RATE), 0);
+		assert_int_equal(pacer_room(&p, now_us + 1 * MS, RATE), 0);
+	}
+}
+
+static void late_by_half_a_portion_is_made_good(void **state)
+{
+	struct pacer p = {0};
+	uint64_t now_us = 1000 * MS;
+
+	(void)state;
+	pacer_spend(&p, pacer_room(&p, now_us, RATE));
+	now_us += 6 * MS;
+	pacer_spend(&p, pacer_room(&p, now_us, RATE));
+	assert_in_range(pacer_wait_us(&p, RATE), 1, 2 * MS + 2);
 }
 
 static void overshoot_is_paid_back(void **state)
@@ -77,6 +93,7 @@ int main(void)
 		cmocka_unit_test(unknown_and_fast_lines_are_not_paced),
 		cmocka_unit_test(portions_follow_the_rate),
 		cmocka_unit_test(silence_is_not_made_good),
+		cmocka_unit_test(late_by_half_a_portion_is_made_good),
 		cmocka_unit_test(overshoot_is_paid_back),
 	};
 

@@ -1291,6 +1291,41 @@ static void no_more_is_sent_than_the_line_may_hold(void **state)
 	assert_int_equal(session_line(rig->s).round_trip_min_us, 20 * MS);
 }
 
+/* Bytes that go at once on a line of this rate that has long been found. */
+static uint64_t portion_at(struct session_rig *rig, struct stream *st,
+			   uint64_t rate)
+{
+	rig->s->governor.phase = GOVERNOR_CRUISE;
+	rig->s->governor.has_full_sample = true;
+	rig->s->governor.rate = rate;
+	rig->s->governor.allowed = 8 << 20;
+	write_bytes(st, 200000);
+	session_rig_settle(rig);
+	/* What a flow sends first does not wait for portions. */
+	(void)take_data(rig);
+	rig->s->pacer = (struct pacer){0};
+	session_want_pump(rig->s);
+	session_rig_settle(rig);
+	uint64_t bytes = take_data(rig);
+
+	ring_drop(&st->tx, st->tx.end);
+	return bytes;
+}
+
+/* ssh makes one packet of it, and nothing of that comes out before its end. */
+static void what_goes_at_once_is_no_lump(void **state)
+{
+	struct session_rig *rig = *state;
+	struct stream *st = open_stream(rig, 8 << 20);
+	uint64_t full = FRAME_DATA_OVERHEAD + FRAME_DATA_MAX;
+
+	rig->carrier.is_local = false;
+	/* 100, 50 and 10 Mbit/s. */
+	assert_int_equal(portion_at(rig, st, 12500000), 3 * full);
+	assert_int_equal(portion_at(rig, st, 6250000), full);
+	assert_int_equal(portion_at(rig, st, 1250000), 2 * 6250);
+}
+
 /* What would be handed over beyond that could not be passed by anything. */
 static void paced_carrier_gets_a_frame_at_a_time(void **state)
 {
@@ -1885,6 +1920,7 @@ int main(void)
 		NEAR(peer_is_told_what_came_after_2_ms),
 		FAR(peer_is_told_of_many_bytes_at_once),
 		FAR(no_more_is_sent_than_the_line_may_hold),
+		FAR(what_goes_at_once_is_no_lump),
 		FAR(paced_carrier_gets_a_frame_at_a_time),
 		FAR(only_what_has_all_before_it_there_may_overtake),
 		FAR(the_end_of_a_stream_overtakes_none_of_its_bytes),
