@@ -223,7 +223,6 @@ static void set_rate(struct governor *g, uint64_t rate)
 	memset(g->rates, 0, sizeof(g->rates));
 	memset(g->heaps, 0, sizeof(g->heaps));
 	g->rate = g->rates[0] = rate;
-	g->heap = 0;
 }
 
 /* Neither faster than it was sent nor than it was delivered. */
@@ -272,23 +271,27 @@ static void sample_heap(struct governor *g, mono_us_t now_us, uint64_t acked)
 	if (heap_bytes(g, &heap) == 0 || g->phase != GOVERNOR_CRUISE) {
 		g->heap_acked = 0;
 		g->heap_start_us = at_us;
-	} else if (heap_bytes(g, &heap) > heap_bytes(g, &g->heaps[0])) {
-		g->heaps[0] = heap;
+		return;
 	}
+	/* While nobody knows what waited on the way back, it may be that. */
+	if (g->is_way_back_busy && !g->is_wait_known)
+		heap.acked = least(
+			heap.acked,
+			bytes_in(g->rate, heap.us + GOVERNOR_HEAP_BUSY_US));
+	if (heap_bytes(g, &heap) > heap_bytes(g, &g->heaps[0]))
+		g->heaps[0] = heap;
 }
 
-static void find_heap(struct governor *g)
+/* The largest of late. */
+static uint64_t heap_of_late(const struct governor *g)
 {
-	uint64_t most_us =
-		g->is_way_back_busy && !g->is_wait_known
-			? GOVERNOR_HEAP_BUSY_US
-			: permille(full_trip_us(g), GOVERNOR_HOLE_PERMILLE) +
-				  GOVERNOR_HEAP_US;
+	uint64_t top = 0;
+	uint64_t most_us = permille(full_trip_us(g), GOVERNOR_HOLE_PERMILLE) +
+			   GOVERNOR_HEAP_US;
 
-	g->heap = 0;
 	for (int i = 0; i < GOVERNOR_RATE_ROUNDS; i++)
-		g->heap = most(g->heap, heap_bytes(g, &g->heaps[i]));
-	g->heap = least(g->heap, bytes_in(g->rate, most_us));
+		top = most(top, heap_bytes(g, &g->heaps[i]));
+	return least(top, bytes_in(g->rate, most_us));
 }
 
 /* How long the other end keeps what it has received to itself, as a rule: a
@@ -356,7 +359,7 @@ static bool is_longer(const struct governor *g, uint64_t us)
  * path: for as long as heaps come. */
 static uint64_t hole_us(const struct governor *g)
 {
-	return time_of(g->heap, g->rate);
+	return time_of(heap_of_late(g), g->rate);
 }
 
 /* Since when trips have been longer than that, without exception. */
@@ -418,7 +421,7 @@ static void sample_rtt(struct governor *g, const struct governor_record *r,
 static uint64_t cruise_bytes(const struct governor *g)
 {
 	return bytes_in(g->rate, cruise_us(g) + g->wait_us) +
-	       permille(g->heap, GOVERNOR_HEAP_PERMILLE);
+	       permille(heap_of_late(g), GOVERNOR_HEAP_PERMILLE);
 }
 
 /* Twice what there was room for so far. */
@@ -715,7 +718,6 @@ int governor_received(struct governor *g, mono_us_t now_us, uint64_t total,
 	if (g->is_app_limited && g->delivered > g->app_limited_end)
 		g->is_app_limited = false;
 	sample_heap(g, now_us, acked);
-	find_heap(g);
 	sample_gap(g, now_us);
 	if (is_record && r.delivered >= g->round_start &&
 	    (now_us - g->round_start_us >= GOVERNOR_ROUND_LEAST_US ||

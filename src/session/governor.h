@@ -139,7 +139,6 @@ struct governor {
 	uint64_t rate;
 	uint64_t rates[GOVERNOR_RATE_ROUNDS];
 	struct governor_heap heaps[GOVERNOR_RATE_ROUNDS];
-	uint64_t heap; /* the largest of them, as the rate is now */
 	uint64_t heap_acked;
 	mono_us_t heap_start_us;
 

@@ -76,23 +76,35 @@ struct batch {
 	struct list sent;    /* struct dgram, to be freed after sending */
 };
 
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void batch_add(struct batch *b, const void *p, size_t len)
 {
 	b->iov[b->n_iov++] = (struct iovec){(void *)(uintptr_t)p, len};
 	b->bytes += len;
 }
 
+/* What the next DATA frame of a stream holds; 0: there is none. */
+static size_t data_len(const struct batch *b, const struct stream *st)
+{
+	uint64_t end = lesser(st->tx.end, st->tx_limit);
+
+	if (st->tx.start >= end)
+		return 0;
+	return (size_t)lesser(end - st->tx.start, b->data_max);
+}
+
 /* One DATA frame of a stream.  Returns its size, 0 if the stream has none. */
 static size_t gather_data(struct session *s, struct batch *b, struct stream *st)
 {
 	struct iovec parts[2];
-	uint64_t end = st->tx.end < st->tx_limit ? st->tx.end : st->tx_limit;
+	size_t len = data_len(b, st);
 
-	if (st->tx.start >= end)
+	if (len == 0)
 		return 0;
-	size_t len = (size_t)(end - st->tx.start);
-	if (len > b->data_max)
-		len = b->data_max;
 	uint8_t *header = b->headers + b->headers_len;
 
 	b->headers_len += frame_build_data(header, st->id, st->tx.start, len);
@@ -188,6 +200,20 @@ static_assert(FRAME_BODY_MAX + FRAME_HEADER_LEN + FRAME_BODY_MAX <=
 		      (int)CARRIER_FREE_MAX,
 	      "what is free fits into one send_free");
 
+/* The next frame of a flow, if it is not dropped. */
+static size_t frame_bytes(const struct batch *b, struct sched_flow *f)
+{
+	struct dgram_queue *q;
+
+	if (f->kind == SCHED_STREAM)
+		return FRAME_DATA_OVERHEAD +
+		       data_len(b, container_of(f, struct stream, flow));
+	q = container_of(f, struct dgram_queue, flow);
+	return list_is_empty(&q->dgrams)
+		       ? 0
+		       : container_of(q->dgrams.next, struct dgram, link)->len;
+}
+
 /* hop up 7/11, down 3/9: whose turn it is, by sched.c */
 static void gather_flows(struct session *s, struct batch *b)
 {
@@ -201,8 +227,7 @@ static void gather_flows(struct session *s, struct batch *b)
 		if (b->bytes >= (f->is_new ? b->urgent_bytes : b->most_bytes))
 			break;
 		if (b->n_frames > 0 &&
-		    b->bytes + FRAME_DATA_OVERHEAD + b->data_max >
-			    b->lump_bytes)
+		    b->bytes + frame_bytes(b, f) > b->lump_bytes)
 			break;
 		bool f_is_free = is_free(s, f);
 
@@ -294,11 +319,6 @@ static uint64_t pace(const struct session *s)
 	if (line.phase == GOVERNOR_STARTUP)
 		return 0;
 	return line.rate + line.rate / 4;
-}
-
-static size_t lesser(size_t a, size_t b)
-{
-	return a < b ? a : b;
 }
 
 /* What flows may send now.  Those that send little need not wait for room that

@@ -61,7 +61,7 @@ static void silence_is_not_made_good(void **state)
 	}
 }
 
-static void late_by_half_a_portion_is_made_good(void **state)
+static void late_wakeup_is_made_good_by_half_a_portion(void **state)
 {
 	struct pacer p = {0};
 	uint64_t now_us = 1000 * MS;
@@ -93,7 +93,7 @@ int main(void)
 		cmocka_unit_test(unknown_and_fast_lines_are_not_paced),
 		cmocka_unit_test(portions_follow_the_rate),
 		cmocka_unit_test(silence_is_not_made_good),
-		cmocka_unit_test(late_by_half_a_portion_is_made_good),
+		cmocka_unit_test(late_wakeup_is_made_good_by_half_a_portion),
 		cmocka_unit_test(overshoot_is_paid_back),
 	};
 

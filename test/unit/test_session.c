@@ -1291,21 +1291,33 @@ static void no_more_is_sent_than_the_line_may_hold(void **state)
 	assert_int_equal(session_line(rig->s).round_trip_min_us, 20 * MS);
 }
 
-/* Bytes that go at once on a line of this rate that has long been found. */
-static uint64_t portion_at(struct session_rig *rig, struct stream *st,
-			   uint64_t rate)
+/* A line of this rate has long been found. */
+static void find_line(struct session_rig *rig, uint64_t rate)
 {
+	rig->carrier.is_local = false;
 	rig->s->governor.phase = GOVERNOR_CRUISE;
 	rig->s->governor.has_full_sample = true;
 	rig->s->governor.rate = rate;
 	rig->s->governor.allowed = 8 << 20;
-	write_bytes(st, 200000);
+}
+
+/* What goes at once, but without what a flow sends first: that does not wait
+ * for portions. */
+static void send_portion(struct session_rig *rig)
+{
 	session_rig_settle(rig);
-	/* What a flow sends first does not wait for portions. */
-	(void)take_data(rig);
+	session_rig_forget(rig);
 	rig->s->pacer = (struct pacer){0};
 	session_want_pump(rig->s);
 	session_rig_settle(rig);
+}
+
+static uint64_t portion_at(struct session_rig *rig, struct stream *st,
+			   uint64_t rate)
+{
+	find_line(rig, rate);
+	write_bytes(st, 200000);
+	send_portion(rig);
 	uint64_t bytes = take_data(rig);
 
 	ring_drop(&st->tx, st->tx.end);
@@ -1319,7 +1331,6 @@ static void what_goes_at_once_is_no_lump(void **state)
 	struct stream *st = open_stream(rig, 8 << 20);
 	uint64_t full = FRAME_DATA_OVERHEAD + FRAME_DATA_MAX;
 
-	rig->carrier.is_local = false;
 	/* 100, 50 and 10 Mbit/s. */
 	assert_int_equal(portion_at(rig, st, 12500000), 3 * full);
 	assert_int_equal(portion_at(rig, st, 6250000), full);
@@ -1544,6 +1555,26 @@ static enum drop_reason send_dgram(struct session_rig *rig,
 
 	d.remote.addr.version = IPV4;
 	return session_send_dgram(rig->s, q, &d);
+}
+
+static void small_frames_go_together(void **state)
+{
+	struct session_rig *rig = *state;
+	struct dgram_queue q;
+	struct rig_frame *f;
+	unsigned n = 0;
+
+	find_line(rig, 3250000); /* a portion of 16,251 bytes */
+	dgram_queue_init(&q, 2);
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(send_dgram(rig, &q, 1250), DROP_NONE);
+	send_portion(rig);
+	while ((f = session_rig_pop(rig))) {
+		n += f->header.type == FRAME_DGRAM;
+		free(f);
+	}
+	assert_int_equal(n, FRAME_DATA_MAX / (FRAME_DGRAM_OVERHEAD + 1250));
+	dgram_queue_fini(&q);
 }
 
 static void datagrams_may_overtake(void **state)
@@ -1921,6 +1952,7 @@ int main(void)
 		FAR(peer_is_told_of_many_bytes_at_once),
 		FAR(no_more_is_sent_than_the_line_may_hold),
 		FAR(what_goes_at_once_is_no_lump),
+		FAR(small_frames_go_together),
 		FAR(paced_carrier_gets_a_frame_at_a_time),
 		FAR(only_what_has_all_before_it_there_may_overtake),
 		FAR(the_end_of_a_stream_overtakes_none_of_its_bytes),
