@@ -138,6 +138,7 @@ struct governor {
 	/* The highest of the last rounds, the current one at rates[0]. */
 	uint64_t rate;
 	uint64_t rates[GOVERNOR_RATE_ROUNDS];
+	/* The largest of the same rounds, and what may become one. */
 	struct governor_heap heaps[GOVERNOR_RATE_ROUNDS];
 	uint64_t heap_acked;
 	mono_us_t heap_start_us;

@@ -27,8 +27,7 @@ enum {
 	BATCH_BYTES = 128 << 10, /* handed to the carrier at once */
 	BATCH_IOV = 64,
 	BATCH_FRAMES = 20, /* with two ring parts each this fits BATCH_IOV */
-	/* Less in one SSH packet costs more for headers than it saves. */
-	LUMP_LEAST = FRAME_DATA_OVERHEAD + FRAME_DATA_MAX,
+	FULL_FRAME = FRAME_DATA_OVERHEAD + FRAME_DATA_MAX,
 };
 
 void session_want_pump(struct session *s)
@@ -323,9 +322,10 @@ static uint64_t pace(const struct session *s)
 
 /* What flows may send now.  Those that send little need not wait for room that
  * others have taken. */
-static void batch_set_room(struct batch *b, struct session *s)
+static void batch_set_room(struct batch *b, struct session *s, size_t frame)
 {
-	size_t frame = session_frame_bytes(s), allowed, portion;
+	uint64_t rate = pace(s);
+	size_t portion = pacer_portion(rate);
 
 	b->most_bytes = b->urgent_bytes = BATCH_BYTES;
 	b->lump_bytes = SIZE_MAX;
@@ -336,23 +336,22 @@ static void batch_set_room(struct batch *b, struct session *s)
 		b->most_bytes = b->urgent_bytes = frame;
 		return;
 	}
-	allowed = governor_room(&s->governor, 0);
-	portion = pacer_room(&s->pacer, loop_now_us(s->loop), pace(s));
-	b->most_bytes = lesser(lesser(portion, allowed), BATCH_BYTES);
+	b->most_bytes =
+		lesser(lesser(pacer_room(&s->pacer, loop_now_us(s->loop), rate),
+			      governor_room(&s->governor, 0)),
+		       BATCH_BYTES);
 	b->urgent_bytes =
 		lesser(governor_room(&s->governor, 2 * frame), BATCH_BYTES);
-	portion = pacer_portion(pace(s));
-	b->lump_bytes = portion > LUMP_LEAST ? portion : LUMP_LEAST;
+	/* Less in one SSH packet costs more for headers than it saves. */
+	b->lump_bytes = portion > FULL_FRAME ? portion : FULL_FRAME;
 }
 
 static void batch_init(struct batch *b, struct session *s)
 {
 	size_t frame = session_frame_bytes(s);
 
-	batch_set_room(b, s);
-	b->data_max = FRAME_DATA_MAX;
-	if (frame < FRAME_DATA_OVERHEAD + FRAME_DATA_MAX)
-		b->data_max = frame - FRAME_DATA_OVERHEAD;
+	batch_set_room(b, s, frame);
+	b->data_max = lesser(frame, FULL_FRAME) - FRAME_DATA_OVERHEAD;
 	list_init(&b->sent);
 }
 
